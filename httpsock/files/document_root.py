@@ -42,8 +42,8 @@ SMALL_FILE = 64 * 1024
 _CACHE_OCTETS = 32 * 1024 * 1024
 _CACHED_OVERHEAD = 2048
 # The same for the cache of verdicts on siblings.
-_MAX_PROOFS = 1024 * 1024
-_PROOF_OVERHEAD = 768
+_VERDICTS_OCTETS = 1024 * 1024
+_VERDICT_OVERHEAD = 768
 # How much of a large file to read for its type and charset.
 _MAX_SNIFFED_OCTETS = 8 * 1024
 # The number of names that all listings in progress may hold: each takes up to 1 KiB. See ListingBudget.
@@ -127,7 +127,7 @@ class DocumentRoot:
         self._stat = file_system.stat
         self._cache: FileCache[Representation] = file_system.cache(_CACHE_OCTETS)
         # For each possible sibling, the Content-Type of its file, or "" if it is not a valid sibling.
-        self._proofs: FileCache[str] = FileCache(_MAX_PROOFS)
+        self._verified: FileCache[str] = FileCache(_VERDICTS_OCTETS)
         self._lookups = Lookups(self.directory, follow_links=follow_links, reference=file_system.reference)
         self._aliases = Aliases(self.directory, follow_links=follow_links)
         self._budget = ListingBudget(_MAX_LISTED)
@@ -266,11 +266,11 @@ class DocumentRoot:
         try:
             if cached := self._cached_file(name, coding, state, tick):
                 return cached
-            media_type = self._proofs.get(key, state, tick.monotonic)
+            media_type = self._verified.get(key, state, tick.monotonic)
             if media_type is None:
-                media_type = self._prove(name, coding, status, tick)
+                media_type = self._verify(name, coding, status, tick)
                 if is_settled(of_sibling, tick.time) and is_settled(status, tick.time):
-                    self._proofs.put(key, state, media_type, len(name) + _PROOF_OVERHEAD, tick.monotonic)
+                    self._verified.put(key, state, media_type, len(name) + _VERDICT_OVERHEAD, tick.monotonic)
             return self._open(name, coding, tick, state, media_type) if media_type else None
         except OSError as error:
             # Send the file itself if the sibling is unreadable or leads out of the root.
@@ -278,7 +278,7 @@ class DocumentRoot:
                 raise
             return None
 
-    def _prove(self, name: str, coding: str, status: os.stat_result, tick: TickMemo) -> str:
+    def _verify(self, name: str, coding: str, status: os.stat_result, tick: TickMemo) -> str:
         """Return the Content-Type of the file *name* if its sibling in *coding* provably holds this file, else ""."""
         from .siblings import Original  # few folders have compressed siblings
 
@@ -292,7 +292,7 @@ class DocumentRoot:
                     return read_whole(descriptor, length)
 
                 length = os.fstat(descriptor).st_size
-                is_its_sibling = self._file_system.is_proved(name + CODINGS[coding], coding, read, length, original)
+                is_its_sibling = self._file_system.is_verified(name + CODINGS[coding], coding, read, length, original)
             return plain.media_type if is_its_sibling else ""
 
     def _cached_file(self, name: str, coding: str | None, state: FileStamp, tick: TickMemo) -> Representation | None:
@@ -309,17 +309,17 @@ class DocumentRoot:
         return not self._follow_links and has_link(self.directory, relative)
 
     def _open(
-        self, name: str, coding: str | None, tick: TickMemo, proved: FileStamp = (), media_type: str = ""
+        self, name: str, coding: str | None, tick: TickMemo, verified: FileStamp = (), media_type: str = ""
     ) -> Representation:
         """Open or read the file *name*, or its sibling in *coding*, and cache it if that is safe.
 
-        The sibling has this *media_type*, and must still be in the state in which it was *proved*.
+        The sibling has this *media_type*, and must still be in the state in which it was *verified*.
         """
         relative = name + CODINGS[coding] if coding else name
         descriptor = self._file_system.open(self.directory, relative, follow_links=self._follow_links)
         try:
             opened = os.fstat(descriptor)
-            state = proved or file_stamp(opened)
+            state = verified or file_stamp(opened)
             if not stat.S_ISREG(opened.st_mode) or state[: len(file_stamp(opened))] != file_stamp(opened):
                 raise FileNotFoundError(errno.ENOENT, "changed while it was opened", relative)
             if opened.st_size > SMALL_FILE:

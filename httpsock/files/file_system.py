@@ -48,11 +48,11 @@ class FileSystem:
         """Return *entries*, the visible entries of the folder *relative*; a subclass may count them."""
         return entries
 
-    def is_proved(self, name: str, coding: str, read: "Read", length: int, original: "Original") -> bool:  # noqa: ARG002 (for an observer)
+    def is_verified(self, name: str, coding: str, read: "Read", length: int, original: "Original") -> bool:  # noqa: ARG002 (for an observer)
         """Return whether the sibling *name*, whose *length* octets *read* returns, holds the *original* in *coding*."""
-        from .siblings import is_proved  # few folders have compressed siblings
+        from .siblings import is_verified  # few folders have compressed siblings
 
-        return is_proved(coding, read, length, original)
+        return is_verified(coding, read, length, original)
 
     def reference(self, name: str, found: Representation) -> Callable[[], Representation | None]:  # noqa: ARG002 (for an observer)
         """Return a weak reference to *found*, the representation of the file *name*."""

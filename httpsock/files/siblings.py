@@ -1,7 +1,7 @@
 """Siblings: verify that a compressed file (app.js.gz) holds the file beside it (app.js) in a content coding.
 
 Takes a reader of the sibling and the length of the file, gives a verdict. A sibling may be empty, cut, still being
-written, or the compressed form of another file. It is used only if its octets prove, as far as they can, that it
+written, or the compressed form of another file. It is used only if its octets show, as far as they can, that it
 is whole and holds the file.
 
     gzip    RFC 1952 §2.3    decompressed and compared if the file is small; else its signature and ISIZE, the length
@@ -64,13 +64,13 @@ def may_be_used(sibling: os.stat_result, original: os.stat_result, now: float) -
     return is_settled and sibling.st_mtime_ns >= original.st_mtime_ns - _SLACK_NS
 
 
-def is_proved(coding: str, read: Read, length: int, original: Original) -> bool:
-    """Return whether a sibling of *length* octets holds *original* in *coding*, as far as its octets can prove it."""
-    prove = {"gzip": _proves_gzip, "zstd": _proves_zstd, "br": _proves_brotli}[coding]
-    return prove(read, length, original)
+def is_verified(coding: str, read: Read, length: int, original: Original) -> bool:
+    """Return whether a sibling of *length* octets holds *original* in *coding*, as far as its octets can show."""
+    verify = {"gzip": _is_verified_gzip, "zstd": _is_verified_zstd, "br": _is_verified_brotli}[coding]
+    return verify(read, length, original)
 
 
-def _proves_gzip(read: Read, length: int, original: Original) -> bool:
+def _is_verified_gzip(read: Read, length: int, original: Original) -> bool:
     """Return whether a gzip file states the length of *original* and, if *original* is small, has its content.
 
     A file is compared as one member: gzip allows several members, but many clients read only the first.
@@ -98,7 +98,7 @@ def _decompresses_to(compressed: bytes, octets: bytes) -> bool:
     return content == octets and decompressor.eof and not decompressor.unused_data
 
 
-def _proves_zstd(read: Read, length: int, original: Original) -> bool:
+def _is_verified_zstd(read: Read, length: int, original: Original) -> bool:
     """Return whether a Zstandard file is one whole frame, with the length of *original* if it states a length."""
     head = read(0, _MAX_ZSTD_HEAD)
     if len(head) < 6 or not head.startswith(_ZSTD):
@@ -144,7 +144,7 @@ def _end_of_zstd_blocks(read: Read, offset: int) -> int | None:
     return None
 
 
-def _proves_brotli(read: Read, length: int, original: Original) -> bool:
+def _is_verified_brotli(read: Read, length: int, original: Original) -> bool:
     """Return whether a file may be *original* in Brotli: its first and last octets are plausible."""
     head = read(0, _BROTLI_HEAD)
     if head.startswith(_OTHER_FORMATS):

@@ -77,12 +77,12 @@ class TracedFileSystem(FileSystem):
             count += 1
         self._current.emit("scandir", {"name": _shown(relative), "entries": count})
 
-    def is_proved(self, name: str, coding: str, read: Read, length: int, original: Original) -> bool:
+    def is_verified(self, name: str, coding: str, read: Read, length: int, original: Original) -> bool:
         """Return whether the sibling *name* holds the *original* in *coding*; emit an event if it does not."""
-        is_proved = super().is_proved(name, coding, read, length, original)
-        if not is_proved:
-            self._current.emit("unproved", {"name": _shown(name), "coding": coding})
-        return is_proved
+        is_verified = super().is_verified(name, coding, read, length, original)
+        if not is_verified:
+            self._current.emit("unverified", {"name": _shown(name), "coding": coding})
+        return is_verified
 
     def reference(self, name: str, found: Representation) -> Callable[[], Representation | None]:
         """Return a weak reference to *found* that emits an event each time it is used."""

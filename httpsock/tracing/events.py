@@ -60,7 +60,7 @@ FORMATS = {
     "content": "content {octets}, complete",
     "stat": "stat {name}: {kind}, {octets} bytes",
     "cache": "cache hit {name}, {octets} bytes",
-    "unproved": "unproved {name}: its bytes are not proved to be the file in {coding}",
+    "unverified": "unverified {name}: its bytes are not verified as the file in {coding}",
     "open": "open {name}",
     "read": "read {octets}",
     "scandir": "scandir {name}: {entries} entries",

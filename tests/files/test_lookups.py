@@ -108,7 +108,7 @@ def test_after_a_second_a_sibling_in_use_and_its_file_are_read_again(aged: pathl
 
 
 @pytest.mark.parametrize(("name", "octets"), [("hello.txt", b"HELLO, SOCKET.\n"), ("hello.txt.gz", gzipped(b"x"))])
-def test_a_sibling_is_proved_again_if_a_file_changes_with_unchanged_times(
+def test_a_sibling_is_verified_again_if_a_file_changes_with_unchanged_times(
     name: str, octets: bytes, aged: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Writes through mmap(), for example, may leave the times unchanged."""
@@ -125,7 +125,7 @@ def test_a_sibling_is_proved_again_if_a_file_changes_with_unchanged_times(
     assert represent(served, b"/hello.txt", b"gzip", monotonic=1.0).coding is None
 
 
-def test_a_sibling_repaired_with_unchanged_times_is_proved_after_a_second(
+def test_a_sibling_repaired_with_unchanged_times_is_verified_after_a_second(
     aged: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sibling = make(aged / "hello.txt.gz", gzipped(HELLO)[:-1] + b"x")
@@ -266,14 +266,14 @@ def test_different_requests_for_a_file_share_it_in_memory(aged: pathlib.Path) ->
     assert represent(served, b"/hello.txt") is represent(served, b"/hello.txt", b"br")
 
 
-def test_a_large_sibling_is_proved_once(aged: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_sibling_is_verified_once(aged: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(aged / "large.bin.zst", FORMS[".zst"]((aged / "large.bin").read_bytes()))
     served = DocumentRoot(aged)
     for _ in range(2):
         with contextlib.closing(represent(served, b"/large.bin", BROWSERS)) as found:
             assert found.coding == "zstd"
-        # From here on, another proof of the sibling would fail.
-        monkeypatch.setattr(siblings, "is_proved", lambda *asked: False)
+        # From here on, another verification of the sibling would fail.
+        monkeypatch.setattr(siblings, "is_verified", lambda *asked: False)
 
 
 def test_a_look_up_does_not_hold_a_file_in_memory(aged: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

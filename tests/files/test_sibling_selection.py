@@ -141,7 +141,7 @@ def test_a_sibling_that_is_a_symlink_out_of_the_root_is_not_used(folder: pathlib
         pytest.param(HELLO, id="not compressed"),
     ],
 )
-def test_a_sibling_that_is_not_proved_is_not_used(octets: bytes, folder: pathlib.Path) -> None:
+def test_a_sibling_that_is_not_verified_is_not_used(octets: bytes, folder: pathlib.Path) -> None:
     make(folder / "hello.txt.gz", octets)
     served = DocumentRoot(folder)
     for _ in range(2):
@@ -157,15 +157,15 @@ def test_a_repaired_sibling_is_used(folder: pathlib.Path) -> None:
     assert represent(served, b"/hello.txt", b"gzip").coding == "gzip"
 
 
-def test_a_sibling_is_not_proved_twice_within_a_second(folder: pathlib.Path) -> None:
-    """The proof is repeated if the sibling has changed, or after a second."""
+def test_a_sibling_is_not_verified_twice_within_a_second(folder: pathlib.Path) -> None:
+    """A sibling is verified again if it has changed, or after a second."""
     large = (folder / "large.bin").read_bytes()
     make(folder / "large.bin.gz", gzipped(bytes(len(large))))
     make(folder / "large.bin.zst", b"foreign")
     served = DocumentRoot(folder)
     with closing(represent(served, b"/large.bin", b"gzip, zstd")) as found:
         assert found.coding == "gzip"
-    known = {key[1]: served._proofs.get(key, entry[0], 0.5) for key, entry in served._proofs._cache.items()}
+    known = {key[1]: served._verified.get(key, entry[0], 0.5) for key, entry in served._verified._cache.items()}
     assert known == {"gzip": "application/octet-stream", "zstd": ""}
     with closing(represent(served, b"/large.bin", b"gzip, zstd", monotonic=0.5)) as found:
         assert found.coding == "gzip"
@@ -176,7 +176,7 @@ def test_a_sibling_changed_just_now_is_not_cached(folder: pathlib.Path) -> None:
     now = (folder / "hello.txt.gz").stat().st_ctime + 0.5
     served = DocumentRoot(folder)
     assert represent(served, b"/hello.txt", b"gzip", now).coding == "gzip"
-    assert served._proofs._cache == {}
+    assert served._verified._cache == {}
 
 
 def test_a_sibling_written_just_now_is_not_used(folder: pathlib.Path) -> None:
@@ -186,17 +186,17 @@ def test_a_sibling_written_just_now_is_not_used(folder: pathlib.Path) -> None:
     assert represent(served, b"/hello.txt", b"gzip", LATER + 0.2).coding == "gzip"
 
 
-def test_a_sibling_that_changes_during_its_proof_is_not_used(folder: pathlib.Path) -> None:
+def test_a_sibling_that_changes_during_its_verification_is_not_used(folder: pathlib.Path) -> None:
     make(folder / "hello.txt.gz", gzipped(HELLO))
     served = DocumentRoot(folder)
-    prove = served._prove
+    verify = served._verify
 
-    def prove_and_change(*arguments: Any) -> str:
-        proved = prove(*arguments)
+    def verify_and_change(*arguments: Any) -> str:
+        verified = verify(*arguments)
         make(folder / "new", b"changed").replace(folder / "hello.txt.gz")
-        return proved
+        return verified
 
-    served._prove = prove_and_change  # type: ignore[assignment, method-assign]
+    served._verify = verify_and_change  # type: ignore[assignment, method-assign]
     assert represent(served, b"/hello.txt", b"gzip").octets == HELLO
 
 

@@ -1,4 +1,4 @@
-"""Compressed siblings: the proof that hello.txt.gz is hello.txt in the content coding gzip, and not another file."""
+"""Compressed siblings: verify that hello.txt.gz is hello.txt in the content coding gzip, and not another file."""
 
 import gzip
 import os
@@ -13,7 +13,7 @@ import pytest
 
 import httpsock
 from httpsock.files.representation import CODINGS
-from httpsock.files.siblings import Original, is_proved, may_be_used
+from httpsock.files.siblings import Original, is_verified, may_be_used
 from tests.support import get, read_answer, talk
 from tests.support.folder import LONG_AGO
 from tests.support.rows import each_row
@@ -25,15 +25,15 @@ LARGE = Original(len(CONTENT), None)
 EMPTY_BROTLI = b"\x06"
 
 
-def proved(coding: str, octets: bytes, original: Original) -> bool:
+def verified(coding: str, octets: bytes, original: Original) -> bool:
     """Return whether a sibling with the content *octets* passes as *original* encoded in *coding*."""
-    return is_proved(coding, lambda offset, length: octets[offset : offset + length], len(octets), original)
+    return is_verified(coding, lambda offset, length: octets[offset : offset + length], len(octets), original)
 
 
 @pytest.mark.parametrize("coding", CODINGS)
 @pytest.mark.parametrize("original", [SMALL, LARGE], ids=["a small file", "a large file"])
-def test_a_file_in_its_coding_is_proved(coding: str, original: Original) -> None:
-    assert proved(coding, FORMS[CODINGS[coding]](CONTENT), original)
+def test_a_file_in_its_coding_is_verified(coding: str, original: Original) -> None:
+    assert verified(coding, FORMS[CODINGS[coding]](CONTENT), original)
 
 
 @pytest.mark.parametrize("coding", CODINGS)
@@ -52,56 +52,56 @@ def test_a_file_in_its_coding_is_proved(coding: str, original: Original) -> None
     ],
 )
 def test_a_file_in_another_format_is_not_a_sibling(coding: str, octets: bytes, original: Original) -> None:
-    assert not proved(coding, octets, original)
+    assert not verified(coding, octets, original)
 
 
 @each_row("coding", CODINGS)
-def test_another_coding_is_not_proved(coding: str) -> None:
+def test_another_coding_is_not_verified(coding: str) -> None:
     for suffix, form in FORMS.items():
-        assert proved(coding, form(CONTENT), LARGE) is (suffix == CODINGS[coding])
+        assert verified(coding, form(CONTENT), LARGE) is (suffix == CODINGS[coding])
 
 
 @pytest.mark.parametrize("coding", ["gzip", "zstd"])
 @pytest.mark.parametrize("original", [SMALL, LARGE], ids=["a small file", "a large file"])
-def test_a_file_that_is_cut_anywhere_is_not_proved(coding: str, original: Original) -> None:
+def test_a_file_that_is_cut_anywhere_is_not_verified(coding: str, original: Original) -> None:
     octets = FORMS[CODINGS[coding]](CONTENT)
-    assert [length for length in range(len(octets)) if proved(coding, octets[:length], original)] == []
+    assert [length for length in range(len(octets)) if verified(coding, octets[:length], original)] == []
 
 
-def test_brotli_with_a_tail_of_zeros_is_not_proved() -> None:
+def test_brotli_with_a_tail_of_zeros_is_not_verified() -> None:
     octets = brotli(CONTENT)
-    assert not proved("br", octets[:-100] + bytes(100), LARGE)
+    assert not verified("br", octets[:-100] + bytes(100), LARGE)
 
 
 @each_row("coding", ["gzip", "zstd"])
-def test_octets_after_the_end_disprove_a_sibling(coding: str) -> None:
+def test_octets_after_the_end_of_a_sibling_are_rejected(coding: str) -> None:
     octets = FORMS[CODINGS[coding]](CONTENT)
-    assert not proved(coding, octets + b"x", SMALL)
-    assert not proved(coding, octets + octets, SMALL)
+    assert not verified(coding, octets + b"x", SMALL)
+    assert not verified(coding, octets + octets, SMALL)
 
 
 @each_row("coding", CODINGS)
 def test_the_length_of_the_content_must_be_that_of_the_file(coding: str) -> None:
     octets = FORMS[CODINGS[coding]](CONTENT)
-    assert not proved(coding, octets, Original(len(CONTENT) - 1, None))
+    assert not verified(coding, octets, Original(len(CONTENT) - 1, None))
     if coding != "br":
-        assert not proved(coding, octets, Original(len(CONTENT) + 1, None))
+        assert not verified(coding, octets, Original(len(CONTENT) + 1, None))
 
 
 def test_gzip_has_the_length_modulo_two_to_the_32() -> None:
     octets = gzipped(CONTENT)
-    assert proved("gzip", octets, Original(len(CONTENT) + 2**32, None))
+    assert verified("gzip", octets, Original(len(CONTENT) + 2**32, None))
 
 
 def test_gzip_of_a_small_file_is_compared_with_it() -> None:
-    assert not proved("gzip", gzipped(CONTENT[::-1]), SMALL)
-    assert proved("gzip", gzipped(CONTENT[::-1]), LARGE), "the limit of what is proved of a large file"
+    assert not verified("gzip", gzipped(CONTENT[::-1]), SMALL)
+    assert verified("gzip", gzipped(CONTENT[::-1]), LARGE), "the limit of what is verified of a large file"
     for place in (10, -5):
         damaged = bytearray(gzipped(CONTENT))
         damaged[place] ^= 0xFF
-        assert not proved("gzip", bytes(damaged), SMALL), "its first block, or its checksum"
+        assert not verified("gzip", bytes(damaged), SMALL), "its first block, or its checksum"
     bomb = gzipped(bytes(10**7))
-    assert not proved("gzip", bomb[:-4] + len(CONTENT).to_bytes(4, "little"), SMALL)
+    assert not verified("gzip", bomb[:-4] + len(CONTENT).to_bytes(4, "little"), SMALL)
 
 
 def test_a_gzip_sibling_much_longer_than_its_file_is_not_read() -> None:
@@ -112,26 +112,26 @@ def test_a_gzip_sibling_much_longer_than_its_file_is_not_read() -> None:
         read.append(length)
         return longer[offset : offset + length]
 
-    assert not is_proved("gzip", read_and_note, len(longer), SMALL)
+    assert not is_verified("gzip", read_and_note, len(longer), SMALL)
     assert max(read) == 4
 
 
 @each_row("left", range(20))
-def test_gzip_that_is_truncated_while_it_is_read_is_not_proved(left: int) -> None:
+def test_gzip_that_is_truncated_while_it_is_read_is_not_verified(left: int) -> None:
     octets = gzipped(CONTENT)
     cut = octets[:left]
-    assert not is_proved("gzip", lambda offset, length: cut[offset : offset + length], len(octets), LARGE)
+    assert not is_verified("gzip", lambda offset, length: cut[offset : offset + length], len(octets), LARGE)
 
 
-def test_gzip_with_a_reserved_flag_is_not_proved() -> None:
+def test_gzip_with_a_reserved_flag_is_not_verified() -> None:
     octets = bytearray(gzipped(CONTENT))
     octets[3] = 0x20
-    assert not proved("gzip", bytes(octets), LARGE)
+    assert not verified("gzip", bytes(octets), LARGE)
 
 
 @each_row("coding", ["gzip", "zstd"])
 def test_an_empty_file_may_have_siblings(coding: str) -> None:
-    assert proved(coding, FORMS[CODINGS[coding]](b""), Original(0, b""))
+    assert verified(coding, FORMS[CODINGS[coding]](b""), Original(0, b""))
 
 
 MAGIC = b"\x28\xb5\x2f\xfd"
@@ -160,13 +160,13 @@ LAST_BLOCK = b"\x09\x00\x00x"
     ],
 )
 def test_the_frame_of_zstandard_is_read(octets: bytes, length: int, expected: bool) -> None:
-    assert proved("zstd", octets, Original(length, None)) is expected
+    assert verified("zstd", octets, Original(length, None)) is expected
 
 
 def test_a_zstandard_sibling_of_too_many_blocks_is_not_read_to_its_end() -> None:
     head = MAGIC + b"\x00\x00"
-    assert proved("zstd", head + b"\x00\x00\x00" * 4095 + b"\x01\x00\x00", LARGE)
-    assert not proved("zstd", head + b"\x00\x00\x00" * 4096 + b"\x01\x00\x00", LARGE)
+    assert verified("zstd", head + b"\x00\x00\x00" * 4095 + b"\x01\x00\x00", LARGE)
+    assert not verified("zstd", head + b"\x00\x00\x00" * 4096 + b"\x01\x00\x00", LARGE)
 
 
 def bits(*fields: tuple[int, int]) -> bytes:
@@ -199,17 +199,17 @@ LAST, NOT_LAST = (0b01, 2), (0, 1)
     ],
 )
 def test_the_first_meta_block_of_brotli_is_read(octets: bytes, expected: bool) -> None:
-    assert proved("br", octets, Original(1000, None)) is expected
+    assert verified("br", octets, Original(1000, None)) is expected
 
 
 def test_a_long_meta_block_of_brotli_has_more_digits() -> None:
-    assert proved("br", bits((0, 1), NOT_LAST, (1, 2), (99_999, 20)), Original(100_000, None))
+    assert verified("br", bits((0, 1), NOT_LAST, (1, 2), (99_999, 20)), Original(100_000, None))
 
 
 @each_row("octets", [EMPTY_BROTLI, b"\x3b"])
 def test_brotli_of_an_empty_file_is_one_octet(octets: bytes) -> None:
-    assert proved("br", octets, Original(0, b""))
-    assert not proved("br", octets, Original(1, b"x"))
+    assert verified("br", octets, Original(0, b""))
+    assert not verified("br", octets, Original(1, b"x"))
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ def test_a_sibling_is_never_sent_while_it_is_written(
 
 @pytest.mark.parametrize("level", ["-1", "-19", "--no-check"])
 @pytest.mark.parametrize("length", [1, 1000, 70_000, 1_000_000])
-def test_zstd_itself_is_proved(level: str, length: int, tmp_path: pathlib.Path) -> None:
+def test_zstd_itself_is_verified(level: str, length: int, tmp_path: pathlib.Path) -> None:
     if not shutil.which("zstd"):
         pytest.skip("zstd is not installed")
     octets = (CONTENT * 60)[:length]
@@ -268,5 +268,5 @@ def test_zstd_itself_is_proved(level: str, length: int, tmp_path: pathlib.Path) 
     named = subprocess.run(["zstd", "-q", "-c", level, tmp_path / "a"], check=True, capture_output=True).stdout
     piped = subprocess.run(["zstd", "-q", "-c", level], check=True, input=octets, capture_output=True).stdout
     for compressed in (named, piped):
-        assert proved("zstd", compressed, Original(length, None))
-        assert not proved("zstd", compressed[:-1], Original(length, None))
+        assert verified("zstd", compressed, Original(length, None))
+        assert not verified("zstd", compressed[:-1], Original(length, None))

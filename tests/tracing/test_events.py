@@ -56,9 +56,9 @@ def test_a_time_is_shown_in_a_suitable_unit(seconds: float, shown: str) -> None:
         ("stat", {"name": "a", "error": "ENOENT", "message": "No"}, "stat a: ENOENT, No"),
         ("cache", {"name": "a", "octets": 5}, "cache hit a, 5 bytes"),
         (
-            "unproved",
+            "unverified",
             {"name": "a.gz", "coding": "gzip"},
-            "unproved a.gz: its bytes are not proved to be the file in gzip",
+            "unverified a.gz: its bytes are not verified as the file in gzip",
         ),
         ("scandir", {"name": "a", "error": "ENOENT", "message": "No"}, "scandir a: ENOENT, No"),
         ("sendfile", {"octets": 1048576}, "sendfile 1048576"),

@@ -167,20 +167,20 @@ def test_a_client_that_stops_reading_is_traced(folder: pathlib.Path) -> None:
     assert re.sub(last_attempt, "", collapsed(trace)) == golden("stalled")
 
 
-def test_an_unproved_sibling_is_traced(folder: pathlib.Path) -> None:
+def test_an_unverified_sibling_is_traced(folder: pathlib.Path) -> None:
     (folder / "hello.txt.gz").write_bytes(b"")
     os.utime(folder / "hello.txt.gz", (LONG_AGO, LONG_AGO))
     with Traced(folder) as server:
         talk(server.port, get("/hello.txt", "Accept-Encoding: gzip", CLOSE))
-    assert "unproved hello.txt.gz: its bytes are not proved to be the file in gzip\n" in server.conversations
+    assert "unverified hello.txt.gz: its bytes are not verified as the file in gzip\n" in server.conversations
 
 
-def test_a_proved_sibling_is_opened_instead_of_its_file(folder: pathlib.Path) -> None:
+def test_a_verified_sibling_is_opened_instead_of_its_file(folder: pathlib.Path) -> None:
     (folder / "hello.txt.gz").write_bytes(gzipped((folder / "hello.txt").read_bytes()))
     os.utime(folder / "hello.txt.gz", (LONG_AGO, LONG_AGO))
     with Traced(folder) as server:
         talk(server.port, get("/hello.txt", "Accept-Encoding: gzip", CLOSE))
-    assert "unproved" not in server.conversations
+    assert "unverified" not in server.conversations
     assert "  open hello.txt.gz\n" in server.conversations
 
 
