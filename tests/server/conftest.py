@@ -1,4 +1,4 @@
-"""Fixtures for tests of a connection: its settings, and a dialogue with it."""
+"""Fixtures for tests of a connection: the server's settings, and a dialogue with the connection."""
 
 import pathlib
 from collections.abc import Iterator
@@ -17,14 +17,14 @@ from tests.server.dialogue import MAX_CONTENT, TIMEOUTS, Begin, Dialogue
 
 @pytest.fixture
 def settings(folder: pathlib.Path) -> Settings:
-    """The settings of a server for *folder*, with small limits and time-outs."""
+    """Return a server's settings for *folder*, with small limits and short time-outs."""
     limits = Limits(content=ContentLimits(content=MAX_CONTENT))
     return Settings(serve_folder(DocumentRoot(folder)), b"Server: httpsock\r\n", limits, TIMEOUTS)
 
 
 @pytest.fixture
 def begin(settings: Settings) -> Iterator[Begin]:
-    """Yield a function that begins a dialogue; the dialogue is closed when the test ends."""
+    """Yield a function that begins a dialogue. Close the dialogue when the test ends."""
     with ExitStack() as stack:
 
         def start(**options: Any) -> Dialogue:
@@ -37,5 +37,5 @@ def begin(settings: Settings) -> Iterator[Begin]:
 
 @pytest.fixture
 def dialogue(begin: Begin) -> Dialogue:
-    """A dialogue with the default settings."""
+    """Return a dialogue with the default settings."""
     return begin()

@@ -1,7 +1,7 @@
-"""A dialogue: a client, and the connection that serves it, over a pair of sockets with a clock that the test sets.
+"""A dialogue: a client and the server's connection, joined by a pair of sockets. The test sets the clock.
 
-There is no event loop. Instead the dialogue resumes the connection's coroutine when the event occurs that it waits for,
-or throws TimeoutError into it when its deadline has passed.
+There is no event loop. The dialogue itself resumes the connection's coroutine when its event occurs. If the deadline
+has passed, the dialogue throws TimeoutError into the coroutine.
 """
 
 import select
@@ -34,7 +34,7 @@ def _open(
 
 
 class Dialogue:
-    """A client's socket, the connection at its other end, and their clock."""
+    """A client's socket, the server's connection, and a clock that the test sets."""
 
     def __init__(self, settings: Settings, *, is_logged: bool = True, buffered_octets: int | None = None) -> None:
         self.client, self._connected = socket.socketpair()
@@ -75,14 +75,14 @@ class Dialogue:
         self.states.append(state)
 
     def resume(self) -> None:
-        """Resume the connection, whether or not the event that it waits for has occurred."""
+        """Resume the connection, even if its event has not occurred."""
         if self.connection.state is State.SUSPENDED:
             # The event loop sets this state when the thread of the handler has finished.
             self._enter(State.QUEUED)
         self._step(self.connection.coroutine.send, None)
 
     def run(self) -> None:
-        """Resume the connection as long as the event that it waits for has occurred."""
+        """Resume the connection until it must wait for an event."""
         while self.goes_on and self._is_ready():
             self.resume()
 
@@ -94,18 +94,18 @@ class Dialogue:
         return bool(select.select([], watched, [], 0)[1])
 
     def pass_time(self, seconds: float) -> None:
-        """Set the clock forward; if the deadline has passed, throw TimeoutError into the connection."""
+        """Advance the clock. If the deadline has passed, throw TimeoutError into the connection."""
         self.now += seconds
         if self.goes_on and self.now >= self.connection.deadline:
             self._step(self.connection.coroutine.throw, TimeoutError())
 
     @property
     def seconds_left(self) -> float:
-        """The seconds until the deadline of the connection, rounded to microseconds."""
+        """The seconds until the connection's deadline, rounded to microseconds."""
         return round(self.connection.deadline - self.now, 6)
 
     def say(self, octets: bytes) -> None:
-        """Send all of *octets* as the client, as fast as the connection receives them."""
+        """Send *octets* as the client, and let the connection receive all of them."""
         remaining = memoryview(octets)
         while remaining:
             sent = self._send(remaining)
@@ -124,12 +124,12 @@ class Dialogue:
         return self.goes_on and bool(select.select([self._connected], [], [], 0)[0])
 
     def end_our_side(self) -> None:
-        """End the client's side of the connection."""
+        """Shut down the client's sending side."""
         self.client.shutdown(socket.SHUT_WR)
         self.run()
 
     def hear(self, maximum: int | None = None) -> bytes:
-        """Return the octets that the client can read now, at most *maximum*. Raise OSError after a reset."""
+        """Return at most *maximum* octets that the client can read now. If the connection was reset, raise OSError."""
         heard = b""
         while maximum is None or len(heard) < maximum:
             self.run()
@@ -144,16 +144,16 @@ class Dialogue:
         return heard
 
     def answers(self, *methods: str) -> list[Answer]:
-        """Return the responses that the client can read now, to requests with *methods*."""
+        """Read and return all responses that have arrived. *methods* are the methods of their requests."""
         return read_answers(self.hear(), *methods)
 
     def answer(self, method: str = "GET") -> Answer:
-        """Return the only response that the client can read now."""
+        """Read and return the only response that has arrived."""
         (answer,) = self.answers(method)
         return answer
 
     def close(self) -> None:
-        """Close the connection, as an event loop does at its end; then close the client's socket."""
+        """Close the connection as an event loop does. Then close the client's socket."""
         self.connection.coroutine.close()
         self.connection.close()
         self.goes_on = False
@@ -164,25 +164,25 @@ Begin = Callable[..., Dialogue]
 
 
 def post(content: bytes, *field_lines: str, path: str = "/hello.txt", method: str = "POST") -> bytes:
-    """Return a request with *content* and its length."""
+    """Return a request with *content* and a Content-Length."""
     return get(path, *field_lines, f"Content-Length: {len(content)}", method=method) + content
 
 
 def chunked(*chunks: bytes, method: str = "POST") -> bytes:
-    """Return a request with content in *chunks*."""
+    """Return a request that sends *chunks* with chunked transfer coding."""
     content = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in (*chunks, b""))
     return get("/hello.txt", "Transfer-Encoding: chunked", method=method) + content
 
 
 def assert_goes_on(dialogue: Dialogue) -> None:
-    """Assert that the connection is open: it answers another request."""
+    """Assert that the connection is still open and answers another request."""
     dialogue.say(get("/alphabet.txt"))
     assert dialogue.answer().content == ALPHABET
     assert not dialogue.has_heard_the_end
 
 
 def assert_is_over(dialogue: Dialogue) -> None:
-    """Assert that the connection has ended, and that another request is not answered."""
+    """Assert that the connection has ended and answers no further request."""
     assert dialogue.has_heard_the_end
     if dialogue.goes_on:
         dialogue.say(get("/alphabet.txt"))

@@ -1,4 +1,4 @@
-"""The access log: it has one line for each response, and no request can add or forge a line."""
+"""The access log: each response has one line, and no request can add or forge a line."""
 
 import json
 import re
@@ -28,7 +28,7 @@ CLF_LINE = re.compile(
 
 @pytest.fixture(autouse=True)
 def two_hours_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Set the local time to two hours ahead of UTC, whatever the time zone of this machine."""
+    """Set the local time zone to UTC+2."""
     with monkeypatch.context() as patched:
         patched.setenv("TZ", "EET-2")
         time.tzset()
@@ -113,7 +113,7 @@ FORGERIES = [
 
 @each_row(("request_line", "shown"), FORGERIES)
 def test_a_request_line_cannot_forge_a_log_line(request_line: bytes, shown: str) -> None:
-    """Control characters and quotes of a request are escaped (RFC 9110 §17.4, requirement R143)."""
+    """The log escapes control characters and quotes (RFC 9110 §17.4, requirement R143)."""
     exchange = HELLO._replace(request_line=request_line)
     text = TEXT_LINE.fullmatch(format_text(exchange))
     clf = CLF_LINE.fullmatch(format_clf(exchange))

@@ -1,4 +1,4 @@
-"""The connection: clients that end or reset it, refusals, and the lingering close (RFC 9112 §9.6)."""
+"""Closing a connection: the client's end or reset, refused requests, and the lingering close (RFC 9112 §9.6)."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def test_a_silent_client_that_leaves_is_closed(dialogue: Dialogue) -> None:
 
 
 def test_a_truncated_head_is_refused(dialogue: Dialogue) -> None:
-    """A truncated request must not be processed (RFC 9112 §8)."""
+    """A server must not process a truncated request (RFC 9112 §8)."""
     dialogue.say(get("/hello.txt")[:-2])
     dialogue.end_our_side()
 
@@ -40,7 +40,7 @@ def test_a_truncated_head_is_refused(dialogue: Dialogue) -> None:
     ],
 )
 def test_a_connection_that_its_client_resets_is_closed(dialogue: Dialogue, request_octets: bytes) -> None:
-    """A client that closes its socket before it reads the answer resets the connection (requirement R093)."""
+    """If a client closes before it reads the answer, its kernel resets the connection (requirement R093)."""
     dialogue.say(get("/hello.txt"))
     dialogue.say(request_octets)
     dialogue.client.close()
@@ -51,7 +51,7 @@ def test_a_connection_that_its_client_resets_is_closed(dialogue: Dialogue, reque
 
 
 def test_a_connection_whose_client_leaves_during_a_download_is_closed(begin: Begin) -> None:
-    """The log has the number of sent octets (requirement R093)."""
+    """The log shows how many octets the server sent (requirement R093)."""
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/large.bin"))
     dialogue.client.close()
@@ -86,7 +86,7 @@ def test_a_connection_whose_client_leaves_during_a_download_is_closed(begin: Beg
 def test_a_malformed_request_is_refused_and_later_input_is_not_processed(
     dialogue: Dialogue, octets: bytes, status: int, sentence: str
 ) -> None:
-    """After a malformed request the framing is unknown (RFC 9112 §2.2; requirements R006 and R007)."""
+    """After a malformed request, the server cannot find the next one (RFC 9112 §2.2; requirements R006 and R007)."""
     dialogue.say(octets)
     dialogue.say(get("/secret"))
 
@@ -98,7 +98,7 @@ def test_a_malformed_request_is_refused_and_later_input_is_not_processed(
 
 
 def test_a_head_that_is_refused_gets_no_content(dialogue: Dialogue) -> None:
-    """The method HEAD is known although the rest of the head is malformed (requirement R101)."""
+    """The server knows the method HEAD although a later line is malformed (requirement R101)."""
     dialogue.say(b"HEAD /hello.txt HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
 
     answer = dialogue.answer("HEAD")
@@ -107,7 +107,7 @@ def test_a_head_that_is_refused_gets_no_content(dialogue: Dialogue) -> None:
 
 
 def test_a_refusal_has_a_media_type_that_the_client_accepts(dialogue: Dialogue) -> None:
-    """Accept is used even if the head is malformed (requirement R113)."""
+    """The server obeys Accept even if another line of the head is malformed (requirement R113)."""
     dialogue.say(b"GET / HTTP/1.1\r\nAccept: application/json\r\nHost: a\r\nHost: b\r\n\r\n")
 
     assert dialogue.answer().field("Content-Type") == "application/json; charset=utf-8"
@@ -132,7 +132,7 @@ def test_requests_before_the_one_that_is_refused_are_answered(dialogue: Dialogue
     ],
 )
 def test_a_refusal_is_not_destroyed_by_unread_input(dialogue: Dialogue, head: bytes, status: int) -> None:
-    """The server reads all input before it closes; else a reset could destroy the answer (requirement R091)."""
+    """A close with unread input would reset the connection and could destroy the answer (requirement R091)."""
     dialogue.say(head + b"x" * MUCH)
 
     answer = dialogue.answer()
@@ -142,7 +142,7 @@ def test_a_refusal_is_not_destroyed_by_unread_input(dialogue: Dialogue, head: by
 
 
 def test_a_lingering_close_waits_for_the_client_to_end_its_side(dialogue: Dialogue) -> None:
-    """The server ends its own side immediately, so that the client sees the end of the answers (requirement R091)."""
+    """The server shuts down its sending side first, so the client sees the end of the answer (requirement R091)."""
     dialogue.say(b"nonsense\r\n\r\n")
     assert dialogue.answer().status == 400
     assert dialogue.has_heard_the_end
@@ -168,7 +168,7 @@ def test_a_lingering_close_ends_without_input(dialogue: Dialogue) -> None:
 
 
 def test_a_lingering_close_ends_even_if_the_client_never_does(dialogue: Dialogue) -> None:
-    """The whole lingering close has a deadline, whatever the client sends (RFC 9112 §9.5, requirement R094)."""
+    """A client that keeps sending cannot extend the deadline (RFC 9112 §9.5, requirement R094)."""
     dialogue.say(b"nonsense\r\n\r\n")
     for _ in range(9):
         dialogue.pass_time(TIMEOUTS.linger_total / 10)

@@ -1,4 +1,4 @@
-"""The connection: persistence, pipelining and its end (RFC 9112 §9), over a pair of sockets."""
+"""The connection: persistence, pipelining and HEAD (RFC 9112 §9), over a pair of sockets."""
 
 import pathlib
 
@@ -74,7 +74,7 @@ def test_version_and_options_decide_whether_a_connection_persists(
 def test_a_connection_persists_after_each_ordinary_answer(
     dialogue: Dialogue, request_octets: bytes, status: int
 ) -> None:
-    """A response such as 304, 404, 405 or 416 is no reason to end a connection (RFC 9112 §9.5, requirement R083)."""
+    """A status such as 304, 404, 405 or 416 does not end a connection (RFC 9112 §9.5, requirement R083)."""
     dialogue.say(request_octets)
 
     answer = dialogue.answer()
@@ -84,7 +84,7 @@ def test_a_connection_persists_after_each_ordinary_answer(
 
 
 def test_a_connect_is_answered_and_closed(dialogue: Dialogue) -> None:
-    """Later octets may be meant for the requested tunnel (RFC 9110 §9.3.6, requirement R028)."""
+    """After CONNECT, the client may send octets for a tunnel (RFC 9110 §9.3.6, requirement R028)."""
     dialogue.say(b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n")
 
     answer = dialogue.answer()
@@ -94,7 +94,7 @@ def test_a_connect_is_answered_and_closed(dialogue: Dialogue) -> None:
 
 
 def test_a_request_after_a_request_to_close_is_not_processed(dialogue: Dialogue) -> None:
-    """A request with Connection: close is the last one (RFC 9112 §9.6, requirement R084)."""
+    """A request with Connection: close is the client's last one (RFC 9112 §9.6, requirement R084)."""
     dialogue.say(get("/hello.txt", "Connection: close") + get("/alphabet.txt"))
 
     assert dialogue.answer().content == HELLO
@@ -110,7 +110,7 @@ def test_a_request_after_a_request_to_close_is_not_processed(dialogue: Dialogue)
     ],
 )
 def test_late_input_does_not_destroy_the_last_response(begin: Begin, request_octets: bytes) -> None:
-    """Unread octets would turn a close into a reset; old clients send an extra empty line (requirement R085)."""
+    """Old clients send an extra empty line, which must not turn the close into a reset (requirement R085)."""
     dialogue = begin(buffered_octets=4096)
     dialogue.say(request_octets)
     dialogue.client.sendall(b"\r\n")
@@ -120,7 +120,7 @@ def test_late_input_does_not_destroy_the_last_response(begin: Begin, request_oct
 
 
 def test_a_server_that_stops_sends_connection_close(dialogue: Dialogue) -> None:
-    """A server that is going to close puts the option close into its response (RFC 9112 §9.6, requirement R086)."""
+    """A server that will close sends Connection: close in its last response (RFC 9112 §9.6, requirement R086)."""
     dialogue.say(get("/hello.txt"))
     dialogue.settings.phase = Phase.STOPPING
     dialogue.say(get("/hello.txt"))
@@ -132,7 +132,7 @@ def test_a_server_that_stops_sends_connection_close(dialogue: Dialogue) -> None:
 
 
 def test_a_response_running_when_the_server_stops_is_sent_whole_and_is_the_last(begin: Begin) -> None:
-    """The server does not wait for another request (requirement R085)."""
+    """After this response, the server does not wait for another request (requirement R085)."""
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/large.bin"))
     dialogue.settings.phase = Phase.STOPPING
@@ -164,7 +164,7 @@ PIPELINE = (
 
 
 def assert_answers_the_pipeline(dialogue: Dialogue) -> None:
-    """Assert that the answers to PIPELINE arrive, in order and complete."""
+    """Assert that all answers to PIPELINE arrive in order."""
     answers = dialogue.answers("GET", "HEAD", "POST", "POST")
     assert [(answer.status, len(answer.content)) for answer in answers if answer.status == 200] == [
         (200, len(HELLO)),
@@ -177,7 +177,7 @@ def assert_answers_the_pipeline(dialogue: Dialogue) -> None:
 
 
 def test_pipelined_requests_are_answered_in_order(dialogue: Dialogue) -> None:
-    """A server sends its responses in the order of the requests (RFC 9112 §9.3.2; requirements R089 and R090)."""
+    """A server must answer in the order of the requests (RFC 9112 §9.3.2; requirements R089 and R090)."""
     dialogue.say(PIPELINE)
 
     assert_answers_the_pipeline(dialogue)
@@ -185,7 +185,7 @@ def test_pipelined_requests_are_answered_in_order(dialogue: Dialogue) -> None:
 
 
 def test_requests_may_come_one_octet_at_a_time(dialogue: Dialogue) -> None:
-    """Octets mean the same however they are cut into reads (RFC 9112 §2.2, requirement R001)."""
+    """The result does not depend on how many octets each read returns (RFC 9112 §2.2, requirement R001)."""
     for octet in PIPELINE:
         dialogue.say(bytes([octet]))
 
@@ -194,7 +194,7 @@ def test_requests_may_come_one_octet_at_a_time(dialogue: Dialogue) -> None:
 
 
 def test_an_incomplete_head_is_not_answered(dialogue: Dialogue) -> None:
-    """No request is acted on before the empty line that ends its header section (RFC 9110 §5.3, requirement R047)."""
+    """A head is complete at its empty line; here half of that line is missing (RFC 9110 §5.3, requirement R047)."""
     request_octets = get("/hello.txt")
     dialogue.say(request_octets[:-1])
     assert dialogue.hear() == b""
@@ -205,7 +205,7 @@ def test_an_incomplete_head_is_not_answered(dialogue: Dialogue) -> None:
 
 
 def test_head_of_a_listing_omits_fields_that_depend_on_the_page(dialogue: Dialogue) -> None:
-    """HEAD for a listing does not read the folder (RFC 9110 §9.3.2)."""
+    """HEAD does not read the folder (RFC 9110 §9.3.2)."""
     dialogue.say(get("/") + get("/", method="HEAD"))
 
     got, head = dialogue.answers("GET", "HEAD")
@@ -217,7 +217,7 @@ def test_head_of_a_listing_omits_fields_that_depend_on_the_page(dialogue: Dialog
 
 @pytest.mark.parametrize("path", ["/hello.txt", "/large.bin", "/sub/", "/nothing"])
 def test_head_has_the_fields_of_get_and_no_content(dialogue: Dialogue, path: str) -> None:
-    """Content-Length is that of the response to GET (RFC 9110 §9.3.2, §8.6; requirements R101 to R103)."""
+    """Content-Length is the length that GET would have (RFC 9110 §9.3.2, §8.6; requirements R101 to R103)."""
     dialogue.say(get(path) + get(path, method="HEAD"))
 
     got, head = dialogue.answers("GET", "HEAD")
@@ -240,7 +240,7 @@ def test_all_responses_carry_the_shared_fields(dialogue: Dialogue) -> None:
 
 
 def test_a_client_that_ends_its_side_still_gets_all_its_answers(begin: Begin) -> None:
-    """A client that has ended its own side still receives the response (RFC 9112 §9.6, requirement R092)."""
+    """The client shuts down its sending side and can still read (RFC 9112 §9.6, requirement R092)."""
     dialogue = begin(buffered_octets=4096)
     dialogue.client.sendall(PIPELINE)
     dialogue.end_our_side()
@@ -288,7 +288,7 @@ def test_a_connection_resumed_with_a_full_send_buffer_keeps_waiting(
 
 
 def test_only_a_fully_answered_client_is_idle(begin: Begin) -> None:
-    """The event loop closes idle connections when it stops."""
+    """When the event loop stops, it closes only idle connections."""
     dialogue = begin(buffered_octets=4096)
     assert dialogue.connection.state in IDLE_STATES
     dialogue.say(get("/large.bin", "Content-Length: 1")[:-1])
@@ -372,7 +372,7 @@ def test_without_a_log_the_answers_are_the_same(begin: Begin) -> None:
 
 
 def test_a_pipelining_client_gets_one_response_per_tick(dialogue: Dialogue) -> None:
-    """Other clients wait for one slow response, not for all pipelined ones (requirement R093)."""
+    """Between two pipelined responses, the server answers other clients (requirement R093)."""
     dialogue.client.sendall(get("/", method="HEAD") * 3)
     coroutine = dialogue.connection.coroutine
     assert coroutine.send(None) is None

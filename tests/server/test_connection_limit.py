@@ -1,4 +1,4 @@
-"""The connection limit: when new connections wait or are closed, and which idle connections are evicted."""
+"""The connection limit: which new clients wait, and which connections the server evicts or closes."""
 
 import contextlib
 import errno
@@ -62,7 +62,7 @@ with httpsock.Server(sys.argv[1], port=0, threads=1) as server:
 
 
 class Limited:
-    """A server program with few descriptors, and its clients."""
+    """A server process with few file descriptors, and its clients."""
 
     def __init__(self, process: subprocess.Popen[bytes], stack: ExitStack) -> None:
         self.process = process
@@ -73,13 +73,13 @@ class Limited:
         self.port = int(match[1])
 
     def connect(self, octets: bytes = b"") -> socket.socket:
-        """Return a new client that has sent *octets*."""
+        """Connect a new client and send *octets*."""
         client = self._stack.enter_context(connect(self.port))
         client.sendall(octets)
         return client
 
     def command(self, word: bytes) -> None:
-        """Send a command to the program, and wait until it is done."""
+        """Send a command to the program and wait until it is done."""
         assert self.process.stdin
         assert self.process.stdout
         self.process.stdin.write(word + b"\n")
@@ -87,7 +87,7 @@ class Limited:
         self.process.stdout.readline()
 
     def report(self) -> bytes:
-        """Return the next line on standard error."""
+        """Return the next line of standard error."""
         assert self.process.stderr
         return self.process.stderr.readline()
 
@@ -97,7 +97,7 @@ Limit = Callable[..., Limited]
 
 @pytest.fixture
 def limited(folder: pathlib.Path) -> Iterator[Limit]:
-    """Yield a function that starts httpsock or another program with few descriptors; finally end the program."""
+    """Yield a function that starts a server process with few file descriptors. End the process after the test."""
     with ExitStack() as stack:
 
         def start(descriptors: int, *arguments: str) -> Limited:
@@ -128,7 +128,7 @@ def limited(folder: pathlib.Path) -> Iterator[Limit]:
 
 
 def test_the_longest_idle_connections_are_evicted(limited: Limit) -> None:
-    """All clients are answered, although the limit is much lower than their number."""
+    """The server answers all clients, although their number is far above the limit."""
     program = limited(64)
     clients = []
     for _ in range(200):
@@ -149,7 +149,7 @@ def test_two_hundred_simultaneous_clients_are_all_answered(limited: Limit) -> No
 
 
 def test_silent_connections_are_evicted_for_active_clients(limited: Limit) -> None:
-    """Silent connections are evicted only after a delay, since a new client may be about to send its request."""
+    """Eviction waits a little, since a new client may be about to send its request."""
     program = limited(64)
     silent = [program.connect() for _ in range(30)]
 
@@ -160,7 +160,7 @@ def test_silent_connections_are_evicted_for_active_clients(limited: Limit) -> No
 def test_if_all_connections_are_busy_new_clients_wait_and_files_can_be_opened(
     limited: Limit, folder: pathlib.Path
 ) -> None:
-    """Each accepted connection has a descriptor in reserve for the file that it may request."""
+    """For each connection, the server reserves a file descriptor for the requested file."""
     with open(folder / "huge.bin", "wb") as file:
         file.truncate(1 << 30)
     program = limited(64)
@@ -179,7 +179,7 @@ def test_if_all_connections_are_busy_new_clients_wait_and_files_can_be_opened(
 
 
 def test_idle_connections_are_evicted_if_descriptors_run_out(limited: Limit) -> None:
-    """The program that embeds the server has opened other files until no descriptor was left."""
+    """The embedding program has opened files until no descriptor was free."""
     program = limited(64, "-c", GREEDY_PROGRAM)
     idle = program.connect(get("/hello.txt"))
     assert receive_answer(idle).content == HELLO
@@ -209,7 +209,7 @@ def test_without_descriptors_the_event_loop_does_not_spin(limited: Limit) -> Non
 
 
 def processor_seconds(process: int) -> float:
-    """Return the CPU time that a process has used."""
+    """Return the CPU time of a process, in seconds."""
     stat = pathlib.Path(f"/proc/{process}/stat")
     if not stat.exists():
         pytest.skip("this system does not tell what a process has used")
@@ -221,7 +221,7 @@ def processor_seconds(process: int) -> float:
 
 
 class FromAfar(socket.socket):
-    """A listening socket that gives its clients addresses chosen by the test, one after the other."""
+    """A listening socket that reports the client addresses of a list, one per connection."""
 
     addresses: list[str | None]
 
@@ -240,7 +240,10 @@ class FromAfar(socket.socket):
 def working(
     folder: pathlib.Path, addresses: list[str | None], timeouts: Timeouts | None = None
 ) -> Iterator[tuple[int, list[str]]]:
-    """Run an event loop in a thread, with clients from *addresses* in turn; yield its port and its reports."""
+    """Run an event loop whose clients seem to come from *addresses*, in this order.
+
+    Yield the port and a list of reports.
+    """
     settings = Settings(serve_folder(DocumentRoot(folder)), timeouts=timeouts or Timeouts())
     reports: list[str] = []
     with FromAfar() as listener:
@@ -268,7 +271,7 @@ def limit_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def is_closed_on(port: int) -> bool:
-    """Return whether the server closes a new connection without an answer."""
+    """Connect a new client, and return whether the server closes without an answer."""
     return talk(port, b"", ends=False) == b""
 
 
@@ -296,7 +299,7 @@ def test_at_the_connection_limit_a_client_over_its_share_is_closed(folder: pathl
 def test_an_ipv6_network_counts_as_one_client(
     folder: pathlib.Path, limit_of_one: None, hog: str, same: str, other: str
 ) -> None:
-    """A client could use another address of its IPv6 network for each connection."""
+    """Otherwise a client could use a new IPv6 address for each connection."""
     with working(folder, [hog, same, other]) as (port, _), ExitStack() as stack:
         holding = stack.enter_context(connect(port))
         holding.sendall(b"GET /unfinished")
@@ -331,7 +334,7 @@ def test_clients_on_this_machine_never_exceed_their_share(address: str) -> None:
 
 
 def test_a_connection_with_an_unread_request_is_not_evicted(folder: pathlib.Path) -> None:
-    """The longest idle client may just have sent a request, so the server checks for unread octets before it evicts."""
+    """Before an eviction, the server checks whether the idle client has sent a request."""
     settings = Settings(serve_folder(DocumentRoot(folder)))
     with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as stack:
         listener.setblocking(False)
@@ -357,7 +360,7 @@ def test_a_connection_with_an_unread_request_is_not_evicted(folder: pathlib.Path
 
 
 def test_accepting_pauses_until_there_is_room(folder: pathlib.Path, limit_of_one: None) -> None:
-    """The pause is reported once; when one connection ends, only one accept queue is polled again."""
+    """The server reports the pause once. After a connection ends, the server accepts from one listening socket."""
     settings = Settings(serve_folder(DocumentRoot(folder)))
     reports: list[str] = []
     with ExitStack() as stack:
@@ -394,13 +397,13 @@ def test_accepting_pauses_until_there_is_room(folder: pathlib.Path, limit_of_one
 
 
 def test_a_connection_without_an_address_is_served(folder: pathlib.Path) -> None:
-    """On macOS a connection that was reset before it was accepted has no address."""
+    """On macOS, accept() returns no address if the client has already reset the connection."""
     with working(folder, [None]) as (port, _):
         assert read_answers(talk(port, get("/hello.txt")))[0].content == HELLO
 
 
 def test_a_full_poller_costs_one_connection(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If epoll has reached its limit, max_user_watches, only the connection that exceeds it is closed."""
+    """If epoll is full (max_user_watches), the server closes only the new connection."""
     refused: list[int] = []
 
     class FullPoller:
@@ -447,7 +450,7 @@ def test_a_report_that_fails_does_not_end_the_event_loop(folder: pathlib.Path, m
 
 
 def test_a_deadline_may_be_years_away(folder: pathlib.Path) -> None:
-    """Such a time is too long for a single poll."""
+    """The time is too long for one poll() call."""
     a_century = 100 * 365 * 86_400.0
     with working(folder, ["192.0.2.1"] * 2, Timeouts(idle=a_century)) as (port, _), connect(port) as client:
         client.sendall(get("/hello.txt"))

@@ -1,4 +1,4 @@
-"""The connection: it discards the content of requests (RFC 9112 §6, §9.3); the expectation of 100 (Continue)."""
+"""Content of requests: the connection discards it (RFC 9112 §6, §9.3); Expect: 100-continue."""
 
 import pytest
 
@@ -14,7 +14,7 @@ from tests.support.folder import ALPHABET, HELLO
 def test_a_client_that_expects_100_gets_the_final_response_immediately(
     dialogue: Dialogue, expectation: str, method: str, status: int
 ) -> None:
-    """The content may still come or not, so the connection closes (requirements R075, R076 and R078)."""
+    """The client may then send the content or omit it, so the server closes (requirements R075, R076 and R078)."""
     dialogue.say(get("/hello.txt", f"Expect: {expectation}", "Content-Length: 30", method=method))
 
     answer = dialogue.answer()
@@ -25,7 +25,7 @@ def test_a_client_that_expects_100_gets_the_final_response_immediately(
 
 
 def test_a_client_that_expects_100_for_chunks_gets_the_final_response_immediately(dialogue: Dialogue) -> None:
-    """The final response comes before the content (RFC 9110 §10.1.1, requirement R075)."""
+    """The server answers before it receives the content (RFC 9110 §10.1.1, requirement R075)."""
     dialogue.say(get("/hello.txt", "Expect: 100-continue", "Transfer-Encoding: chunked", method="PUT"))
 
     answer = dialogue.answer()
@@ -36,7 +36,7 @@ def test_a_client_that_expects_100_for_chunks_gets_the_final_response_immediatel
 
 
 def test_an_expectation_without_content_has_no_effect(dialogue: Dialogue) -> None:
-    """A request with an expectation and no content gets its final response as usual (requirement R079)."""
+    """The server sends only the final response (requirement R079)."""
     dialogue.say(get("/hello.txt", "Expect: 100-continue"))
 
     answer = dialogue.answer()
@@ -46,7 +46,7 @@ def test_an_expectation_without_content_has_no_effect(dialogue: Dialogue) -> Non
 
 
 def test_an_expectation_in_http_1_0_is_ignored(dialogue: Dialogue) -> None:
-    """The server waits for the content without sending 100 (requirement R077)."""
+    """The server waits for the content and sends no 100 (requirement R077)."""
     dialogue.say(
         b"GET /hello.txt HTTP/1.0\r\nConnection: keep-alive\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"
     )
@@ -59,7 +59,7 @@ def test_an_expectation_in_http_1_0_is_ignored(dialogue: Dialogue) -> None:
 
 
 def test_an_unknown_expectation_with_content_is_refused_without_waiting(dialogue: Dialogue) -> None:
-    """An expectation that the server can't meet may be answered with 417 (RFC 9110 §10.1.1, requirement R080)."""
+    """If a server cannot meet an expectation, it may answer 417 (RFC 9110 §10.1.1, requirement R080)."""
     dialogue.say(get("/hello.txt", "Expect: magic", "Content-Length: 3"))
 
     answer = dialogue.answer()
@@ -84,7 +84,7 @@ def test_an_unknown_expectation_with_content_is_refused_without_waiting(dialogue
     ],
 )
 def test_content_is_read_and_discarded(dialogue: Dialogue, request_octets: bytes, status: int) -> None:
-    """The next request begins after the content (RFC 9112 §9.3, requirement R054)."""
+    """The server finds the next request after the content (RFC 9112 §9.3, requirement R054)."""
     dialogue.say(request_octets + get("/alphabet.txt"))
 
     first, second = dialogue.answers()
@@ -152,7 +152,7 @@ TOO_LARGE = f"the content is longer than the limit of {MAX_CONTENT} bytes (RFC 9
 def test_content_that_is_too_large_or_malformed_ends_the_connection(
     dialogue: Dialogue, request_octets: bytes, status: int, sentence: str
 ) -> None:
-    """The server never reads octets after the refused content as a request (requirements R007, R043 and R054)."""
+    """The server must not parse octets of the content as a request (requirements R007, R043 and R054)."""
     dialogue.say(request_octets + get("/secret"))
 
     answer = dialogue.answer()
@@ -178,7 +178,7 @@ def test_too_much_content_for_a_head_is_refused_without_content(dialogue: Dialog
     ],
 )
 def test_truncated_content_ends_the_connection(dialogue: Dialogue, request_octets: bytes) -> None:
-    """A request with incomplete content is not processed (RFC 9112 §8, requirement R053)."""
+    """The server must not process a request with incomplete content (RFC 9112 §8, requirement R053)."""
     dialogue.say(request_octets)
     dialogue.end_our_side()
 

@@ -1,4 +1,4 @@
-"""The connection: the deadlines of a client (RFC 9112 §9.5, RFC 9110 §15.5.9)."""
+"""The deadlines of a connection: idle, head, content and lingering close (RFC 9112 §9.5, RFC 9110 §15.5.9)."""
 
 import pytest
 
@@ -12,7 +12,7 @@ LATE_CONTENT = "the content did not come in time (RFC 9110 §15.5.9)"
 
 
 def test_a_silent_client_is_closed_without_a_response(dialogue: Dialogue) -> None:
-    """A browser may open a connection in advance; a response on it would seem to answer the next request."""
+    """A browser opens connections in advance and would take a 408 as the answer to its next request."""
     assert dialogue.connection.state in IDLE_STATES
     assert dialogue.seconds_left == TIMEOUTS.idle
 
@@ -38,7 +38,7 @@ def test_an_idle_client_is_closed_without_a_response(dialogue: Dialogue) -> None
 
 
 def test_a_head_sent_octet_by_octet_times_out_at_its_deadline(dialogue: Dialogue) -> None:
-    """The deadline is set at the first octet; later octets do not extend it (requirement R094)."""
+    """Only the first octet sets the deadline (requirement R094)."""
     dialogue.pass_time(5)
     for octet in b"GET /hell":
         dialogue.say(bytes([octet]))
@@ -67,7 +67,7 @@ def test_a_slow_head_that_is_complete_in_time_is_answered(dialogue: Dialogue) ->
 
 
 def test_a_head_after_another_request_has_the_deadline_of_a_head(dialogue: Dialogue) -> None:
-    """The first octet of the head has arrived, so the deadline of a head applies (requirement R094)."""
+    """The first octet of the second head sets its deadline (requirement R094)."""
     dialogue.say(get("/hello.txt") + b"GET /al")
     assert dialogue.answer().content == HELLO
     assert dialogue.connection.state not in IDLE_STATES
@@ -81,7 +81,7 @@ def test_a_head_after_another_request_has_the_deadline_of_a_head(dialogue: Dialo
 
 
 def test_content_that_stalls_times_out(dialogue: Dialogue) -> None:
-    """Each octet that arrives sets a new deadline for the next one (RFC 9112 §9.5, requirement R094)."""
+    """Each octet of the content extends the deadline (RFC 9112 §9.5, requirement R094)."""
     dialogue.say(get("/hello.txt", "Content-Length: 9"))
     dialogue.pass_time(TIMEOUTS.stall - 1)
     dialogue.say(b"x")
@@ -97,7 +97,7 @@ def test_content_that_stalls_times_out(dialogue: Dialogue) -> None:
 
 
 def test_content_sent_octet_by_octet_times_out(dialogue: Dialogue) -> None:
-    """The whole content has one deadline, however often a part of it arrives (requirement R094)."""
+    """In addition, the whole content has a deadline that is never extended (requirement R094)."""
     dialogue.say(get("/hello.txt", "Transfer-Encoding: chunked") + b"9\r\n")
     for _ in range(5):
         dialogue.say(b"x")
@@ -118,7 +118,7 @@ def test_content_sent_octet_by_octet_times_out(dialogue: Dialogue) -> None:
     ],
 )
 def test_a_client_that_timed_out_has_time_to_read_the_408(dialogue: Dialogue, octets: bytes) -> None:
-    """The time for the lingering close begins when the 408 is sent (requirement R091)."""
+    """The time-out of the lingering close begins after the 408 (requirement R091)."""
     dialogue.say(octets)
     dialogue.pass_time(dialogue.seconds_left)
     assert dialogue.seconds_left == TIMEOUTS.linger

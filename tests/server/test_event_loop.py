@@ -1,4 +1,4 @@
-"""The event loop: accepting and resuming connections, their deadlines, and stopping."""
+"""The event loop: how it accepts and resumes connections, checks their deadlines, and stops."""
 
 import errno
 import itertools
@@ -55,7 +55,7 @@ def open_loop(listener: socket.socket, settings: Settings, log: Log | None, repo
 
 
 class RunningLoop:
-    """An event loop that runs in a thread, and its reports."""
+    """An event loop in a thread, and a list of its reports."""
 
     def __init__(self, root: pathlib.Path, timeouts: Timeouts, log: Log | None) -> None:
         self.reports: list[str] = []
@@ -72,7 +72,7 @@ class RunningLoop:
         self.loop.stop(grace_seconds)
 
     def has_returned(self) -> bool:
-        """Wait for the event loop to end; return whether it has ended in time."""
+        """Wait for the event loop's thread. Return whether it has ended in time."""
         self.thread.join(PATIENCE_SECONDS)
         return not self.thread.is_alive()
 
@@ -86,7 +86,7 @@ StartLoop = Callable[..., RunningLoop]
 
 @pytest.fixture
 def start_loop(folder: pathlib.Path) -> Iterator[StartLoop]:
-    """Yield a function that runs an event loop; stop the loop when the test ends."""
+    """Yield a function that runs an event loop. Stop the loop after the test."""
     with ExitStack() as stack:
 
         def start(timeouts: Timeouts | None = None, log: Log | None = None) -> RunningLoop:
@@ -111,7 +111,7 @@ def test_more_clients_than_are_accepted_at_a_time_are_all_served(start_loop: Sta
 
 
 def test_silent_and_unfinished_clients_delay_no_other_client(start_loop: StartLoop) -> None:
-    """The server answers other clients in the meantime (RFC 9112 §9.5, requirement R093)."""
+    """Some clients send nothing, others half a request (RFC 9112 §9.5, requirement R093)."""
     running = start_loop()
     with ExitStack() as stack:
         for beginning in (b"", b"GET /hel", get("/", "Content-Length: 9"), get("/large.bin") * 50, b"nonsense\r\n\r\n"):
@@ -124,7 +124,7 @@ def test_silent_and_unfinished_clients_delay_no_other_client(start_loop: StartLo
 
 
 def test_clients_that_leave_immediately_are_removed(start_loop: StartLoop) -> None:
-    """Some clients close without a request, others send a request and reset the connection (requirement R093)."""
+    """Some clients only connect and close; others send a request and reset the connection (requirement R093)."""
     running = start_loop()
     for _ in range(5):
         connect(running.port).close()
@@ -139,7 +139,7 @@ def test_clients_that_leave_immediately_are_removed(start_loop: StartLoop) -> No
 def test_connections_that_are_postponed_are_all_served_in_the_end(
     start_loop: StartLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The test makes every tick too long, and lets every connection use up the share of its network."""
+    """The test shortens all limits, so that every connection exceeds its share of a tick."""
     monkeypatch.setattr(event_loop_module, "_RESUMES_PER_CLOCK_READ", 1)
     for name in ("_LONG_SECONDS", "_SHARE_SECONDS", "_CHEAP_SECONDS"):
         monkeypatch.setattr(f"httpsock.server.fairness.{name}", -1.0)
@@ -155,7 +155,7 @@ def test_connections_that_are_postponed_are_all_served_in_the_end(
 
 
 def test_each_tick_serves_all_connections_unless_it_is_long(folder: pathlib.Path) -> None:
-    """A long tick neither receives from the connections that it postpones nor answers them."""
+    """In a long tick, the event loop neither receives from some connections nor answers them."""
     not_long, ticking = Fairness(lambda: 0.0), itertools.count(1e9)
     loop = EventLoop([], Settings(serve_folder(DocumentRoot(folder))), None, print)
     clients = []
@@ -168,7 +168,7 @@ def test_each_tick_serves_all_connections_unless_it_is_long(folder: pathlib.Path
             loop._admit(connected, "192.0.2.1", Tick(time.time(), time.monotonic()))
 
         def run_once_after(octets: bytes) -> int:
-            """Send *octets* from each client, and run one tick; return how many clients are answered."""
+            """Send *octets* from each client and run one tick. Return how many clients get an answer."""
             for client in clients:
                 client.sendall(octets)
             loop._run_once()
@@ -210,7 +210,7 @@ def test_overdue_connections_that_are_postponed_end_soon_after(
 
 
 def test_each_client_has_its_own_deadline(start_loop: StartLoop) -> None:
-    """A silent client is closed, a slow one gets a 408, and the third is not affected (requirement R094)."""
+    """One client is silent and is closed; one is slow and gets 408; one is served (requirement R094)."""
     running = start_loop(Timeouts(head=0.5, idle=1.0, stall=PATIENCE_SECONDS, linger=0.1))
     with connect(running.port) as reader, connect(running.port) as silent, connect(running.port) as slow:
         reader.sendall(get("/large.bin", "Content-Length: 1"))
@@ -225,7 +225,7 @@ def test_each_client_has_its_own_deadline(start_loop: StartLoop) -> None:
 
 
 def test_a_dropped_reader_is_reset(start_loop: StartLoop, folder: pathlib.Path) -> None:
-    """The kernel drops its send buffer immediately (requirement R094)."""
+    """After a reset, the kernel keeps no send buffer (requirement R094)."""
     with open(folder / "huge.bin", "wb") as file:
         file.truncate(1 << 30)
     over = threading.Event()
@@ -243,7 +243,7 @@ def test_a_dropped_reader_is_reset(start_loop: StartLoop, folder: pathlib.Path) 
 
 @pytest.fixture
 def faulty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the handler raise for the path /fault, and exit for the path /exit."""
+    """Make the handler raise an error for /fault and call sys.exit() for /exit."""
 
     def respond(root: DocumentRoot, request: Request, context: Context) -> Response | Steps[Response]:
         if request.target.path == b"/fault":
@@ -259,7 +259,7 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_unexpected_error_is_reported_and_ends_one_connection(
     start_loop: StartLoop, faulty: None, monkeypatch: pytest.MonkeyPatch, *, has_epoll: bool
 ) -> None:
-    """The client gets a 500 without details; other clients are not affected (requirement R116)."""
+    """The client gets a 500 without details (requirement R116)."""
     if not has_epoll:
         monkeypatch.delattr(select, "epoll", raising=False)
     running = start_loop()
@@ -279,7 +279,7 @@ def test_an_unexpected_error_is_reported_and_ends_one_connection(
 
 
 def test_an_exit_is_reported_and_ends_one_connection(start_loop: StartLoop, faulty: None) -> None:
-    """An unhandled SystemExit would end the thread silently."""
+    """If SystemExit were not caught, the thread would end silently."""
     running = start_loop()
 
     assert read_answers(talk(running.port, get("/exit"), ends=False))[0].status == 500
@@ -295,7 +295,7 @@ def test_an_exit_is_reported_and_ends_one_connection(start_loop: StartLoop, faul
 def test_a_request_sent_after_a_file_changed_is_answered_with_the_change(
     start_loop: StartLoop, folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One look-up serves all requests in a tick, but only requests that arrived before the tick."""
+    """All requests of a tick share one look-up of a file; requests of the next tick must not use it."""
 
     def respond(root: DocumentRoot, request: Request, context: Context) -> Response | Steps[Response]:
         response = respond_with_files(root, request, context)
@@ -318,7 +318,7 @@ def test_a_request_sent_after_a_file_changed_is_answered_with_the_change(
 def test_other_clients_are_answered_between_the_steps_of_long_work(
     start_loop: StartLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A huge listing, for example, is made in steps, so that it delays no other client of the event loop."""
+    """Long work, such as a huge listing, yields after each step."""
     other_is_answered = threading.Event()
 
     def work(root: DocumentRoot, request: Request, context: Context) -> Steps[Response]:
@@ -368,7 +368,7 @@ def test_long_work_is_cut_off_at_the_end_of_the_grace(start_loop: StartLoop, mon
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells how much memory is in use")
 def test_an_idle_connection_holds_no_file(start_loop: StartLoop, folder: pathlib.Path) -> None:
-    """Each client downloads a file that has just changed and so is not cached; its content must not stay in memory."""
+    """The file changes before each download, so the cache does not hold it."""
     running = start_loop()
     with ExitStack() as stack:
         before = resident_octets()
@@ -383,12 +383,12 @@ def test_an_idle_connection_holds_no_file(start_loop: StartLoop, folder: pathlib
 
 
 def resident_octets() -> int:
-    """Return how much memory this process has in use."""
+    """Return the resident memory of this process, in octets."""
     return int(pathlib.Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_many_pipelining_clients_are_each_answered_in_order(start_loop: StartLoop) -> None:
-    """Each connection gets one answer in a tick, so this takes many ticks (requirement R089)."""
+    """A connection gets one answer per tick, so this test needs many ticks (requirement R089)."""
     running = start_loop()
     with ExitStack() as stack:
         clients = [stack.enter_context(connect(running.port)) for _ in range(8)]
@@ -448,7 +448,7 @@ def test_the_log_may_store_a_batch_of_exchanges(start_loop: StartLoop) -> None:
 
 
 class FewAtOnce:
-    """A poller that reports at most two ready sockets in each poll, as epoll reports at most 1,023."""
+    """A poller that reports at most two ready sockets per poll. The limit for epoll is 1,023."""
 
     def __init__(self, poller: Poller) -> None:
         self._poller = poller
@@ -469,7 +469,7 @@ class FewAtOnce:
 def test_after_a_suspension_a_client_that_has_sent_a_request_is_answered(
     folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After the suspension all connections are overdue, and one poll does not report all connections with input."""
+    """After an hour of suspension all deadlines have passed, and one poll does not show all received requests."""
     now = [100.0]
     monkeypatch.setattr(event_loop_module, "time", SimpleNamespace(time=time.time, monotonic=lambda: now[0]))
     settings = Settings(serve_folder(DocumentRoot(folder)))
@@ -520,7 +520,7 @@ def test_a_stopped_event_loop_closes_idle_connections(start_loop: StartLoop) -> 
 
 
 def test_a_stopped_event_loop_finishes_its_responses(start_loop: StartLoop, folder: pathlib.Path) -> None:
-    """The stopped event loop does not wait for further requests (requirement R085)."""
+    """After its responses, the event loop does not wait for further requests (requirement R085)."""
     large = os.urandom(1 << 20) * 16
     (folder / "larger.bin").write_bytes(large)
     running = start_loop(Timeouts(idle=AN_HOUR))
@@ -536,7 +536,7 @@ def test_a_stopped_event_loop_finishes_its_responses(start_loop: StartLoop, fold
 
 
 def test_a_stopped_event_loop_accepts_no_connection(start_loop: StartLoop, folder: pathlib.Path) -> None:
-    """While the event loop finishes its responses, new clients are refused, so that they may try another server."""
+    """The kernel refuses new clients while responses finish, so that they can try another server."""
     large = bytes(1 << 26)
     (folder / "larger.bin").write_bytes(large)
     running = start_loop()
@@ -603,7 +603,7 @@ def test_a_client_in_the_accept_queue_at_the_end_is_answered(folder: pathlib.Pat
 
 
 def test_a_spurious_wake_up_has_no_effect(start_loop: StartLoop) -> None:
-    """A wake-up stops the event loop only if the server is stopping; this server is not."""
+    """A call of stop() has no effect if the server is not stopping."""
     running = start_loop()
     running.loop.stop(PATIENCE_SECONDS)
 
@@ -612,7 +612,7 @@ def test_a_spurious_wake_up_has_no_effect(start_loop: StartLoop) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no descriptors to count")
 def test_an_event_loop_whose_listening_socket_fails_ends_and_holds_no_descriptor(folder: pathlib.Path) -> None:
-    """Such an error means a bug of this program, so accepting again would not help."""
+    """EINVAL from accept() means a bug, so accept() is not called again."""
     settings = Settings(serve_folder(DocumentRoot(folder)))
     reports: list[str] = []
     before = open_descriptors()

@@ -1,4 +1,4 @@
-"""Streams that hold a whole response with its head: the octets sent, the log, and the connection afterwards."""
+"""Streams that contain the head of the response: the octets sent, the log, and the end of the connection."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ Answering = Callable[..., Dialogue]
 
 @pytest.fixture
 def answering(begin: Begin, settings: Settings) -> Answering:
-    """Return a function that begins a dialogue of two requests; the given chunks are the whole first response."""
+    """Return a function that sends two requests. Its chunks are the first response, with the head."""
 
     def begin_with(*chunks: bytes | Sleep, then: Then, method: str = "GET", status: Status = Status.OK) -> Dialogue:
         exact = Response(status, (), Stream(iter(chunks), then=then))

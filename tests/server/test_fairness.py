@@ -1,4 +1,4 @@
-"""Fairness: if the connections of one network have used their share of a tick, they wait while other networks run."""
+"""Fairness: if a client network has used up its share of a tick, its other connections wait."""
 
 import pathlib
 import socket
@@ -29,7 +29,7 @@ class Clock:
 
 
 class Peers:
-    """A factory of connections from given clients."""
+    """A factory of connections with given client addresses."""
 
     def __init__(self, root: pathlib.Path, stack: ExitStack) -> None:
         self._settings = Settings(serve_folder(DocumentRoot(root)))
@@ -48,13 +48,13 @@ class Peers:
 
 @pytest.fixture
 def peers(tmp_path: pathlib.Path) -> Iterator[Peers]:
-    """A factory of connections from clients that the test chooses."""
+    """Yield a factory of connections with given client addresses."""
     with ExitStack() as stack:
         yield Peers(tmp_path, stack)
 
 
 def run(fairness: Fairness, clock: Clock, connections: list[Connection], costs: dict[str, float]) -> list[Connection]:
-    """Return the connections that *fairness* selects; each advances *clock* by the cost of its client."""
+    """Return the connections that *fairness* selects. Each connection advances *clock* by the cost of its client."""
     ran = []
     for connection in fairness.select(iter(connections)):
         clock.now += costs.get(connection.client, 0.0)

@@ -1,4 +1,4 @@
-"""Framing of responses: each kind of content is sent for each version and method, and read with h11.
+"""Framing of responses: each kind of content, for each version and method. h11 parses the octets.
 
 RFC 9112 §6.3 (message body length), §7.1 (chunked), §9.3 (persistence); RFC 9110 §6.4.1 (content), §9.3.2 (HEAD).
 """
@@ -23,7 +23,7 @@ CONTENT = b"0123456789" * 2000
 
 
 def chunks() -> Iterator[bytes]:
-    """Yield CONTENT in pieces, and an empty piece (a pause) before and after each."""
+    """Yield CONTENT in pieces, with an empty piece between any two."""
     yield b""
     for first in range(0, len(CONTENT), 7000):
         yield CONTENT[first : first + 7000]
@@ -39,7 +39,7 @@ def file(tmp_path: pathlib.Path) -> Iterator[io.FileIO]:
 
 
 def answer_with(settings: Settings, *responses: Response) -> None:
-    """Set a handler that answers each request with the next of *responses*."""
+    """Set a handler that sends *responses*, one per request."""
     following = iter(responses)
 
     def handler(request: Request, context: Context) -> Response:
@@ -52,7 +52,7 @@ KINDS = ["bytes", "parts", "file", "sized", "unsized"]
 
 
 def respond(kind: str, file: io.FileIO, status: int = 200) -> Response:
-    """Return a response with CONTENT as one *kind* of content."""
+    """Return a response whose content is CONTENT. *kind* selects the type of the content."""
     match kind:
         case "bytes":
             return Response(status, TEXT, CONTENT)
@@ -68,7 +68,7 @@ def respond(kind: str, file: io.FileIO, status: int = 200) -> Response:
 def ask(
     begin: Begin, request: bytes, method: str = "GET", *, buffered_octets: int | None = None
 ) -> tuple[Received, Dialogue]:
-    """Return the response to *request*, and the dialogue; assert that no octets follow the response."""
+    """Send *request*, and return the response and the dialogue. Assert that the response is the last output."""
     dialogue = begin(buffered_octets=buffered_octets)
     dialogue.say(request)
     octets = dialogue.hear()
@@ -160,7 +160,7 @@ def test_a_status_without_content_has_no_framing(
 
 
 class _Watched(Iterator[bytes]):
-    """An endless iterator that is not a generator, and that counts the calls of its close()."""
+    """An endless iterator that counts how often its close() is called. It is not a generator."""
 
     def __init__(self) -> None:
         self.closings = 0
@@ -233,7 +233,7 @@ def test_pipelined_responses_of_all_kinds_arrive_in_order(begin: Begin, settings
 def test_a_file_truncated_while_it_is_sent_breaks_the_response_off(
     begin: Begin, settings: Settings, file: io.FileIO
 ) -> None:
-    """The end of the connection shows that content is missing (RFC 9112 §8)."""
+    """The connection ends early, so the client knows that octets are missing (RFC 9112 §8)."""
     answer_with(settings, Response(200, TEXT, (FileSlice(file, 6, len(CONTENT) + 100),)))
 
     received, dialogue = ask(begin, get("/"))
@@ -247,7 +247,7 @@ def test_a_file_truncated_while_it_is_sent_breaks_the_response_off(
 def test_a_short_slice_of_a_truncated_file_breaks_the_response_off(
     begin: Begin, settings: Settings, file: io.FileIO
 ) -> None:
-    """A short slice of a file is read, and sent together with the content before and after it."""
+    """The server reads a short slice and sends it together with its neighbours."""
     parts = (b"first", FileSlice(file, len(CONTENT), 100), FileSlice(file, 0, 6))
     answer_with(settings, Response(200, TEXT, parts))
 

@@ -1,4 +1,4 @@
-"""Leader/follower threads: a follower takes over from a blocked leader, and no request is lost."""
+"""Leader/follower threads: if the leader blocks, a follower leads, and no request is lost."""
 
 import gc
 import pathlib
@@ -31,7 +31,7 @@ from tests.support.processes import descriptors_left
 
 
 class SlowDisk:
-    """A disk that blocks each request with the query "slow" until *released* is set."""
+    """A disk on which each request with the query "slow" blocks until *released* is set."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.blocks = threading.Semaphore(0)
@@ -53,7 +53,7 @@ class SlowDisk:
 
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowDisk]:
-    """A disk that blocks some requests until the test releases them."""
+    """Yield a disk on which some requests block until the test releases them."""
     slow = SlowDisk(monkeypatch)
     yield slow
     slow.released.set()
@@ -66,7 +66,7 @@ def serve(folder: object) -> Callable[..., Server]:
 
 
 def receive_hello(client: socket.socket) -> None:
-    """Receive the response to one request for hello.txt."""
+    """Receive one response, and assert that its content is hello.txt."""
     assert receive_answer(client).content == HELLO
 
 
@@ -92,7 +92,7 @@ def test_connected_clients_are_served_while_a_disk_blocks_another(disk: SlowDisk
 
 
 def test_other_requests_of_the_same_tick_are_answered(disk: SlowDisk, serve: Callable[..., Server]) -> None:
-    """The other requests arrived before, between and after the two blocking requests, or are pipelined behind them."""
+    """Two of twenty requests block; they are neither the first nor the last of the tick."""
     with ExitStack() as stack:
         server = stack.enter_context(serve(threads=3))
         clients = [stack.enter_context(connect(server.port)) for _ in range(20)]
@@ -130,7 +130,7 @@ def test_a_blocked_connection_gets_its_full_idle_time_back(disk: SlowDisk, serve
 
 
 def test_a_blocked_connection_leaves_no_state(disk: SlowDisk, serve: Callable[..., Server]) -> None:
-    """The new leader, which may lead for days, must not hold a reference to the closed connection."""
+    """A leader may lead for days, so it must not keep a reference to a closed connection."""
     gc.collect()
     before = count_connections()
     with serve() as server, connect(server.port) as other:
@@ -149,12 +149,12 @@ def test_a_blocked_connection_leaves_no_state(disk: SlowDisk, serve: Callable[..
 
 
 def count_connections() -> int:
-    """Return the number of Connection objects in memory, including closed connections."""
+    """Return the number of Connection objects in memory. Closed connections count, too."""
     return sum(type(each) is Connection for each in gc.get_objects())
 
 
 def test_earlier_exchanges_are_logged_while_the_leader_is_blocked(disk: SlowDisk, serve: Callable[..., Server]) -> None:
-    """The log does not wait for the next event."""
+    """The new leader logs exchanges of the blocked tick before the next event."""
     is_logging, may_go_on, has_logged = (threading.Event() for _ in range(3))
 
     def log(exchanges: Sequence[Exchange]) -> None:
@@ -223,7 +223,7 @@ def test_a_blocked_connection_is_cut_off_after_the_grace(serve: Callable[..., Se
 def test_every_request_is_answered_however_often_the_leader_changes(
     serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
-    """With a stall time of 0 s the leader is superseded at any place, although it is not blocked."""
+    """The stall time is 0 s, so a follower may take over at any moment."""
     monkeypatch.setattr("httpsock.server.leader._STALL_SECONDS", 0.0)
     logged: list[object] = []
     with serve(threads=threads, log=logged.extend) as server, switching_often():
@@ -243,7 +243,7 @@ def test_every_request_is_answered_however_often_the_leader_changes(
 
 @contextmanager
 def switching_often() -> Iterator[None]:
-    """Let the interpreter switch threads as often as possible."""
+    """Make the interpreter switch threads as often as possible."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
@@ -254,7 +254,7 @@ def switching_often() -> Iterator[None]:
 
 @contextmanager
 def leader_threads(folder: pathlib.Path) -> Iterator[tuple[LeaderThreads, Connection]]:
-    """Yield leader threads that poll one connection, and the connection."""
+    """Yield a LeaderThreads object and its only connection."""
     ours, theirs = socket.socketpair()
     poller = open_poller()
     with ours, theirs:
@@ -267,7 +267,7 @@ def leader_threads(folder: pathlib.Path) -> Iterator[tuple[LeaderThreads, Connec
 
 
 def run_all(leaders: LeaderThreads, lead: Callable[[], object], count: int) -> None:
-    """Run *count* threads, each of which calls *lead* while it leads; wait for their end."""
+    """Run *count* threads and wait for their end. The current leader calls *lead*."""
     threads = [threading.Thread(target=leaders.run, args=(lead,)) for _ in range(count)]
     for thread in threads:
         thread.start()
@@ -339,7 +339,7 @@ def test_followers_of_an_idle_server_sleep(serve: Callable[..., Server]) -> None
 
 
 def test_a_follower_opens_no_descriptor(folder: pathlib.Path) -> None:
-    """Descriptors may have run out: a follower that needed one would fail when it takes over."""
+    """File descriptors may have run out, so a follower must be able to take over without a new one."""
     leads = [threading.Event() for _ in range(3)]
     may_end = threading.Event()
 
@@ -370,7 +370,7 @@ def test_a_follower_opens_no_descriptor(folder: pathlib.Path) -> None:
 
 
 def test_a_computing_leader_is_not_superseded(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two computing threads would be slower than one."""
+    """A second computing thread would only slow the first one down."""
     monkeypatch.setattr("httpsock.server.leader._STALL_SECONDS", 0.001)
     # The CPU time of the leader at each look of the follower: it advances 12 times, then the leader waits.
     seen = [0.05 * min(look, 12) for look in range(1, 100)]
@@ -411,7 +411,7 @@ def test_the_clock_of_the_leader_advances_while_it_computes(folder: pathlib.Path
 
 
 def test_a_stopped_clock_reports_no_time(folder: pathlib.Path) -> None:
-    """A follower may read the CPU clock of a leader whose thread has ended."""
+    """A follower may read the CPU clock of a leader after the leader's thread has ended."""
     with leader_threads(folder) as (leaders, _):
         leaders._clock = -1
         assert leaders._used_seconds() == 0.0

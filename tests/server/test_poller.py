@@ -1,4 +1,4 @@
-"""The poller: epoll, and the selectors that replace it on other systems, report the same ready sockets."""
+"""The poller: epoll and the selectors module report the same ready sockets."""
 
 import contextlib
 import pathlib
@@ -33,7 +33,7 @@ Pair = tuple[socket.socket, socket.socket]
     ]
 )
 def poller(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Poller]:
-    """An open poller of each kind in turn."""
+    """Yield an open poller, once for each kind."""
     if request.param is not None:
         if not hasattr(selectors, request.param):
             pytest.skip(f"this system has no {request.param}")
@@ -46,14 +46,14 @@ def poller(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
 
 @pytest.fixture
 def pair() -> Iterator[Pair]:
-    """Two connected sockets: the first is watched, the second is the peer's."""
+    """Yield two connected sockets. The poller watches the first one."""
     ours, peer = socket.socketpair()
     with ours, peer:
         yield ours, peer
 
 
 def fill(sender: socket.socket) -> None:
-    """Send octets until the send buffer is full."""
+    """Send until the send buffer is full."""
     sender.setblocking(False)
     with contextlib.suppress(BlockingIOError):
         while True:
@@ -61,7 +61,7 @@ def fill(sender: socket.socket) -> None:
 
 
 def drain(receiver: socket.socket) -> None:
-    """Read all octets that have arrived."""
+    """Receive until the receive buffer is empty."""
     receiver.setblocking(False)
     with contextlib.suppress(BlockingIOError):
         while True:
@@ -194,7 +194,7 @@ def test_several_pollers_may_watch_one_listening_socket(poller: Poller) -> None:
 
 
 def test_the_length_of_the_send_queue_is_reported() -> None:
-    """The length distinguishes a slow reader from a stalled one."""
+    """A slow reader shortens the queue; a stalled one does not."""
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as client:
         connected, _ = listener.accept()
         with connected:

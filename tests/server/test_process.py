@@ -1,4 +1,4 @@
-"""The process: its limit of descriptors, its standard streams, and its user."""
+"""The process: its limit of file descriptors, its standard streams, and its user."""
 
 import os
 import pathlib
@@ -80,7 +80,7 @@ def test_no_socket_gets_the_descriptor_of_a_closed_standard_stream(closed: str) 
 
 
 def test_the_groups_of_root_are_dropped_before_its_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only root may change the groups of a process."""
+    """Only root may change the groups, so the groups must be changed first."""
     done: list[tuple[object, ...]] = []
     monkeypatch.setattr(os, "initgroups", lambda *given: done.append(("initgroups", *given)))
     monkeypatch.setattr(os, "setgid", lambda *given: done.append(("setgid", *given)))

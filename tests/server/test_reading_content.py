@@ -1,4 +1,4 @@
-"""Content that a handler reads, or leaves unread (RFC 9112 §6, §7.1, §9.3); 100 (Continue) (RFC 9110 §10.1.1)."""
+"""Request content that a handler reads or ignores (RFC 9112 §6, §7.1, §9.3); 100 (Continue) (RFC 9110 §10.1.1)."""
 
 import contextlib
 import inspect
@@ -32,7 +32,7 @@ def echo(request: Request, context: Context) -> Steps[Response]:
 
 @pytest.fixture
 def reports(settings: Settings) -> list[str]:
-    """The reports of a connection whose handler is echo()."""
+    """Set the handler echo(), and return the list of the connection's reports."""
     found: list[str] = []
     settings.report = found.append
     settings.handler = checked(echo)
@@ -131,7 +131,7 @@ def test_a_read_must_be_of_at_least_one_octet(begin: Begin, settings: Settings, 
 def test_content_that_is_too_long_or_malformed_is_refused(
     echoing: Dialogue, reports: list[str], octets: bytes, status: int, sentence: str
 ) -> None:
-    """The server does not read octets after the content as a request, and does not report the client's error."""
+    """The server must not parse later octets as a request. It must not report an error of the client."""
     echoing.say(octets + b"\r\n\r\n" + get("/secret"))
 
     answer = echoing.answer()
@@ -221,7 +221,7 @@ def test_the_content_of_each_request_has_its_own_deadline(echoing: Dialogue) -> 
 def test_a_client_that_ends_its_side_within_the_content_gets_400(
     echoing: Dialogue, reports: list[str], octets: bytes
 ) -> None:
-    """The client has ended only its own side, so it can read the error (RFC 9112 §8)."""
+    """The client has shut down only its sending side, so it can read the answer (RFC 9112 §8)."""
     echoing.say(octets)
     echoing.end_our_side()
 
@@ -343,7 +343,7 @@ def test_a_client_that_does_not_read_100_is_dropped(reports: list[str], begin: B
 
 
 def test_content_for_which_no_100_was_sent_is_not_read(begin: Begin, settings: Settings) -> None:
-    """The next octets could be the content or a request, so the connection closes."""
+    """The client may send the content or omit it, so the server closes the connection."""
     settings.handler = checked(lambda request, context: Response(200, TEXT, b"no"))
     dialogue = begin()
     dialogue.say(get("/", "Content-Length: 30", "Expect: 100-continue", method="POST"))
@@ -361,7 +361,7 @@ def test_content_for_which_no_100_was_sent_is_not_read(begin: Begin, settings: S
 
 
 def take(number: int) -> Callable[[Request, Context], Steps[Response]]:
-    """Return a handler that reads one octet *number* times, then answers."""
+    """Return a handler that reads *number* octets, one per call."""
 
     def handler(request: Request, context: Context) -> Steps[Response]:
         content = b""
@@ -467,7 +467,7 @@ def test_content_is_not_stored_while_a_response_waits_for_its_reader(begin: Begi
 def test_the_logged_time_includes_the_content_and_the_handler(
     echoing: Dialogue,
 ) -> None:
-    """The logged time of the next response begins at zero."""
+    """The time of the next response starts again at zero."""
     echoing.say(get("/", "Content-Length: 3", method="POST"))
     echoing.pass_time(25)
     echoing.say(b"abc")

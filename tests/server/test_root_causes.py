@@ -1,7 +1,7 @@
-"""Known faults of other servers, sorted by cause: the requests that triggered them have no such effect here.
+"""Known faults of other servers, grouped by cause. Their requests do no harm here.
 
-Each row is named after the report of the fault. Faults caused by costly input, slow clients, swapped symlinks and
-listings are tested in ``tests/reliability`` (fuzz, slow, escapes), test_confinement.py and test_listing.py.
+Each row has the report's number as its id. Related tests: ``tests/reliability`` (fuzz, slow, escapes),
+test_confinement.py and test_listing.py.
 """
 
 import os
@@ -26,7 +26,7 @@ CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 def refused(name: str, octets: bytes, status: int = 400) -> object:
-    """Return a row of the table: *octets*, and the *status* with which they are refused."""
+    """Return a table row: the server must refuse *octets* with *status*."""
     return pytest.param(octets, status, id=name)
 
 
@@ -86,7 +86,7 @@ def refused(name: str, octets: bytes, status: int = 400) -> object:
 def test_a_malformed_request_is_refused_and_the_next_one_is_not_answered(
     server: Server, octets: bytes, status: int
 ) -> None:
-    """In CVE-2024-49768 the server answered the next request instead of closing the connection."""
+    """In CVE-2024-49768, the server answered a request behind a malformed one."""
     (answer,) = read_answers(talk(server.port, octets + POISON))
 
     assert (answer.status, answer.field("Connection")) == (status, "close")
@@ -97,7 +97,7 @@ def test_a_malformed_request_is_refused_and_the_next_one_is_not_answered(
 )
 @pytest.mark.parametrize("framing", [b"Content-Length: 51\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n33\r\n"])
 def test_content_is_never_the_next_request(server: Server, request_line: bytes, framing: bytes) -> None:
-    """In CVE-2022-29361 and CVE-2023-41419 unread content was parsed as a request."""
+    """In CVE-2022-29361 and CVE-2023-41419, unread content was parsed as a request."""
     hidden = b"GET /hidden HTTP/1.1\r\nHost: x\r\nX-Padding: 12345\r\n\r\n"
     assert len(hidden) == 0x33
     end = b"\r\n0\r\n\r\n" if b"chunked" in framing else b""
@@ -117,14 +117,14 @@ def test_a_content_length_may_have_more_digits_than_int_accepts(server: Server) 
 
 
 def test_a_trailer_is_not_a_header_field(server: Server) -> None:
-    """In CVE-2025-12642 trailers such as Connection were merged into the head."""
+    """In CVE-2025-12642, trailer fields such as Connection were merged into the header."""
     octets = CHUNKED + b"0\r\nConnection: close\r\nHost: y\r\nContent-Length: 9\r\n\r\n"
     first, second = read_answers(talk(server.port, octets + POISON))
     assert (first.status, first.field("Connection"), second.content) == (405, None, HELLO)
 
 
 def test_answers_come_in_the_order_of_the_requests(server: Server) -> None:
-    """In CVE-2023-46137 and CVE-2024-41671 a slow first response came after the second one."""
+    """In CVE-2023-46137 and CVE-2024-41671, a fast second response overtook a slow first one."""
     octets = get("/large.bin") + get("/hello.txt") + get("/missing") + get("/alphabet.txt")
     answers = read_answers(talk(server.port, octets))
     assert [(answer.status, len(answer.content)) for answer in answers[:2]] == [(200, 256 * 1024), (200, len(HELLO))]
@@ -155,7 +155,7 @@ def test_answers_come_in_the_order_of_the_requests(server: Server) -> None:
 def test_files_outside_the_root_are_not_revealed(
     folder: pathlib.Path, serve: Serve, target: str, *, follow_links: bool
 ) -> None:
-    """In CVE-2025-69226 the status showed whether a file outside the root exists."""
+    """In CVE-2025-69226, the status showed whether a file outside the root exists."""
     secret = folder.parent / "root-secret"
     secret.mkdir()
     (secret / "passwd").write_bytes(b"secret")
@@ -170,7 +170,7 @@ def test_files_outside_the_root_are_not_revealed(
 
 @pytest.mark.parametrize("host", [b"", b"..", b"/"])
 def test_host_is_not_part_of_the_path(server: Server, host: bytes) -> None:
-    """In CVE-2018-18778 Host was used as the name of a folder."""
+    """In CVE-2018-18778, Host was used as a folder name."""
     (answer,) = read_answers(talk(server.port, b"GET /etc/passwd HTTP/1.1\r\nHost: " + host + b"\r\n\r\n"))
     assert answer.status in (400, 404)
 
@@ -197,7 +197,7 @@ def test_a_redirect_stays_on_this_host(server: Server, target: str) -> None:
 
 
 def test_a_page_escapes_the_requested_path(server: Server) -> None:
-    """In CVE-2022-39348, CVE-2024-41810, CVE-2016-10516 and CVE-2025-67724 pages had markup from requests."""
+    """In CVE-2022-39348, CVE-2024-41810, CVE-2016-10516 and CVE-2025-67724, pages repeated markup from requests."""
     accept = b"Accept: text/html\r\n\r\n"
     for octets in (
         b"GET / HTTP/1.1\r\nHost: <script>\r\n" + accept,
@@ -211,13 +211,13 @@ def test_a_page_escapes_the_requested_path(server: Server) -> None:
 
 
 def test_a_configured_value_with_a_line_break_is_refused(folder: pathlib.Path) -> None:
-    """In CPython issue 142533, CVE-2018-1000164 and CVE-2026-34519 a line break in a value began a new field."""
+    """In CPython issue 142533, CVE-2018-1000164 and CVE-2026-34519, a line break in a value began a new field."""
     with pytest.raises(ValueError, match="control character"):
         Server(folder, port=0, fields=[("X-A", "b\r\nX-Injected: y")])
 
 
 def test_a_log_line_is_one_line_without_control_characters(serving: Start) -> None:
-    """In CVE-2020-7694 requests forged log lines; in CVE-2025-47287 they flooded the log."""
+    """In CVE-2020-7694, requests forged log lines. In CVE-2025-47287, requests flooded the log."""
     program = serving()
     program.ask("/%1b[31m%0a")
     talk(program.port, b"GET /\x1b[31m HTTP/1.1\r\nCookie: \x80;;=\r\n\r\n")
@@ -230,13 +230,13 @@ def test_a_log_line_is_one_line_without_control_characters(serving: Start) -> No
 
 
 def test_octets_beyond_ascii_in_fields_are_accepted(server: Server) -> None:
-    """In CVE-2026-42544 octets beyond ASCII made the server fail."""
+    """In CVE-2026-42544, octets beyond ASCII made the server fail."""
     (answer,) = read_answers(talk(server.port, HEAD + b"Sec-WebSocket-Protocol: \x80\xff\r\nCookie: \xfe\r\n\r\n"))
     assert answer.status == 200
 
 
 def test_a_file_of_any_date_is_served(folder: pathlib.Path, server: Server) -> None:
-    """In CVE-2020-25691 the date of a file made the server fail."""
+    """In CVE-2020-25691, a file's date made the server fail."""
     for date in (2**40, -(2**33), 253_402_300_800):
         try:
             os.utime(folder / "hello.txt", (date, date))
@@ -247,14 +247,14 @@ def test_a_file_of_any_date_is_served(folder: pathlib.Path, server: Server) -> N
 
 
 def test_too_many_ranges_get_the_whole_file(server: Server) -> None:
-    """In CVE-2025-62727 and CVE-2011-3192 many ranges used up CPU time and memory."""
+    """In CVE-2025-62727 and CVE-2011-3192, many ranges used up CPU time and memory."""
     ranges = "bytes=0-," + ",".join(f"{first}-{first}" for first in range(1, 4000, 2))
     (answer,) = read_answers(talk(server.port, get("/large.bin", f"Range: {ranges}")))
     assert (answer.status, len(answer.content)) == (200, 256 * 1024)
 
 
 def test_a_head_that_is_too_long_in_many_reads_is_refused(server: Server) -> None:
-    """In CVE-2022-30780 such connections stayed open and used CPU time."""
+    """In CVE-2022-30780, such a connection stayed open and used CPU time."""
     with connect(server.port) as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         client.sendall(HEAD)
@@ -264,7 +264,7 @@ def test_a_head_that_is_too_long_in_many_reads_is_refused(server: Server) -> Non
 
 
 def test_a_departed_client_leaves_no_state(serving: Start) -> None:
-    """Clients reset connections in CVE-2022-31015 and CVE-2024-49769, and left within a chunk in CVE-2022-41556."""
+    """In CVE-2022-31015 and CVE-2024-49769, clients reset connections; in CVE-2022-41556, they left within a chunk."""
     program = serving("--bind", "127.0.0.1")
     descriptors = pathlib.Path(f"/proc/{program.process.pid}/fd")
     if not descriptors.exists():

@@ -1,11 +1,11 @@
-"""The send rate: a reader may pause, but a reader that stays too slow is dropped."""
+"""The send rate: a client may pause its reading, but the server drops a client that stays too slow."""
 
 from httpsock.server.send_rate import SendRate
 from tests.support.rows import each_row
 
 
 def start() -> SendRate:
-    """Return a send rate that starts with 100 acknowledged octets."""
+    """Return a SendRate that starts at 1,000 s with 100 acknowledged octets."""
     return SendRate(500.0, 60.0, now=1000.0, acknowledged=100)
 
 

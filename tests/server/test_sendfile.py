@@ -1,4 +1,4 @@
-"""The connection sends a file by sendfile(), or reads and sends it; the file may change meanwhile."""
+"""How the connection sends a file: with sendfile(), or with read() and send(). The file may change meanwhile."""
 
 import errno
 import itertools
@@ -16,7 +16,7 @@ from tests.support.folder import LARGE
 def test_a_file_truncated_while_it_is_sent_ends_the_connection(
     begin: Begin, folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, *, has_sendfile: bool
 ) -> None:
-    """The client gets fewer octets than announced, and no other octets after them (RFC 9112 §8)."""
+    """The client gets fewer octets than Content-Length, and then the end (RFC 9112 §8)."""
     if not has_sendfile:
         monkeypatch.delattr(os, "sendfile", raising=False)
     dialogue = begin(buffered_octets=4096)
@@ -37,7 +37,7 @@ def test_a_file_truncated_while_it_is_sent_ends_the_connection(
 def test_a_range_of_a_large_file_is_sent_exactly(
     dialogue: Dialogue, monkeypatch: pytest.MonkeyPatch, *, has_sendfile: bool
 ) -> None:
-    """A 206 with one part has exactly the octets named in Content-Range (requirement R128)."""
+    """A 206 with one part has exactly the octets of its Content-Range (requirement R128)."""
     if not has_sendfile:
         monkeypatch.delattr(os, "sendfile", raising=False)
     dialogue.say(get("/large.bin", "Range: bytes=1000-1999") + get("/large.bin", "Range: bytes=-3"))
@@ -55,7 +55,7 @@ def test_a_range_of_a_large_file_is_sent_exactly(
 def test_a_file_is_read_and_sent_if_sendfile_is_refused(
     begin: Begin, monkeypatch: pytest.MonkeyPatch, refusal: str, before: int
 ) -> None:
-    """LXC, WSL 1, FUSE and filters of system calls refuse sendfile(), some of them only after the first calls."""
+    """LXC, WSL 1, FUSE and system call filters refuse sendfile(), some only after a few calls."""
     sendfile, calls = os.sendfile, itertools.count()
 
     def refuse(out: int, file: int, offset: int, length: int) -> int:

@@ -1,4 +1,4 @@
-"""The server: its addresses, its additional fields, its start and stop, and its reports."""
+"""The server: its addresses, extra response fields, start, stop and reports."""
 
 import contextlib
 import errno
@@ -44,7 +44,7 @@ IPV6 = pytest.mark.skipif(not system_has_ipv6(), reason="the system has no IPv6"
 
 @pytest.fixture
 def nothing_left() -> Iterator[None]:
-    """Assert that a test leaves no thread and no descriptor behind."""
+    """Assert that the test leaves no thread and no file descriptor behind."""
     gc.collect()
     threads, descriptors = threading.active_count(), open_descriptors()
     yield
@@ -55,7 +55,7 @@ def nothing_left() -> Iterator[None]:
 
 
 def first_content(url: str) -> bytes:
-    """Return the content of hello.txt from the server at *url*."""
+    """Request hello.txt from the server at *url*, and return its content."""
     parts = urlsplit(url)
     assert parts.hostname
     assert parts.port
@@ -110,7 +110,7 @@ def test_an_address_is_shown_as_a_url(host: str, url: str) -> None:
 
 
 def test_an_address_that_the_system_lacks_is_skipped_beside_another(folder: pathlib.Path, serve: Serve) -> None:
-    """No system has the address 192.0.2.1, which is reserved for documentation (RFC 5737)."""
+    """192.0.2.1 is reserved for documentation, so no system has this address (RFC 5737)."""
     served = serve(folder, hosts=("127.0.0.1", "192.0.2.1"))
 
     assert served.urls == [f"http://127.0.0.1:{served.port}/"]
@@ -144,7 +144,7 @@ def test_a_name_in_place_of_a_numeric_address_is_refused(
 @NO_DESCRIPTORS
 @pytest.mark.parametrize("port", [-1, 65536, 70000])
 def test_an_invalid_port_is_refused(folder: pathlib.Path, nothing_left: None, port: int) -> None:
-    """Some systems would use the lower 16 bits of the number."""
+    """Otherwise some systems would silently use the lower 16 bits."""
     with pytest.raises((ValueError, OverflowError), match="port"):
         Server(folder, hosts=("127.0.0.1",), port=port).stop()
 
@@ -159,7 +159,7 @@ def test_a_port_that_is_in_use_is_an_error(folder: pathlib.Path, server: Server,
 
 @NO_DESCRIPTORS
 def test_a_port_that_is_free_at_one_address_only_is_an_error(folder: pathlib.Path, nothing_left: None) -> None:
-    """One address is given twice, so the second bind() fails on every port; the server tries only a few ports."""
+    """The same address is given twice, so the second bind() always fails. The server must not retry forever."""
     with pytest.raises(OSError, match=r".") as raised:
         Server(folder, hosts=("127.0.0.1", "127.0.0.1"), port=0)
 
@@ -298,7 +298,7 @@ def test_stopping_closes_idle_connections(folder: pathlib.Path) -> None:
 
 
 def test_running_downloads_finish_and_later_answers_close_the_connection(folder: pathlib.Path) -> None:
-    """Each request that was received before the stop is answered (requirements R085 and R086)."""
+    """The server still answers requests that it received before the stop (requirements R085 and R086)."""
     large = os.urandom(1 << 20) * 16
     (folder / "larger.bin").write_bytes(large)
     served = Server(folder, port=0)
@@ -358,7 +358,7 @@ def test_serve_returns_if_the_server_was_drained_before(folder: pathlib.Path) ->
 
 
 def test_serve_returns_if_the_server_was_stopped_before(folder: pathlib.Path) -> None:
-    """A signal may arrive before serve() is called."""
+    """A signal may stop the server before serve() is called."""
     served = Server(folder, port=0)
     serving = threading.Thread(target=served.serve)
     served.ask_to_stop(AN_HOUR)
@@ -391,7 +391,7 @@ def test_reports_are_dropped_when_standard_error_is_closed(capsys: pytest.Captur
 
 
 def test_reports_are_dropped_without_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
-    """Reports must not go to standard output, which other programs read."""
+    """Other programs read standard output, so reports must not go there."""
     with contextlib.redirect_stderr(None):
         server.print_stderr("out of descriptors")
 
@@ -399,7 +399,7 @@ def test_reports_are_dropped_without_standard_error(capsys: pytest.CaptureFixtur
 
 
 def test_a_configured_cache_control_replaces_that_of_files(folder: pathlib.Path, serve: Serve) -> None:
-    """The response has this field once (requirement R115)."""
+    """The response has one Cache-Control field (requirement R115)."""
     served = serve(folder, fields=[("cache-control", "max-age=5"), ("Cache-Control", "public")])
     file, missing = read_answers(talk(served.port, get("/hello.txt") + get("/nothing")))
     assert file.field("Cache-Control") == "max-age=5, public"
@@ -412,7 +412,7 @@ def test_a_server_without_a_thread_is_refused(folder: pathlib.Path) -> None:
 
 
 def test_the_value_of_cache_control_is_checked(folder: pathlib.Path, serve: Serve) -> None:
-    """The value cannot add fields; letters beyond ASCII are sent as Latin-1 (requirement R143)."""
+    """A line break is refused. Letters beyond ASCII are sent as Latin-1 (requirement R143)."""
     with pytest.raises(ValueError, match="the value of Cache-Control has a control character"):
         Server(folder, port=0, cache_control="a\r\nX: y")
     served = serve(folder, cache_control="private, x=é")

@@ -1,4 +1,4 @@
-"""The connection: clients that read slowly or not at all, and the memory that they can use."""
+"""Clients that read slowly or not at all: when the server drops them, and how much memory they use."""
 
 import contextlib
 import inspect
@@ -17,7 +17,7 @@ from tests.support.folder import LARGE
 
 
 def test_a_client_that_does_not_read_is_dropped(begin: Begin) -> None:
-    """The log has the number of octets that the kernel accepted (requirement R094)."""
+    """The log shows how many octets the kernel accepted (requirement R094)."""
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/large.bin"))
     assert dialogue.connection.state is State.SENDING
@@ -40,7 +40,7 @@ def test_a_client_that_does_not_read_is_dropped(begin: Begin) -> None:
 def test_a_file_of_any_length_arrives_whole(
     begin: Begin, folder: pathlib.Path, length: int, buffered_octets: int | None
 ) -> None:
-    """The number of octets that the kernel accepts at a time does not matter."""
+    """The result does not depend on how many octets the kernel accepts per call."""
     octets = os.urandom(length)
     (folder / "some.bin").write_bytes(octets)
     dialogue = begin(buffered_octets=buffered_octets)
@@ -51,7 +51,7 @@ def test_a_file_of_any_length_arrives_whole(
 
 
 def test_a_client_that_reads_slowly_gets_the_whole_file(begin: Begin, folder: pathlib.Path) -> None:
-    """The time of a whole response is not limited (requirement R095)."""
+    """There is no limit for the total time of a response (requirement R095)."""
     (folder / "larger.bin").write_bytes(LARGE * 8)
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/larger.bin"))
@@ -69,7 +69,7 @@ def test_a_client_that_reads_slowly_gets_the_whole_file(begin: Begin, folder: pa
 
 
 def test_a_client_that_reads_in_small_steps_gets_the_whole_file(begin: Begin, folder: pathlib.Path) -> None:
-    """Octets that leave the send buffer extend the deadline, even while it is not writable (requirement R095)."""
+    """Each octet that leaves the send buffer extends the deadline, even if send() would block (requirement R095)."""
     (folder / "larger.bin").write_bytes(LARGE * 8)
     dialogue = begin(buffered_octets=256 * 1024)
     dialogue.say(get("/larger.bin"))
@@ -84,7 +84,7 @@ def test_a_client_that_reads_in_small_steps_gets_the_whole_file(begin: Begin, fo
 
 
 def read_at(dialogue: Dialogue, octets_a_second: int) -> int:
-    """Read *octets_a_second* until the end, for at most an hour; return the seconds that it took."""
+    """Read *octets_a_second* for at most an hour. Return the number of seconds until the end."""
     began = dialogue.now
     while dialogue.goes_on and dialogue.now - began < 3600:
         dialogue.pass_time(1)
@@ -95,7 +95,7 @@ def read_at(dialogue: Dialogue, octets_a_second: int) -> int:
 
 @pytest.fixture
 def crawling(begin: Begin, folder: pathlib.Path) -> Dialogue:
-    """A dialogue with small buffers, in which the client has requested a large file."""
+    """Return a dialogue with small buffers. The client has requested a large file."""
     (folder / "larger.bin").write_bytes(LARGE * 12)
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/larger.bin"))
@@ -103,14 +103,14 @@ def crawling(begin: Begin, folder: pathlib.Path) -> Dialogue:
 
 
 def test_a_client_that_reads_too_slowly_is_dropped(crawling: Dialogue) -> None:
-    """The client reads every second, but extends its deadline by less than a second each time."""
+    """The client reads every second, but its deadline comes nearer each time."""
     assert read_at(crawling, 50) < 2 * TIMEOUTS.slow
     (exchange,) = crawling.exchanges
     assert exchange.sent < exchange.length
 
 
 def test_a_client_that_reads_above_the_least_rate_gets_the_whole_file(crawling: Dialogue) -> None:
-    """A long download is not cut off (requirement R095)."""
+    """The server does not cut off a long download (requirement R095)."""
     assert read_at(crawling, 4096) > 10 * TIMEOUTS.slow
     (exchange,) = crawling.exchanges
     assert exchange.sent == exchange.length
@@ -130,7 +130,7 @@ def test_without_a_least_rate_only_a_stalled_reader_is_dropped(
 
 
 def test_a_client_that_has_read_fast_is_dropped_if_it_becomes_slow(crawling: Dialogue) -> None:
-    """The time that a client can gain by reading fast is limited."""
+    """Fast reading extends the deadline only up to a limit."""
     assert crawling.hear(len(LARGE) * 10)
 
     assert read_at(crawling, 50) < 2 * TIMEOUTS.slow
@@ -139,7 +139,7 @@ def test_a_client_that_has_read_fast_is_dropped_if_it_becomes_slow(crawling: Dia
 
 
 def test_a_small_file_waits_for_a_client_that_does_not_read(begin: Begin, folder: pathlib.Path) -> None:
-    """Content from memory waits for the client like content from a file (requirement R095)."""
+    """Content from memory waits like content from a file (requirement R095)."""
     small = bytes(range(256)) * 255
     (folder / "small.bin").write_bytes(small)
     dialogue = begin(buffered_octets=4096)
@@ -153,7 +153,7 @@ def test_a_small_file_waits_for_a_client_that_does_not_read(begin: Begin, folder
 
 
 def test_requests_of_a_client_that_does_not_read_are_not_received(begin: Begin) -> None:
-    """The memory of a connection is limited, however many requests the client sends in advance (requirement R095)."""
+    """Pipelined requests stay in the kernel's buffer, so they use no memory of the server (requirement R095)."""
     dialogue = begin(buffered_octets=4096)
     requests = memoryview(get("/large.bin") * 100_000)
     sent = 0
@@ -171,7 +171,7 @@ def test_requests_of_a_client_that_does_not_read_are_not_received(begin: Begin) 
 
 
 def test_a_reader_has_the_full_time_for_the_next_response(begin: Begin) -> None:
-    """The time for the second response does not depend on how slowly the first one was read (requirement R095)."""
+    """The second deadline does not depend on the first response (requirement R095)."""
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/large.bin") * 2)
     heard = dialogue.client.recv(1 << 20)
@@ -188,7 +188,7 @@ def test_a_reader_has_the_full_time_for_the_next_response(begin: Begin) -> None:
 
 
 def test_a_long_listing_waits_for_a_client_that_does_not_read(begin: Begin, folder: pathlib.Path) -> None:
-    """Content that is too long to be sent together with its head arrives whole (requirement R095)."""
+    """The listing is too long for one send() with its head (requirement R095)."""
     for number in range(700):
         (folder / f"{number:0200}").touch()
     dialogue = begin(buffered_octets=4096)
@@ -215,7 +215,7 @@ def test_the_head_of_a_long_listing_waits_for_a_client_that_does_not_read(begin:
 
 @pytest.mark.parametrize("path", ["/hello.txt", "/some.bin", "/large.bin", "/"])
 def test_a_head_waits_for_a_client_that_does_not_read(begin: Begin, folder: pathlib.Path, path: str) -> None:
-    """The content is short or long, from memory or a file, or a listing that is made in steps (requirement R095)."""
+    """The paths are short and long files and a listing (requirement R095)."""
     (folder / "some.bin").write_bytes(bytes(32768))
     for number in range(700):
         (folder / f"{number:0200}").touch()
@@ -244,7 +244,7 @@ def overwhelm(dialogue: Dialogue, octets: bytes) -> None:
 
 
 def test_little_memory_is_used_while_a_response_waits_for_its_reader(folder: pathlib.Path) -> None:
-    """Later requests stay in the kernel's buffer, and the answered head is dropped."""
+    """The server forgets the answered head, and later requests stay in the kernel's buffer."""
     with contextlib.closing(Dialogue(Settings(serve_folder(DocumentRoot(folder))), buffered_octets=4096)) as dialogue:
         overwhelm(dialogue, get("/large.bin", f"X: {'y' * 20_000}") + get("/hello.txt") * 10_000)
 

@@ -1,4 +1,4 @@
-"""The states of a connection: the table in the docstring of server/state.py has exactly the changes that occur."""
+"""The states of a connection: the table in server/state.py lists exactly the changes that occur."""
 
 import contextlib
 import pathlib
@@ -28,13 +28,13 @@ NONSENSE = b"nonsense\r\n\r\n"
 
 
 def table() -> set[tuple[State, State]]:
-    """Return the pairs of states in the table of the docstring of server/state.py."""
+    """Return the table of server/state.py as pairs of states."""
     rows = _ROW.findall(state_module.__doc__ or "")
     return {(State[name], State[following]) for name, names in rows for following in names.split(", ")}
 
 
 def respond(request: Request, context: Context) -> Response | Steps[Response]:
-    """Do the steps that the path names: "/read/sleep" reads the content, then answers with a stream that sleeps."""
+    """Run the steps of the path. For example, "/read/sleep" reads the content and then sends a stream that sleeps."""
     return _respond(request, context)
 
 
@@ -118,7 +118,7 @@ WALKS: dict[str, tuple[Step, ...]] = {
 
 
 def walk(dialogue: Dialogue, steps: tuple[Step, ...]) -> Iterator[tuple[State, State]]:
-    """Do all *steps*; yield each change of the state as a pair."""
+    """Run all *steps*. Yield each change of the state as a pair."""
     for step in steps:
         if isinstance(step, bytes):
             dialogue.say(step)
@@ -170,7 +170,7 @@ def test_the_table_has_all_states() -> None:
     ids=["new", "idle", "receiving", "suspended", "content", "sending", "sleeping", "sleeping unread", "lingering"],
 )
 def test_each_state_may_be_the_last(begin: Begin, settings: Settings, steps: tuple[Step, ...]) -> None:
-    """In any state the server may stop or the client leave; then all resources are closed."""
+    """In any state, the client may leave or the server may stop."""
     settings.handler = checked(respond)
     dialogue = begin(buffered_octets=4096)
     list(walk(dialogue, steps))
@@ -188,7 +188,7 @@ def test_each_state_may_be_the_last(begin: Begin, settings: Settings, steps: tup
 
 
 class RecordedConnection(Connection):
-    """A connection that records the states that the event loop sets."""
+    """A connection that records each state that the event loop sets."""
 
     __slots__ = ("states",)
 
@@ -204,7 +204,7 @@ class RecordedConnection(Connection):
 
 
 def test_the_event_loop_sets_the_same_states(settings: Settings, folder: pathlib.Path) -> None:
-    """Successive requests suspend the handler, block the leader, get a stream, and send content."""
+    """The requests suspend the handler, block the leader, get a stream, and send content."""
     gate = threading.Event()
     resumes: list[Callable[[], object]] = []
     connections: list[RecordedConnection] = []

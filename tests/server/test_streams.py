@@ -1,4 +1,4 @@
-"""Endless streams: their end when the client or the server ends, eviction, slow readers, and many streams at a time."""
+"""Endless streams: their end, eviction, slow readers, and many streams at a time."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ Serve = Callable[..., httpsock.Server]
 
 
 class Ticking(Iterator[bytes | Sleep]):
-    """A stream that yields *octets* and a Sleep of *seconds* alternately until the server stops."""
+    """A stream that alternates *octets* with a Sleep of *seconds*. It ends when the server stops."""
 
     def __init__(self, context: Context, seconds: float, octets: bytes = b"tick") -> None:
         self._context = context
@@ -45,7 +45,7 @@ class Ticking(Iterator[bytes | Sleep]):
 
 @pytest.fixture
 def streams(settings: Settings) -> list[Ticking]:
-    """The streams that the connection has begun: one for each request except those for /next."""
+    """Set a handler that answers with endless streams, except for /next. Return a list of these streams."""
     begun: list[Ticking] = []
 
     def handler(request: Request, context: Context) -> Response:
@@ -153,7 +153,7 @@ def test_a_stream_ends_when_the_server_stops(
 
 @pytest.mark.parametrize("sends_ahead", [False, True])
 def test_a_sleeping_stream_may_be_evicted(ticking: Dialogue, streams: list[Ticking], sends_ahead: bool) -> None:
-    """A pipelined request does not prevent eviction, since the stream before it may be endless."""
+    """A stream may be endless, so a pipelined request behind it does not prevent eviction."""
     if sends_ahead:
         ticking.say(get("/next"))
     assert evictable([ticking.connection], ticking.now) == [ticking.connection]
@@ -178,7 +178,7 @@ def test_a_client_that_does_not_read_its_stream_is_dropped(begin: Begin, setting
 
 
 def test_a_client_that_reads_its_stream_too_slowly_is_dropped(begin: Begin, settings: Settings) -> None:
-    """A Sleep does not extend the deadline while earlier octets wait for the reader."""
+    """While octets wait for the reader, a Sleep does not extend the deadline."""
     settings.handler = checked(lambda request, context: Response(200, TEXT, Stream(Ticking(context, 1, bytes(8000)))))
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/"))
@@ -207,12 +207,12 @@ def test_a_stream_may_sleep_for_any_time_if_its_client_has_read_all(begin: Begin
 
 
 def endless(request: Request, context: Context) -> Response:
-    """Answer with a stream that ends when the server stops."""
+    """Answer with a stream that ends only when the server stops."""
     return Response(200, TEXT, Stream(Ticking(context, 0.01)))
 
 
 def stubborn(request: Request, context: Context) -> Response:
-    """Answer with a stream that never ends."""
+    """Answer with a stream that never ends, even if the server stops."""
 
     def chunks() -> Iterator[bytes]:
         while True:
@@ -307,7 +307,7 @@ def test_a_stream_whose_client_resets_ends(serve: Serve) -> None:
 
 @pytest.mark.parametrize("waits", ["a thread", "its turn"])
 def test_a_handler_that_was_blocked_when_the_grace_ended_does_not_go_on(serve: Serve, waits: str) -> None:
-    """The blocked thread can't be stopped, but the next steps of the handler do not run."""
+    """The server cannot stop the blocked thread, but it does not resume the handler."""
     reports: list[str] = []
     gate = threading.Event()
     goes_on = threading.Event()
@@ -338,7 +338,7 @@ def test_a_handler_that_was_blocked_when_the_grace_ended_does_not_go_on(serve: S
 
 
 def test_a_thread_that_finishes_after_the_grace_resumes_no_handler(serve: Serve) -> None:
-    """The event loop still runs at that time, since another thread is blocked."""
+    """Another thread is blocked, so the event loop still runs at that time."""
     reports: list[str] = []
     resumes: list[Callable[[], object]] = []
     gate = threading.Event()

@@ -1,4 +1,4 @@
-"""Transports other than plain TCP: TLS, and a transport that cannot receive until it can send, and vice versa."""
+"""Other transports than plain TCP: TLS, and a transport whose send() waits for input."""
 
 import pathlib
 import socket
@@ -52,12 +52,12 @@ def trust(certificate: tuple[ssl.SSLContext, pathlib.Path]) -> ssl.SSLContext:
 
 @pytest.fixture
 def encrypt(trust: ssl.SSLContext) -> Encrypt:
-    """Return a function that encrypts a client's connected socket with TLS."""
+    """Return a function that starts TLS on a client's connected socket."""
     return lambda connected: trust.wrap_socket(connected, server_hostname="localhost")
 
 
 def echo(request: Request, context: Context) -> Steps[Response]:
-    """Answer with the scheme and the content."""
+    """Answer with the scheme and the content of the request."""
     content = context.scheme.encode()
     while octets := (yield from context.read_content()):
         content += octets
@@ -78,7 +78,7 @@ def test_files_are_served_over_tls(serve: Serve, folder: pathlib.Path, transport
 def test_a_slow_reader_gets_a_large_file_over_tls(
     serve: Serve, folder: pathlib.Path, transport: object, encrypt: Encrypt
 ) -> None:
-    """If the kernel's send buffer is full, a TLS record must wait; no octet is lost or sent twice."""
+    """If the kernel's send buffer is full, a TLS record must wait."""
     (folder / "larger.bin").write_bytes(LARGE * 40)
     server = serve(folder, transport=transport)
     with encrypt(connect(server.port, buffer_octets=4096)) as client, encrypt(connect(server.port)) as other:
@@ -118,7 +118,7 @@ def test_a_stream_passes_over_tls(serve: Serve, transport: object, encrypt: Encr
 
 
 def test_the_end_of_a_tls_connection_is_authenticated(serve: Serve, transport: object, encrypt: Encrypt) -> None:
-    """close_notify shows that no attacker has truncated the content (RFC 8446 §6.1)."""
+    """close_notify proves that the content is complete (RFC 8446 §6.1)."""
     server = serve(None, handler=echo, transport=transport)
     with encrypt(connect(server.port)) as client:
         client.sendall(get("/", version="HTTP/1.0"))
@@ -183,7 +183,10 @@ def test_a_handshake_has_the_deadline_of_a_head(begin: Begin, settings: Settings
 
 
 class ContraryTransport(PlainTransport):
-    """A transport that waits for input before it sends, and for room before it reads, as TLS may when keys change."""
+    """A transport that waits for input before it sends, and for buffer space before it receives.
+
+    TLS may behave like this when its keys change.
+    """
 
     __slots__ = ("calls",)
 
@@ -247,7 +250,7 @@ def contrary(settings: Settings, begin: Begin) -> Begin:
 
 
 def hear_on(dialogue: Dialogue) -> bytes:
-    """Return all octets that the client can read; whenever the connection waits for input, resume it without input."""
+    """Return all octets that the client can read. Resume the connection even if it waits for input."""
     heard = b""
     while True:
         octets = dialogue.hear()
