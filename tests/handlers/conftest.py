@@ -1,4 +1,4 @@
-"""Fixtures for the tests of handlers, the same as for tests of the connection."""
+"""Fixtures for tests of handlers. They come from the tests of a connection."""
 
 from tests.server.conftest import begin, settings
 

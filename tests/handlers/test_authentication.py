@@ -42,7 +42,7 @@ class Guarded:
     def ask(
         self, *field_lines: str, path: str = "/hello.txt", method: str = "GET", client: str = "127.0.0.1"
     ) -> Answer:
-        """Return the answer to a request on a new connection from the address *client*."""
+        """Send a request from the address *client* on a new connection, and return the answer."""
         with socket.create_connection(("127.0.0.1", self.server.port), PATIENCE_SECONDS, (client, 0)) as connected:
             connected.sendall(get(path, *field_lines, "Connection: close", method=method))
             answer, rest = read_answer(receive_all(connected), method)
@@ -52,12 +52,12 @@ class Guarded:
 
 @pytest.fixture
 def guarded(folder: pathlib.Path, serve: Callable[..., httpsock.Server]) -> Guarded:
-    """A server for *folder* that admits only alice."""
+    """Return a server for *folder* that only the user alice may use."""
     return Guarded(serve(folder, middleware=[basic_authentication("alice", QUICK)]))
 
 
 def assert_is_challenge(answer: Answer) -> None:
-    """Assert that *answer* asks for a password and may not be cached."""
+    """Assert that *answer* asks for a password and that no cache may store the answer."""
     assert answer.status == 401
     assert answer.field("WWW-Authenticate") == CHALLENGE
     assert answer.field("Cache-Control") == "no-store, private"
@@ -84,7 +84,7 @@ def test_the_right_credentials_are_admitted(guarded: Guarded, field_line: str) -
 
 
 def test_shared_caches_may_not_store_responses_that_need_a_password(guarded: Guarded) -> None:
-    """Cache-Control has "private" (RFC 9111 §5.2.2.7); Vary has Authorization for caches that ignore Cache-Control."""
+    """Vary is for caches that ignore "private" in Cache-Control (RFC 9111 §5.2.2.7)."""
     for answer in (
         whole := guarded.ask(RIGHT),
         guarded.ask(RIGHT, f"If-None-Match: {whole.field('ETag')}"),
@@ -149,7 +149,7 @@ def test_wrong_credentials_are_challenged_again(guarded: Guarded, user_pass: str
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "POST", "PUT", "DELETE", "TRACE", "BREW"])
 @pytest.mark.parametrize("path", ["/hello.txt", "/missing", "/../x", "/sub"])
 def test_every_method_and_path_is_protected(guarded: Guarded, method: str, path: str) -> None:
-    """Without the password, no answer shows whether a file exists."""
+    """Without the password, no client may learn whether a file exists."""
     assert_is_challenge(guarded.ask(path=path, method=method))
 
 
@@ -167,7 +167,7 @@ def test_the_challenge_has_the_media_type_that_the_client_prefers(guarded: Guard
 
 
 def test_the_connection_goes_on_after_a_refusal(guarded: Guarded) -> None:
-    """The content of the refused request is discarded, so that the client can retry on the same connection."""
+    """The server discards the content of the request, so the client can retry on the same connection."""
     content = b"GET /hello.txt HTTP/1.1\r\n\r\n"
     refused = get("/hello.txt", f"Content-Length: {len(content)}", method="POST") + content
     octets = talk(guarded.server.port, refused + get("/hello.txt", RIGHT, "Connection: close"))
@@ -188,7 +188,10 @@ def test_a_client_that_expects_100_is_refused_before_it_sends_content(guarded: G
 
 @contextlib.contextmanager
 def guessing(server: httpsock.Server, count: int, client: str = "127.0.0.1") -> Iterator[list[socket.socket]]:
-    """Send wrong passwords on *count* connections from the address *client*; read no answer; yield the connections."""
+    """Open *count* connections from the address *client*, and send a wrong password on each.
+
+    Yield the connections. Read no answers.
+    """
     with contextlib.ExitStack() as stack:
         connections = []
         for number in range(count):
@@ -200,14 +203,14 @@ def guessing(server: httpsock.Server, count: int, client: str = "127.0.0.1") -> 
 
 
 def statuses(connections: list[socket.socket]) -> list[int]:
-    """Return the status of the answer on each of *connections*."""
+    """Return the status of the answer on each connection."""
     return [read_answer(receive_all(connected))[0].status for connected in connections]
 
 
 def test_a_hundred_requests_with_the_same_credentials_need_one_hash(
     folder: pathlib.Path, serve: Callable[..., httpsock.Server]
 ) -> None:
-    """All requests come before the first check has ended; a hash for each of them would take minutes."""
+    """All requests arrive before the first hash is ready. One hash per request would take minutes."""
     guarded = Guarded(serve(folder, middleware=[basic_authentication("alice", SLOW)]))
     answers: list[int] = []
     clients = [threading.Thread(target=lambda: answers.append(guarded.ask(RIGHT).status)) for _ in range(100)]
@@ -221,7 +224,7 @@ def test_a_hundred_requests_with_the_same_credentials_need_one_hash(
 def test_guesses_from_one_network_delay_no_other_network(
     folder: pathlib.Path, serve: Callable[..., httpsock.Server]
 ) -> None:
-    """If all guesses were checked first, the client in the other network would time out."""
+    """If the server checked all guesses first, the client from the other network would time out."""
     guarded = Guarded(serve(folder, middleware=[basic_authentication("alice", SLOW)]))
     with guessing(guarded.server, 100, "127.0.0.2") as guesses:
         assert guarded.ask(RIGHT).status == 200, "within the patience of a test"
@@ -234,7 +237,7 @@ def test_guesses_from_one_network_delay_no_other_network(
 
 
 def is_readable(connected: socket.socket) -> bool:
-    """Return whether an answer, or the end of the connection, has arrived."""
+    """Return whether an answer has arrived."""
     connected.setblocking(False)
     try:
         return bool(connected.recv(1, socket.MSG_PEEK))
@@ -243,7 +246,7 @@ def is_readable(connected: socket.socket) -> bool:
 
 
 def test_guesses_beyond_the_limit_get_429(folder: pathlib.Path, serve: Callable[..., httpsock.Server]) -> None:
-    """The guesses up to the limit are checked; RFC 6585 §4 defines 429."""
+    """The server checks guesses up to the limit. RFC 6585 §4 defines 429."""
     server = serve(folder, middleware=[basic_authentication("alice", SLOW)])
     with guessing(server, authentication._MAX_WAITING + 64) as guesses:
         while True:
@@ -263,7 +266,7 @@ def test_guesses_beyond_the_limit_get_429(folder: pathlib.Path, serve: Callable[
 
 
 def test_the_inspector_needs_the_password(folder: pathlib.Path) -> None:
-    """The page of the inspector shows the requests of all clients."""
+    """The inspector is a page that shows the requests of all clients."""
     with inspected(folder, middleware=[basic_authentication("alice", QUICK)]) as server:
         guarded = Guarded(server)
         for path in ("/.httpsock/", EVENTS, "/.httpsock"):

@@ -1,4 +1,4 @@
-"""Handlers that fail or return invalid values: the client gets a 500, a traceback is reported, the server goes on."""
+"""Faulty handlers: the client gets a 500, the server reports a traceback, and other clients are still served."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ Ask = Callable[..., tuple[Dialogue, list[str]]]
 
 @pytest.fixture
 def ask(begin: Begin, settings: Settings) -> Ask:
-    """Return a function that sends a request to a checked handler and returns the dialogue and the reports."""
+    """Return a function that sends a request to a handler. The function returns the dialogue and the reports."""
     reports: list[str] = []
     settings.report = reports.append
 
@@ -42,7 +42,7 @@ def ask(begin: Begin, settings: Settings) -> Ask:
 
 
 def assert_failed(dialogue: Dialogue, reports: list[str], reason: str) -> None:
-    """Assert that the client got a 500 without details, and that one report has the traceback and the *reason*."""
+    """Assert that the client got a 500 without details. Assert that the only report has a traceback and *reason*."""
     answer = dialogue.answer()
     assert (answer.status, answer.field("Connection")) == (500, "close")
     assert answer.text == "500 Internal Server Error: the server failed to answer (RFC 9110 §15.6.1)\n"
@@ -85,7 +85,7 @@ def test_a_handler_that_raises_is_answered_with_500(ask: Ask, error: BaseExcepti
 def test_steps_that_raise_are_answered_with_500(
     ask: Ask, error: BaseException, request_octets: bytes, reads: bool
 ) -> None:
-    """If *reads*, the steps read the content before they raise."""
+    """If *reads*, the handler reads the content before it raises."""
 
     def handler(request: Request, context: Context) -> Steps[Response]:
         if reads:
@@ -265,7 +265,7 @@ def test_a_slice_has_an_offset(ask: Ask, tmp_path: pathlib.Path) -> None:
 
 
 class _Closings:
-    """The source of a response's content; it counts how often it is closed."""
+    """A source of content that counts how often it is closed."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -297,7 +297,7 @@ def test_a_status_may_be_a_number(ask: Ask) -> None:
 
 
 def test_a_handler_cannot_open_a_tunnel(ask: Ask) -> None:
-    """A 2xx to CONNECT would open a tunnel (RFC 9110 §9.3.6). The client gets a 501; this is no error to report."""
+    """A 2xx to CONNECT would open a tunnel (RFC 9110 §9.3.6). The client gets a 501, and the server reports nothing."""
     source = _Closings()
     request = b"CONNECT localhost:80 HTTP/1.1\r\nHost: localhost:80\r\n\r\n"
     dialogue, reports = ask(_result(lambda: Response(200, TEXT, b"abc", source)), request)
@@ -396,7 +396,7 @@ def test_a_stream_that_fails_later_is_broken_off(
     reason: str,
     version: str,
 ) -> None:
-    """The client must see that the content is incomplete (RFC 9112 §8): by its length, its chunks, or a reset."""
+    """The client must see that the content is incomplete (RFC 9112 §8)."""
     source = _Closings()
     reports: list[str] = []
     exchanges: list[Exchange] = []

@@ -1,4 +1,4 @@
-"""Credentials: the grammar of Authorization, the hash of a password, and the comparison (RFC 7617, RFC 7914)."""
+"""Credentials: parsing Authorization, hashing a password, comparing passwords (RFC 7617, RFC 7914)."""
 
 import base64
 import re
@@ -21,7 +21,7 @@ def basic(user_pass: bytes, scheme: bytes = b"Basic ") -> bytes:
 
 
 def is_right(credentials: Credentials, authorization: bytes) -> bool:
-    """Return whether the value of an Authorization field has the right credentials."""
+    """Return whether *authorization*, a field value, has the right credentials."""
     given = parse_credentials(authorization)
     assert given is not None
     return credentials.are_right(credentials.digest(given), given)
@@ -81,7 +81,7 @@ def test_a_value_without_valid_credentials_gives_none(authorization: bytes | Non
 
 
 def test_the_key_is_computed_by_scrypt() -> None:
-    """The second test vector of RFC 7914 §12 gives the right key."""
+    """The hash is the second test vector of RFC 7914 §12."""
     key = base64.b64encode(
         bytes.fromhex(
             "fdbabe1c9d3472007856e7190d01e9fe7c6ad7cbc8237830e77376634b373162"
@@ -182,7 +182,7 @@ def test_only_the_last_right_credentials_are_remembered() -> None:
 
 
 def keys_derived(credentials: Credentials, *user_passes: tuple[bytes, bytes]) -> int:
-    """Return how many times scrypt ran while *user_passes* were checked."""
+    """Check *user_passes*, and return how many times scrypt ran."""
     calls = []
 
     def see(_: object, event: str, called: object) -> None:
@@ -199,7 +199,7 @@ def keys_derived(credentials: Credentials, *user_passes: tuple[bytes, bytes]) ->
 
 
 def test_remembered_credentials_need_no_hash() -> None:
-    """Requests that waited while the first one was checked need no hash, either."""
+    """Only the first check of the same credentials runs scrypt."""
     assert keys_derived(Credentials("user", QUICK), *[(b"user", b"secret")] * 100) == 1
 
 

@@ -1,4 +1,4 @@
-"""in_thread(): a blocking function that a handler calls runs in a thread, and delays no other client."""
+"""in_thread(): a handler runs a blocking function in a thread, so that no other client waits."""
 
 import select
 import threading
@@ -29,7 +29,7 @@ Serve = Callable[..., httpsock.Server]
 
 
 class Gate:
-    """A function that blocks until *is_open* is set; *entered* counts its calls."""
+    """A function that blocks until *is_open* is set. Each call releases the semaphore *entered*."""
 
     def __init__(self) -> None:
         self.entered = threading.Semaphore(0)
@@ -51,7 +51,7 @@ def gate() -> Any:
 
 
 def behind(gate: Gate) -> Callable[[Request, Context], Response | Steps[Response]]:
-    """Return a handler that calls *gate* in a thread for /blocks, and answers other paths immediately."""
+    """Return a handler. For /blocks it calls *gate* in a thread; for other paths it answers immediately."""
 
     def blocks(context: Context) -> Steps[Response]:
         return Response(200, TEXT, (yield from in_thread(context, gate)))
@@ -63,7 +63,7 @@ def behind(gate: Gate) -> Callable[[Request, Context], Response | Steps[Response
 
 
 def call(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
-    """Return a handler that calls *function* in a thread and answers with the repr() of its result."""
+    """Return a handler that runs *function* in a thread. The answer is the repr() of the result."""
 
     def handler(request: Request, context: Context) -> Steps[Response]:
         result = yield from in_thread(context, function, *arguments, **keywords)
@@ -199,7 +199,7 @@ def test_a_server_that_stops_waits_for_the_call(serve: Serve, gate: Gate) -> Non
 
 
 def test_a_server_that_stops_cuts_the_call_off_after_the_grace(serve: Serve, gate: Gate) -> None:
-    """A call that still waits for a thread never begins; the result of a call that has begun is discarded."""
+    """A call that waits for a free thread never runs. The result of a running call is discarded."""
     reports: list[str] = []
     server = serve(None, handler=behind(gate), report=reports.append)
     clients = [connect(server.port) for _ in range(33)]
@@ -247,7 +247,7 @@ def test_a_start_that_raises_ends_only_its_own_request(serve: Serve) -> None:
 
 
 def test_a_second_call_of_resume_has_no_effect(serve: Serve) -> None:
-    """The second call does not end the next wait of the same connection."""
+    """The second call must not end a later wait of the same connection."""
     resumes: list[Callable[[], object]] = []
     second = threading.Event()
 

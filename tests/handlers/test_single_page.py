@@ -1,4 +1,4 @@
-"""Single-page fallback: a request for a page at a path without a file gets index.html."""
+"""Single-page fallback: if a page does not exist, the client gets index.html."""
 
 import os
 import pathlib
@@ -19,7 +19,7 @@ Ask = Callable[..., Answer]
 
 
 def asking(server: httpsock.Server) -> Ask:
-    """Return a function that sends one request to *server* on a new connection and returns the answer."""
+    """Return a function that sends one request to *server* on a new connection. The function returns the answer."""
 
     def ask(path: str, *field_lines: str, method: str = "GET", content: bytes = b"") -> Answer:
         request = get(path, *field_lines, "Connection: close", method=method) + content
@@ -32,7 +32,7 @@ def asking(server: httpsock.Server) -> Ask:
 
 @pytest.fixture
 def index(folder: pathlib.Path) -> pathlib.Path:
-    """The index.html in *folder*."""
+    """Create index.html in *folder*."""
     index = folder / "index.html"
     index.write_bytes(INDEX)
     os.utime(index, (LONG_AGO, LONG_AGO))
@@ -41,7 +41,7 @@ def index(folder: pathlib.Path) -> pathlib.Path:
 
 @pytest.fixture
 def ask(folder: pathlib.Path, index: pathlib.Path) -> Iterator[Ask]:
-    """Yield a function that sends a request to a server for *folder* with the single-page fallback."""
+    """Yield a function that sends a request to a server with the single-page fallback."""
     assert index.exists()
     with httpsock.Server(folder, port=0, middleware=[single_page]) as server:
         yield asking(server)
@@ -132,7 +132,7 @@ def test_the_content_of_a_request_for_a_page_is_discarded(ask: Ask) -> None:
 
 
 def test_without_an_index_a_page_is_missing(folder: pathlib.Path, serve: Callable[..., httpsock.Server]) -> None:
-    """The 404 names the requested path, not index.html."""
+    """The 404 shows the requested path, not index.html."""
     ask = asking(serve(folder, middleware=[single_page]))
     answer = ask("/users", BROWSER)
     assert answer.status == 404
@@ -141,9 +141,9 @@ def test_without_an_index_a_page_is_missing(folder: pathlib.Path, serve: Callabl
 
 
 def test_the_index_comes_before_the_folders_404_page(folder: pathlib.Path, ask: Ask) -> None:
-    """The response with the 404 page is made first, and then closed.
+    """The server opens 404.html first and must close it again.
 
-    The page is too large for the cache, so that response holds an open file.
+    The page is too large for the cache, so its response holds an open file.
     """
     (folder / "404.html").write_bytes(b"<!DOCTYPE html>" + b" " * 100_000)
     assert ask("/users", BROWSER).content == INDEX
@@ -151,7 +151,7 @@ def test_the_index_comes_before_the_folders_404_page(folder: pathlib.Path, ask: 
 
 
 def test_the_single_page_works_with_any_handler(serve: Callable[..., httpsock.Server]) -> None:
-    """A handler may answer in steps, both for the missing page and for the index."""
+    """The handler answers in steps, for the missing page and for the index."""
 
     def handler(request: Request, context: Context) -> Steps[Response]:
         yield

@@ -1,4 +1,4 @@
-"""Threads for calls that block: the calls of different networks share them fairly."""
+"""Threads for blocking calls: all client networks get a fair share of the threads."""
 
 import threading
 

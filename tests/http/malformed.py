@@ -1,6 +1,6 @@
-"""Malformed heads: a table of octets, with the status, the reason and the section of the refusal.
+"""Malformed request heads: a table with the expected status, reason and RFC section of each.
 
-malformed_content.py has malformed framing and content.
+malformed_content.py has the malformed framing and content.
 """
 
 from typing import NamedTuple
@@ -10,7 +10,7 @@ HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
 
 
 class Row(NamedTuple):
-    """Octets that are not a request; their refusal contains *reason* and ends with *section*."""
+    """A malformed request. The answer must contain *reason* and end with *section*."""
 
     name: str
     octets: bytes
@@ -35,12 +35,12 @@ def field(octets: bytes) -> bytes:
 
 
 def framed(octets: bytes) -> bytes:
-    """Return a POST with the field lines *octets*, followed by five octets, which may be its content."""
+    """Return a POST with the field lines *octets*. Five octets follow, which may be its content."""
     return b"POST / HTTP/1.1\r\nHost: localhost\r\n" + octets + b"\r\n\r\nhello"
 
 
 def chunked(octets: bytes) -> bytes:
-    """Return a POST whose chunked content is *octets*."""
+    """Return a POST with chunked transfer coding. *octets* follow its head."""
     return b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + octets
 
 

@@ -1,4 +1,4 @@
-"""Malformed lengths, codings, chunks and trailers: octets, with the status, reason and section of the refusal."""
+"""Malformed lengths, transfer codings, chunks and trailers, with the expected status, reason and RFC section."""
 
 from tests.http.malformed import FOLDED, Row, chunked, framed
 

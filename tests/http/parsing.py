@@ -1,4 +1,4 @@
-"""Give octets to a request parser: whole, octet by octet, or in two pieces cut at any place."""
+"""Helpers that feed a request parser: all octets together, one by one, or in two pieces."""
 
 from collections.abc import Iterable
 
@@ -30,9 +30,9 @@ Outcome = list[Event | Refusal]
 
 
 def outcome_of_pieces(pieces: Iterable[bytes], limits: Limits = LIMITS) -> Outcome:
-    """Return all events of a parser for *pieces*, with adjacent content joined; the last event is a pause or a refusal.
+    """Feed *pieces* to a new parser, and return all its events. Join adjacent content.
 
-    The content before a refusal is left out, since its length depends on the cut.
+    The last event is a Pause or a Refusal. Before a Refusal, omit the content: its length depends on the pieces.
     """
     request_parser = RequestParser(limits)
     outcome: Outcome = []
@@ -52,14 +52,17 @@ def outcome_of_pieces(pieces: Iterable[bytes], limits: Limits = LIMITS) -> Outco
 
 
 def outcome_of(cut: Cut, octets: bytes, limits: Limits = LIMITS, *, ends: bool = False) -> Outcome:
-    """Return the events of a parser for *octets*; assert that no *cut* changes them. *ends* adds the end of input."""
+    """Return the events of a parser for *octets*. Assert that all pieces from *cut* give the same events.
+
+    If *ends*, the end of input follows the octets.
+    """
     outcomes = [outcome_of_pieces([*pieces, b""] if ends else pieces, limits) for pieces in cut(octets)]
     assert all(outcome == outcomes[0] for outcome in outcomes)
     return outcomes[0]
 
 
 def request_of(cut: Cut, octets: bytes, limits: Limits = LIMITS) -> Request:
-    """Return the only request in *octets*; assert that no octets are left."""
+    """Parse *octets* and return their only request. Assert that no octets are left."""
     request, *rest = outcome_of(cut, octets, limits)
     assert isinstance(request, Request)
     assert rest == [Pause.NEED_DATA]
@@ -67,14 +70,14 @@ def request_of(cut: Cut, octets: bytes, limits: Limits = LIMITS) -> Request:
 
 
 def refusal_of(cut: Cut, octets: bytes, limits: Limits = LIMITS) -> Refusal:
-    """Return the refusal of *octets*, which are not a request."""
+    """Parse *octets*, which are malformed, and return the refusal."""
     (refusal,) = outcome_of(cut, octets, limits)
     assert isinstance(refusal, Refusal)
     return refusal
 
 
 def get_root(*field_lines: bytes, version: str = "HTTP/1.1") -> bytes:
-    """Return a GET for / with a Host and *field_lines*."""
+    """Return a GET for / with Host and *field_lines*."""
     return get("/", *field_lines, host="a", version=version)
 
 
@@ -84,5 +87,5 @@ PLAIN = Request(get_root(), b"GET / HTTP/1.1", "GET", ROOT, 1, dict(HOST), 0, is
 
 
 def post(framing: bytes, content: bytes) -> bytes:
-    """Return a POST whose field lines are *framing*, with *content*."""
+    """Return a POST with *framing* as its field lines and with *content*."""
     return b"POST / HTTP/1.1\r\nHost: a\r\n" + framing + b"\r\n\r\n" + content

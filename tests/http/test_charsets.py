@@ -1,4 +1,4 @@
-"""Charsets: whether the start of a file is text, is UTF-8, or declares another charset (RFC 9110 §8.3.2)."""
+"""Charsets: does a file start with text, is this text UTF-8, does it declare another charset (RFC 9110 §8.3.2)?"""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Wrong arguments: each public function and class refuses them with a message that names the argument."""
+"""Wrong arguments: the error message of each public function and class contains the argument's name."""
 
 import collections
 import pathlib
@@ -136,7 +136,7 @@ def test_each_public_name_is_there_and_documented() -> None:
 
 
 def test_the_public_names_are_those_of_the_parts_that_a_program_uses() -> None:
-    """Removing or renaming a public name would break programs."""
+    """Programs would break if a public name were removed or renamed."""
     of_handlers = "Context FileSlice Request RequestError Response Sleep Status Stream respond in_thread"
     of_middleware = "basic_authentication single_page"
     of_server = "Exchange Limits Server TestServer Timeouts"

@@ -1,4 +1,4 @@
-"""Content of known length, chunks and trailers (RFC 9112 §6.2, §7.1), read whole and octet by octet."""
+"""Decoding content of known length, chunks and trailers (RFC 9112 §6.2, §7.1), also octet by octet."""
 
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ ONE_MIB = 1024 * 1024
 
 
 class Outcome(NamedTuple):
-    """The result of a decoder; *left* are the octets after the content."""
+    """The result of a decoder. *left* has the octets behind the content."""
 
     content: bytes
     is_complete: bool
@@ -31,7 +31,7 @@ class Outcome(NamedTuple):
 
 
 def decode(decoder: LengthDecoder | ChunkedDecoder, pieces: list[bytes]) -> Outcome:
-    """Return the outcome of decoding *pieces*; repeat octets that *decoder* does not use before the next piece."""
+    """Feed *pieces* to *decoder* and return the outcome. Octets that the decoder has not used are fed again."""
     content = left = b""
     for piece in pieces:
         left += piece
@@ -92,7 +92,7 @@ def test_chunked_content_is_decoded(cut: Cut, octets: bytes, content: bytes, lef
 
 @however_cut
 def test_every_beginning_of_chunked_content_waits_for_more(cut: Cut) -> None:
-    """Truncated content is never complete (requirement R053)."""
+    """Truncated content must never count as complete (requirement R053)."""
     octets = b"5;a=b\r\nhello\r\n1\r\n!\r\n0\r\nA: b\r\n\r\n"
     for stop in range(1, len(octets)):
         for pieces in cut(octets[:stop]):
@@ -380,7 +380,7 @@ _trailer = st.builds(
 
 @st.composite
 def chunked_contents(draw: st.DrawFn) -> tuple[bytes, bytes]:
-    """Draw some content, and the same content encoded in chunks."""
+    """Draw some content. Return the content as is and in chunks."""
     chunks = draw(st.lists(st.binary(min_size=1, max_size=40), max_size=4))
     encoded = b""
     for chunk in [*chunks, b""]:
@@ -414,7 +414,7 @@ _fragments = st.lists(
 
 @st.composite
 def damaged_contents(draw: st.DrawFn) -> bytes:
-    """Draw chunked content of which some octets are removed, added or replaced."""
+    """Draw chunked content, and change one or two octets at one place."""
     _, encoded = draw(chunked_contents())
     position = draw(st.integers(0, len(encoded) - 1))
     replacement = draw(st.sampled_from([b"", b"\r", b"\n", b"\r\n", b"0", b"ab", b";", b"\0"]))

@@ -1,4 +1,4 @@
-"""Error responses: the content gives the reason of the refusal (RFC 9110 §15.5)."""
+"""Error responses: the content explains the error (RFC 9110 §15.5)."""
 
 import json
 from html.parser import HTMLParser
@@ -13,7 +13,7 @@ REFUSAL = Refusal(Status.BAD_REQUEST, 'field line 3 has "<b>&" in it', "RFC 9112
 
 
 class _Page(HTMLParser):
-    """The elements and the text of a page."""
+    """The elements and the text of an HTML page."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -30,13 +30,12 @@ class _Page(HTMLParser):
 
 
 def content_of(response: Response) -> bytes:
-    """Return the content of *response*."""
     return b"".join(part for part in response.content if isinstance(part, bytes))
 
 
 @each_row("accept", [None, b"*/*", b"image/png", b"text/plain"])
 def test_curl_gets_one_line_of_text(accept: bytes | None) -> None:
-    """The content of a 4xx or 5xx explains the error, except in response to HEAD (RFC 9110 §15.5, requirement R113)."""
+    """The content of a 4xx or 5xx explains the error (RFC 9110 §15.5, requirement R113)."""
     response = explain(REFUSAL, accept)
     assert content_of(response).decode() == '400 Bad Request: field line 3 has "<b>&" in it (RFC 9112 §5.1)\n'
     assert ("Content-Type", "text/plain; charset=utf-8") in response.fields
@@ -53,7 +52,7 @@ def test_a_browser_gets_a_page() -> None:
 
 
 def test_markup_in_a_reason_is_shown_as_text() -> None:
-    """Octets of a request do not become markup (RFC 9110 §17.4, requirement R143)."""
+    """A page must not contain markup from the request (RFC 9110 §17.4, requirement R143)."""
     page = _Page(content_of(explain(REFUSAL, b"text/html")).decode())
     assert 'Field line 3 has "<b>&" in it.' in page.text
     assert "b" not in page.elements
@@ -71,7 +70,7 @@ def test_markup_in_a_reason_is_shown_as_text() -> None:
     ids=["markup in the reason", "markup in the section", "braces and percents", "no reason"],
 )
 def test_every_page_has_the_same_elements(refusal: Refusal) -> None:
-    """Octets of a request do not become markup (RFC 9110 §17.4, requirement R143)."""
+    """A page must not contain markup from the request (RFC 9110 §17.4, requirement R143)."""
     page = _Page(content_of(explain(refusal, b"text/html")).decode())
     assert page.elements == _Page(content_of(explain(REFUSAL, b"text/html")).decode()).elements
     assert refusal.reason[1:] in page.text
@@ -98,7 +97,7 @@ def test_a_program_gets_json() -> None:
 
 @each_row("accept", [None, b"text/html", b"application/json"])
 def test_an_error_response_is_not_cached_and_varies_with_accept(accept: bytes | None) -> None:
-    """Vary names Accept, which selects HTML, JSON or text (RFC 9110 §12.5, requirement R111)."""
+    """Accept selects HTML, JSON or text, so Vary must have Accept (RFC 9110 §12.5, requirement R111)."""
     response = explain(REFUSAL, accept, (("Allow", "GET"),))
     assert response.status is Status.BAD_REQUEST
     assert response.refusal is REFUSAL

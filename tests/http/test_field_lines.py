@@ -1,4 +1,4 @@
-"""The parser: field lines, one by one and in combination (RFC 9112 §5, §3.2, §6)."""
+"""The request parser: single field lines, and fields that must agree (RFC 9112 §5, §3.2, §6)."""
 
 import pathlib
 import re
@@ -46,7 +46,7 @@ def test_a_field_line_is_parsed(cut: Cut, line: bytes, name: bytes, value: bytes
 @each_row("name", MEANINGFUL_FIELDS[4:])
 @each_row("spelling", [bytes.lower, bytes.title, bytes.upper])
 def test_the_fields_that_the_server_uses_are_stored(name: bytes, spelling: Callable[[bytes], bytes]) -> None:
-    """The case of the name and the position of the line do not matter (requirements R041 and R043)."""
+    """The result does not depend on the name's case or on the line's position (requirements R041 and R043)."""
     second, joined = (b"c d", b"c d") if name in SINGLETONS else (b"g", b"c d, g")
     head = get_root(
         b"A: b", spelling(name) + b": \tc d \t", b"X-" + name + b": e", name + b"-x: f", name + b":" + second
@@ -55,7 +55,7 @@ def test_the_fields_that_the_server_uses_are_stored(name: bytes, spelling: Calla
 
 
 def test_only_stored_fields_are_looked_up() -> None:
-    """Each field that the code of httpsock.http looks up is one that the parser stores."""
+    """If httpsock.http looks a field up, the parser must store this field."""
     named: set[str] = set()
     for path in pathlib.Path(request_parser.__file__).parent.glob("*.py"):
         named.update(re.findall(r'fields(?:\.get\(|\[)b"([a-z-]+)"', path.read_text(encoding="utf-8")))
@@ -109,7 +109,7 @@ def test_a_malformed_field_line_is_refused(cut: Cut, line: bytes, reason: str, s
 @however_cut
 @each_row("line", [b" Host: a", b"\tHost: a", b" ", b" b"])
 def test_whitespace_before_the_first_field_line_is_refused(cut: Cut, line: bytes) -> None:
-    """Other servers might read such a line as a field, or ignore it (RFC 9112 §2.2, requirement R005)."""
+    """Other servers could accept such a line or ignore it (RFC 9112 §2.2, requirement R005)."""
     reason = "there is whitespace between the request line and the first field line"
     refusal = refusal_of(cut, b"GET / HTTP/1.1\r\n" + line + b"\r\nHost: a\r\n\r\n")
     assert refusal == Refusal(Status.BAD_REQUEST, reason, "RFC 9112 §2.2")
@@ -117,7 +117,7 @@ def test_whitespace_before_the_first_field_line_is_refused(cut: Cut, line: bytes
 
 @however_cut
 def test_a_fault_is_named_before_the_head_is_complete(cut: Cut) -> None:
-    """A malformed head is refused before its end has arrived (requirement R007)."""
+    """The server refuses a malformed head before the rest of the head arrives (requirement R007)."""
     refusal = refusal_of(cut, b"GET / HTTP/1.1\r\nHost: a\r\nAccept : b\r\nC: d")
     assert refusal == Refusal(Status.BAD_REQUEST, "field line 2 has a space before its colon", "RFC 9112 §5.1")
 
@@ -207,20 +207,20 @@ def test_an_ambiguous_head_is_refused(cut: Cut, octets: bytes, expected: Refusal
 
 @however_cut
 def test_the_host_of_an_absolute_form_replaces_the_field(cut: Cut) -> None:
-    """If the target names a host, that host counts, and the value of Host does not (requirement R022)."""
+    """If the target contains a host, the server must ignore Host (requirement R022)."""
     request = request_of(cut, b"GET http://b/c HTTP/1.1\r\nHost: a\r\n\r\n")
     assert request.target == Target(TargetForm.ABSOLUTE, b"/c", None, is_encoded=True)
 
 
 @however_cut
 def test_http_1_0_needs_no_host(cut: Cut) -> None:
-    """A request of HTTP/1.0 is answered though it has no Host (RFC 9112 §3.2, requirement R034)."""
+    """Host is required only in HTTP/1.1 (RFC 9112 §3.2, requirement R034)."""
     assert request_of(cut, b"GET / HTTP/1.0\r\n\r\n").fields == {}
 
 
 @each_row("connection", ['a",close', '"close', '"a, close, b"', 'a="\\", close', "close,", ",CLOSE", "a, b\t,\tclose"])
 def test_a_quote_does_not_hide_the_option_close(connection: str) -> None:
-    """The options of Connection are tokens, in which quotes have no meaning (RFC 9110 §7.6.1, requirement R084)."""
+    """The options of Connection are tokens, so quotes have no meaning (RFC 9110 §7.6.1, requirement R084)."""
     head = f"GET / HTTP/1.1\r\nHost: a\r\nConnection: {connection}\r\n\r\n".encode()
     assert parse_head(head, 100).is_persistent is (connection == '"close')
 
@@ -228,7 +228,7 @@ def test_a_quote_does_not_hide_the_option_close(connection: str) -> None:
 @however_cut
 @each_row("name", ["Range", "If-Range", "If-Modified-Since", "If-Unmodified-Since"])
 def test_a_repeated_singleton_field_with_equal_values_is_valid(cut: Cut, name: str) -> None:
-    """Two equal values of a field that allows one value count as one (RFC 9110 §5.3, requirement R148)."""
+    """If a field allows one value, two equal values count as one (RFC 9110 §5.3, requirement R148)."""
     request = request_of(cut, get_root(f"{name}: a, b".encode(), b"Accept: c", f"{name.lower()}:a, b\t".encode()))
     assert request.fields[name.lower().encode()] == b"a, b"
 
@@ -237,6 +237,6 @@ def test_a_repeated_singleton_field_with_equal_values_is_valid(cut: Cut, name: s
 @each_row("values", [("Sun", "06 Nov 1994 08:49:37 GMT"), ("", "a"), ("a", "b", "a"), ("a", "b", "")])
 @each_row("name", ["Range", "If-Range", "If-Modified-Since", "If-Unmodified-Since"])
 def test_a_singleton_field_with_two_different_values_is_ignored(cut: Cut, name: str, values: tuple[str, ...]) -> None:
-    """Two different values are ignored, as RFC 9110 §13.1.3 requires for dates (requirement R148)."""
+    """For dates, RFC 9110 §13.1.3 requires this (requirement R148)."""
     request = request_of(cut, get_root(*(f"{name}: {value}".encode() for value in values)))
     assert request.fields[name.lower().encode()] == b""

@@ -1,4 +1,4 @@
-"""Framing: the length of the content, and malformed field lines (RFC 9112 §5, §6)."""
+"""Framing: the content length of a request, and malformed field lines (RFC 9112 §5, §6)."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from tests.support.rows import each_row
 
 
 def refusal_of_fields(fields: dict[bytes, bytes], minor_version: int = 1) -> Refusal:
-    """Return the refusal of a request with *fields*."""
+    """Parse the framing of a request with *fields*, which must fail. Return the refusal."""
     with pytest.raises(FramingError) as caught:
         parse_content_length(fields, minor_version)
     return request_error(caught.value).refusal
@@ -141,7 +141,7 @@ def test_chunked_is_not_applied_twice(value: str) -> None:
 
 @each_row("value", ["gzip, chunked", "deflate,gzip,chunked", "identity, chunked", "a;b=c, chunked"])
 def test_an_unknown_coding_before_chunked_is_not_implemented(value: str) -> None:
-    """A transfer coding that the server does not know is answered with 501 (RFC 9112 §6.1, requirement R058)."""
+    """If a server does not know a transfer coding, it answers 501 (RFC 9112 §6.1, requirement R058)."""
     refusal = refusal_of_fields({b"transfer-encoding": value.encode()})
     reason = f'Transfer-Encoding "{value}" has a coding that is not implemented'
     assert refusal == Refusal(Status.NOT_IMPLEMENTED, reason, "RFC 9112 §6.1")
@@ -150,7 +150,7 @@ def test_an_unknown_coding_before_chunked_is_not_implemented(value: str) -> None
 @each_row("length", [b"0", b"5", b"x"])
 @each_row("coding", [b"chunked", b"gzip", b""])
 def test_a_request_framed_twice_is_refused(length: bytes, coding: bytes) -> None:
-    """Two servers could disagree on the end of such a request (RFC 9112 §6.1, requirement R059)."""
+    """Two servers could disagree where such a request ends (RFC 9112 §6.1, requirement R059)."""
     refusal = refusal_of_fields({b"content-length": length, b"transfer-encoding": coding})
     reason = "both Transfer-Encoding and Content-Length"
     assert refusal == Refusal(Status.BAD_REQUEST, reason, "RFC 9112 §6.1")
@@ -158,7 +158,7 @@ def test_a_request_framed_twice_is_refused(length: bytes, coding: bytes) -> None
 
 @each_row("coding", [b"chunked", b"gzip", b""])
 def test_http_1_0_has_no_transfer_encoding(coding: bytes) -> None:
-    """A server of HTTP/1.0 would not decode the coding (RFC 9112 §6.1, requirement R060)."""
+    """An HTTP/1.0 server would not decode the content (RFC 9112 §6.1, requirement R060)."""
     refusal = refusal_of_fields({b"transfer-encoding": coding}, minor_version=0)
     assert refusal == Refusal(Status.BAD_REQUEST, "Transfer-Encoding in an HTTP/1.0 request", "RFC 9112 §6.1")
 

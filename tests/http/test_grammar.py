@@ -1,4 +1,4 @@
-"""The grammar: octets that each pattern must match or must not; parsing and formatting of HTTP-date."""
+"""The grammar: which octets each pattern matches; parsing and formatting of HTTP-date."""
 
 import calendar
 import ipaddress
@@ -18,7 +18,7 @@ ONE_MIB = 1024 * 1024
 
 
 def matches(pattern: re.Pattern[bytes] | bytes, octets: bytes) -> bool:
-    """Return whether *pattern* matches all of *octets*."""
+    """Return whether *pattern* matches *octets* from beginning to end."""
     return re.fullmatch(pattern, octets) is not None
 
 
@@ -157,7 +157,7 @@ def test_the_accept_line_is_found_even_in_a_broken_head(octets: bytes, expected:
 
 
 def is_host(octets: bytes) -> bool:
-    """Return whether the grammar accepts *octets* as the value of Host."""
+    """Return whether the grammar accepts *octets* as a value of Host."""
     return grammar.match_host(octets) is not None
 
 
@@ -171,12 +171,12 @@ def is_ipv6(text: str) -> bool:
 
 
 def host_accepts_ipv6(text: str) -> bool:
-    """Return whether the grammar of Host accepts *text* as an IPv6 address."""
+    """Return whether the grammar accepts *text* in brackets as a value of Host."""
     return is_host(f"[{text}]".encode())
 
 
 def test_ipv6_addresses_of_every_shape_are_accepted_as_by_the_standard_library() -> None:
-    """Try up to nine groups before and after ``::`` or ``:``, with and without a final IPv4 part (RFC 3986 §3.2.2)."""
+    """Try all numbers of groups up to nine, before and after ``::`` or ``:`` (RFC 3986 §3.2.2)."""
     verdicts = set()
     for before, after, gap, tail in itertools.product(range(10), range(10), ("::", ":", ""), ("", "192.0.2.1")):
         groups_after = ["ab12"] * after + ([tail] if tail else [])
@@ -195,7 +195,7 @@ _address = st.ip_addresses(v=6).flatmap(lambda a: st.sampled_from([str(a), a.exp
 
 @st.composite
 def damaged_addresses(draw: st.DrawFn) -> str:
-    """Draw an address in which up to two characters are removed or replaced."""
+    """Draw an IPv6 address, and replace or remove up to two characters."""
     text = draw(_address)
     for _ in range(draw(st.integers(0, 2))):
         position = draw(st.integers(0, len(text) - 1))
@@ -206,7 +206,7 @@ def damaged_addresses(draw: st.DrawFn) -> str:
 @bounded
 @given(st.one_of(st.lists(_piece, min_size=1, max_size=9).map(":".join), damaged_addresses()))
 def test_random_ipv6_addresses_are_accepted_as_by_the_standard_library(text: str) -> None:
-    """Compare random addresses, valid and damaged (RFC 3986 §3.2.2; requirements R031 and R033)."""
+    """Try valid and damaged addresses (RFC 3986 §3.2.2; requirements R031 and R033)."""
     assert host_accepts_ipv6(text) is is_ipv6(text)
 
 
@@ -456,7 +456,7 @@ def test_a_year_of_two_digits_more_than_fifty_years_ahead_lies_in_the_past(field
     ],
 )
 def test_a_date_is_formatted_as_imf_fixdate(seconds: int, expected: str) -> None:
-    """IMF-fixdate is the only form that is sent (RFC 9110 §5.6.7, requirement R107)."""
+    """A sender must use IMF-fixdate (RFC 9110 §5.6.7, requirement R107)."""
     assert grammar.can_be_http_date(seconds)
     assert grammar.format_http_date(seconds) == expected
 
@@ -494,7 +494,7 @@ def test_a_date_is_accepted_only_if_the_calendar_has_it(
 
 
 def fill(start: bytes, repeated: bytes, stop: bytes = b"") -> bytes:
-    """Return about one mebibyte: *start*, then *repeated* as often as fits, then *stop*."""
+    """Return about 1 MiB: *start*, then many copies of *repeated*, then *stop*."""
     return start + repeated * ((ONE_MIB - len(start) - len(stop)) // len(repeated)) + stop
 
 

@@ -1,7 +1,6 @@
-"""Known heads: a request assembled from parts that were parsed before equals one that is parsed whole.
+"""Known heads: if the parts of a request were parsed before, the parser reuses their results.
 
-A head is a request line and a field section. The section consists of a stem (fields that a client repeats) and a tail
-(conditional fields).
+The parts are the request line, the stem (the fields that a client repeats) and the tail (the conditional fields).
 """
 
 from collections import Counter
@@ -21,7 +20,7 @@ from tests.support import get
 
 
 class Counted(KnownHeads):
-    """Known heads that count the parts that they parse."""
+    """A KnownHeads that counts which parts it parses."""
 
     def __init__(self, max_field_lines: int = 100) -> None:
         self.parsed: Counter[str] = Counter()
@@ -42,7 +41,7 @@ class Counted(KnownHeads):
         super().__init__(Parsers(line, section, tail, max_field_lines))
 
     def learn(self, *heads: bytes) -> None:
-        """Parse *heads* until their parts are known; then set the counts to zero."""
+        """Parse *heads* until all their parts are stored. Then reset the counts."""
         for head in 3 * heads:
             assert self.parse(head) == parse_head(head, 100)
         self.parsed.clear()
@@ -263,7 +262,7 @@ def test_a_head_before_others_is_parsed_as_if_it_were_alone(heads: list[bytes], 
 
 
 def assert_alike(known: KnownHeads, head: bytes, max_field_lines: int) -> None:
-    """Assert that *known* parses or refuses *head* as an empty KnownHeads does."""
+    """Assert that *known* gives the same result for *head* as an empty KnownHeads."""
     assert outcome_or_fault(known, head) == outcome_or_fault(KnownHeads(_parsers(max_field_lines)), head)
 
 

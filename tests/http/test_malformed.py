@@ -1,7 +1,7 @@
-"""A malformed request is refused once, with the reason, and no request after it is answered.
+"""Malformed requests: the server refuses each with the right reason, and answers no request after it.
 
-Each row of the tables of malformed requests is sent in three ways: alone, by a client that then waits, so that the
-refusal must come immediately; together with a valid request after it; and octet by octet to the parser.
+Each row of the tables is sent in three ways. First the client sends the row and waits for the answer. Then it sends a
+valid request behind the row. Finally the parser gets the row octet by octet.
 """
 
 import socket
@@ -49,7 +49,7 @@ each_malformed = each_row("row", [pytest.param(row, id=row.name) for row in ROWS
 
 
 def only_answer(port: int, octets: bytes) -> Answer:
-    """Return the only answer to *octets*; assert that the server then ends the connection without a reset."""
+    """Send *octets* and return the only answer. Assert that the server closes without a reset."""
     with connect(port) as client:
         client.sendall(octets)
         received = receive_all(client)
@@ -60,14 +60,14 @@ def only_answer(port: int, octets: bytes) -> Answer:
 
 
 def refusal_of(parts: list[bytes]) -> Refusal:
-    """Return the refusal of *parts*, which are sent one by one through a pair of sockets."""
+    """Send *parts* one by one to a parser and return its refusal."""
     with pytest.raises(RequestError) as caught:
         parse(parts)
     return caught.value.refusal
 
 
 def parse(parts: list[bytes]) -> None:
-    """Send *parts* one by one to a parser; after each part, read all events of the parser."""
+    """Send *parts* one by one to a parser. After each part, read all events."""
     parser = RequestParser(Limits())
     near, far = socket.socketpair()
     with near, far:
@@ -79,7 +79,7 @@ def parse(parts: list[bytes]) -> None:
 
 
 def assert_refused(answer: Answer, row: Row) -> None:
-    """Assert that *answer* is the refusal that *row* expects, and that it announces the close."""
+    """Assert that *answer* is the expected refusal of *row* and has Connection: close."""
     assert answer.status == row.status
     assert answer.field("Connection") == "close"
     assert answer.field("Content-Type") == "text/plain; charset=utf-8"

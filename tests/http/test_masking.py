@@ -1,4 +1,4 @@
-"""Masking: credentials of a client never appear in a trace, however the octets are cut."""
+"""Masking: a trace never shows a client's credentials, even if they arrive in pieces."""
 
 import pytest
 
@@ -142,7 +142,7 @@ REPEATED = [
 @each_row("repeated", REPEATED)
 @each_row("before", [b"", b"CONNECT ", b"Authorization: ", b"GET /?token=", b"X: ", b"cookie", b"//"])
 def test_the_work_for_an_octet_does_not_grow_with_earlier_input(before: bytes, repeated: bytes) -> None:
-    """The number of octets that a masker examines again for each new octet is limited."""
+    """For each call, a masker examines only a few of the earlier octets again."""
     masker = Masker()
     masker.mask(before)
     for _ in range(10):

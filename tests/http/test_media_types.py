@@ -1,4 +1,4 @@
-"""Media types: the Content-Type for a name and the first octets of a file (RFC 9110 §8.3)."""
+"""Media types: the Content-Type for a file's name and first octets (RFC 9110 §8.3)."""
 
 import re
 
@@ -87,7 +87,7 @@ def test_a_prefix_that_ends_within_a_character_is_utf8() -> None:
 
 
 def packets(period: int, lead: int, count: int) -> bytes:
-    """Return *count* packets of an MPEG stream, one every *period* octets, each after *lead* other octets."""
+    """Return *count* MPEG packets of *period* octets each. A packet starts with *lead* extra octets."""
     return (bytes(lead) + b"\x47\x40\x00\x10" + bytes(period - lead - 4)) * count
 
 

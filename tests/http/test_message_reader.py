@@ -1,4 +1,4 @@
-"""The message reader, which both parsers use: each framing error becomes an error of the request or response."""
+"""The message reader, which both parsers use: each framing error becomes a request error or a response error."""
 
 from typing import NamedTuple
 
@@ -16,7 +16,10 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 class Row(NamedTuple):
-    """A kind of framing error, a message with this error (without its start line), and the error of each parser."""
+    """A kind of framing error, a message with this error, and the error texts of both parsers.
+
+    The message lacks its start line.
+    """
 
     kind: FramingFault
     octets: bytes
@@ -86,7 +89,7 @@ each_kind = each_row("row", ROWS, ids=lambda row: row.kind.name)
 
 
 def read(parser: RequestParser | ResponseParser, octets: bytes) -> None:
-    """Read all events in *octets*, then the end of the connection."""
+    """Feed *octets* and the end of the connection to *parser*. Read all events."""
     for piece in (octets, b""):
         parser.receive(piece)
         while not isinstance(parser.next_event(), Pause):

@@ -1,4 +1,4 @@
-"""Messages: requests and responses as values (RFC 9110 §6, §8.6, §15; RFC 9112 §4)."""
+"""Requests and responses as Python objects (RFC 9110 §6, §8.6, §15; RFC 9112 §4)."""
 
 import io
 import pathlib
@@ -47,13 +47,13 @@ def test_the_field_lines_are_in_their_order_and_end_with_the_empty_line() -> Non
 
 @each_row("status", [Status.NO_CONTENT, Status.NOT_MODIFIED])
 def test_a_response_that_cannot_have_content_has_no_length(status: Status) -> None:
-    """A 304 may only have the length that the 200 would have (RFC 9110 §8.6, requirement R126)."""
+    """In a 304, Content-Length could only be the length of the 200 (RFC 9110 §8.6, requirement R126)."""
     assert Response(status, (("ETag", '"x"'),)).field_lines == b'ETag: "x"\r\n\r\n'
 
 
 @each_row("status", [s for s in Status if s not in (Status.NO_CONTENT, Status.NOT_MODIFIED)])
 def test_any_other_response_has_a_content_length_even_if_it_is_zero(status: Status) -> None:
-    """A response shows the end of its content, by a length or by chunks (RFC 9112 §6.3, requirement R114)."""
+    """A client must be able to find the end of the content (RFC 9112 §6.3, requirement R114)."""
     assert Response(status, ()).field_lines == b"Content-Length: 0\r\n\r\n"
 
 
@@ -141,7 +141,7 @@ def test_the_unsent_rest_of_two_buffers_is_not_copied(length: int, unsent: bytes
 def test_a_member_is_added_to_a_list_field_once(
     fields: tuple[tuple[str, str], ...], expected: tuple[tuple[str, str], ...]
 ) -> None:
-    """Members are compared whole and without regard to case (RFC 9110 §5.6.1)."""
+    """Members are equal if they differ only in case (RFC 9110 §5.6.1)."""
     assert Response(Status.OK, fields).with_members({"Vary": "Accept"}).fields == expected
 
 
@@ -177,7 +177,7 @@ def test_adding_members_to_a_response_without_a_length_adds_no_length(response: 
 
 
 def test_a_field_of_a_request_has_the_values_of_all_its_lines() -> None:
-    """The values of several lines are joined, whether or not the server uses the field (RFC 9110 §5.3)."""
+    """Repeated lines are joined with commas, even for a field unknown to the server (RFC 9110 §5.3)."""
     lines = b"Host: a\r\nAccept: x\r\nX-Own: 1\r\nACCEPT: y\r\nx-own:\t2 \r\n"
     request = parse_head(b"GET / HTTP/1.1\r\n" + lines + b"\r\n", 100)
     assert [request.field(name) for name in (b"host", b"accept", b"x-own", b"x")] == [b"a", b"x, y", b"1, 2", None]

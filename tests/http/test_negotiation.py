@@ -1,4 +1,4 @@
-"""Negotiation: the choice of the representation that a client prefers (RFC 9110 §12.4, §12.5)."""
+"""Content negotiation: the server selects the representation that a client prefers (RFC 9110 §12.4, §12.5)."""
 
 import pytest
 

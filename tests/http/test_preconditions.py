@@ -1,4 +1,4 @@
-"""Preconditions: the five conditional fields (RFC 9110 §13)."""
+"""Preconditions: If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since and If-Range (RFC 9110 §13)."""
 
 import itertools
 
@@ -150,7 +150,7 @@ COMBINATIONS = [
 @each_row("method", ["GET", "HEAD"])
 @each_row("held", COMBINATIONS)
 def test_conditions_are_evaluated_in_the_order_of_the_rfc(held: dict[str, bool | None], method: str) -> None:
-    """The id of a case has T(rue), F(alse) or - (no field) for each condition (RFC 9110 §13.2.2, requirement R123)."""
+    """In an id, T is true, F is false, and - means no field (RFC 9110 §13.2.2, requirement R123)."""
     field_lines = [line for name, holds in held.items() for line in LINES[name][holds]]
     if not FIRST_STEPS[held["If-Match"], held["If-Unmodified-Since"]]:
         expected = Verdict.FAILED
@@ -164,7 +164,7 @@ def test_conditions_are_evaluated_in_the_order_of_the_rfc(held: dict[str, bool |
 
 
 def test_an_invalid_if_none_match_still_overrides_if_modified_since() -> None:
-    """If-Modified-Since counts only without If-None-Match (RFC 9110 §13.1.3, requirement R118)."""
+    """If a request has If-None-Match, the server must ignore If-Modified-Since (RFC 9110 §13.1.3, requirement R118)."""
     asked = request("If-None-Match: broken", f"If-Modified-Since: {MODIFIED_DATE}")
     assert evaluate(asked, STRONG, NOW) is Verdict.PROCEED
 

@@ -1,4 +1,4 @@
-"""Other protocols on an HTTP port: the refusal names the protocol."""
+"""Other protocols on an HTTP port: the error message tells which protocol it was."""
 
 import pytest
 

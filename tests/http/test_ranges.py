@@ -86,12 +86,12 @@ def test_the_maximum_number_of_ranges_is_parsed() -> None:
 
 
 def test_more_ranges_than_the_maximum_are_ignored() -> None:
-    """Many ranges could be an attack (RFC 9110 §17.15, requirement R136)."""
+    """Many ranges could be a denial-of-service attack (RFC 9110 §17.15, requirement R136)."""
     assert parse_ranges(b"bytes=" + b",".join(b"%d-%d" % (n * 3, n * 3) for n in range(MAX_RANGES + 1))) is None
 
 
 def test_overlapping_ranges_are_joined_and_never_exceed_the_content() -> None:
-    """Joined ranges come in the order in which their first parts were requested (requirement R136)."""
+    """A joined range stands where its first part was requested (requirement R136)."""
     specs = [RangeSpec(first, first + 10) for first in (*range(500, 600, 5), *range(0, 100, 10), *range(95, 300, 7))]
     assert select_ranges(specs, 10_000) == [ByteRange(500, 605), ByteRange(0, 308)]
     touching = [RangeSpec(first, first + 1) for first in range(2 * MAX_RANGES - 2, -1, -2)]
@@ -99,7 +99,7 @@ def test_overlapping_ranges_are_joined_and_never_exceed_the_content() -> None:
 
 
 def test_some_empty_members_are_skipped_and_many_are_ignored() -> None:
-    """A reasonable number of empty list members is accepted (RFC 9110 §5.6.1.2, requirement R136)."""
+    """A server must accept a reasonable number of empty list members (RFC 9110 §5.6.1.2, requirement R136)."""
     assert parse_ranges(b"bytes=0-1" + b"," * 4 * MAX_RANGES) == [RangeSpec(0, 1)]
     assert parse_ranges(b"bytes=0-1" + b"," * (4 * MAX_RANGES + 1)) is None
 
@@ -184,14 +184,14 @@ _LENGTH = st.integers(min_value=0, max_value=64)
 
 
 def naive_positions(first: int | None, last: int | None, length: int) -> set[int]:
-    """Return the positions in the range *first* to *last*, or in a suffix of *last* octets if *first* is None."""
+    """Return the positions from *first* to *last*. If *first* is None, return the last *last* positions."""
     if first is None:
         return {position for position in range(length) if last is not None and position >= length - last}
     return {position for position in range(length) if position >= first and (last is None or position <= last)}
 
 
 def field_of(pairs: list[tuple[int | None, int | None]]) -> bytes:
-    """Return the value of Range for *pairs* of a first and a last position."""
+    """Return the value of Range for *pairs* of first and last positions."""
     shown = [("" if first is None else str(first)) + "-" + ("" if last is None else str(last)) for first, last in pairs]
     return f"bytes={','.join(shown)}".encode()
 
@@ -199,7 +199,7 @@ def field_of(pairs: list[tuple[int | None, int | None]]) -> bytes:
 @given(pairs=st.lists(_INT_RANGE | _SUFFIX_RANGE, min_size=1, max_size=MAX_RANGES), length=_LENGTH)
 @settings(derandomize=True, deadline=None, max_examples=150)
 def test_the_selected_octets_are_the_requested_ones(pairs: list[tuple[int | None, int | None]], length: int) -> None:
-    """Each requested octet is selected once, and no other octet is (requirements R128 and R136)."""
+    """Each requested octet is selected exactly once (requirements R128 and R136)."""
     specs = parse_ranges(field_of(pairs))
     assert specs is not None
     selected = select_ranges(specs, length)

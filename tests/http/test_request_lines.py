@@ -1,4 +1,4 @@
-"""The parser: request lines (RFC 9112 §3)."""
+"""The request parser: request lines (RFC 9112 §3)."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from tests.support.rows import each_row
 @however_cut
 @each_row("method", [b"GET", b"get", b"BREW", b"M-SEARCH", b"!#$%&'*+-.^_`|~09"])
 def test_any_token_is_a_method(cut: Cut, method: bytes) -> None:
-    """The handler decides which methods are known (requirements R019 and R098)."""
+    """The parser accepts any token; the handler decides which methods it supports (requirements R019 and R098)."""
     assert request_of(cut, method + b" / HTTP/1.1\r\nHost: a\r\n\r\n").method == method.decode()
 
 
@@ -33,7 +33,7 @@ def test_a_version_is_parsed(cut: Cut, version: str, minor_version: int) -> None
 @each_row("version", ["0.9", "0.0", "2.0", "3.0", "9.9"])
 @each_row("field_lines", [(), (b"no field line",)])
 def test_another_major_version_is_not_supported(cut: Cut, version: str, field_lines: tuple[bytes, ...]) -> None:
-    """The status 505 is for major versions that the server does not support (requirement R013)."""
+    """505 means that the server does not support the major version (requirement R013)."""
     reason = f"HTTP/{version} is not supported; use HTTP/1.1"
     expected = Refusal(Status.VERSION_NOT_SUPPORTED, reason, "RFC 9110 §15.6.6")
     assert refusal_of(cut, get_root(*field_lines, version=f"HTTP/{version}")) == expected
@@ -41,7 +41,7 @@ def test_another_major_version_is_not_supported(cut: Cut, version: str, field_li
 
 @however_cut
 def test_the_preface_of_http_2_is_refused_as_another_version(cut: Cut) -> None:
-    """The preface of HTTP/2 looks like a request with the version HTTP/2.0 (RFC 9113 §3.4, requirement R096)."""
+    """The preface of HTTP/2 looks like a request of version HTTP/2.0 (RFC 9113 §3.4, requirement R096)."""
     refusal = refusal_of(cut, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
     assert refusal.status is Status.VERSION_NOT_SUPPORTED
     assert refusal.reason == "HTTP/2.0 is not supported; use HTTP/1.1"
@@ -104,7 +104,7 @@ def test_the_preface_of_http_2_is_refused_as_another_version(cut: Cut) -> None:
     ],
 )
 def test_a_malformed_request_line_is_refused(cut: Cut, line: bytes, reason: str) -> None:
-    """The method is checked first, before the rest of the line arrives (RFC 9112 §3, §3.1)."""
+    """The parser checks the method before the rest of the line arrives (RFC 9112 §3, §3.1)."""
     section = "RFC 9112 §3.1" if "position" in reason else "RFC 9112 §3"
     for limits in (LIMITS, SMALL):
         assert refusal_of(cut, line + b"Host: a\r\n\r\n", limits) == Refusal(Status.BAD_REQUEST, reason, section)
@@ -132,7 +132,7 @@ def test_a_malformed_request_line_is_refused(cut: Cut, line: bytes, reason: str)
     ],
 )
 def test_an_invalid_method_is_refused_before_the_line_is_complete(cut: Cut, start: bytes, reason: str) -> None:
-    """A client of another protocol is answered immediately, however its octets are cut (requirement R006)."""
+    """A client of another protocol may never send a line end, so the parser must not wait (requirement R006)."""
     expected = Refusal(Status.BAD_REQUEST, reason, "RFC 9112 §3.1")
     for octets in (start, start + b" / HTTP/1.1", start + b" / HTTP/1.1\r\nHost: a\r\n\r\n"):
         for limits in (LIMITS, SMALL):

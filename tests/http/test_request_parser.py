@@ -1,4 +1,4 @@
-"""The parser turns octets into the same events whether they come whole, one by one, or in two pieces."""
+"""The request parser gives the same events for all octets together, one by one, or in two pieces."""
 
 import pytest
 
@@ -29,7 +29,7 @@ from tests.support.rows import each_row
 
 @however_cut
 def test_a_request_is_parsed_however_it_is_cut(cut: Cut) -> None:
-    """Octets mean the same however they are cut into reads (RFC 9112 §2.2, requirement R001)."""
+    """The result does not depend on how many octets each read returns (RFC 9112 §2.2, requirement R001)."""
     octets = b"GET /a%20b?c=d HTTP/1.1\r\nHost: localhost:8000\r\nAccept:  text/html\t\r\nACCEPT:image/png\r\n\r\n"
     request = request_of(cut, octets)
     assert request.field_lines == (
@@ -51,7 +51,7 @@ def test_a_request_is_parsed_however_it_is_cut(cut: Cut) -> None:
 
 @however_cut
 def test_an_incomplete_head_is_not_answered(cut: Cut) -> None:
-    """No request is acted on before the empty line that ends its header section (RFC 9112 §2.2, requirement R047)."""
+    """A head is complete at its empty line (RFC 9112 §2.2, requirement R047)."""
     octets = get_root(b"Accept: b")
     for stop in range(1, len(octets)):
         assert outcome_of(cut, octets[:stop]) == [Pause.NEED_DATA]
@@ -81,7 +81,7 @@ def test_a_peer_that_ends_its_side_within_a_head_is_refused(cut: Cut) -> None:
 
 @however_cut
 def test_pipelined_requests_are_parsed_in_order(cut: Cut) -> None:
-    """A client may send a request before earlier ones are answered (RFC 9112 §9.3.2; requirements R089 and R090)."""
+    """A client may send several requests before the first answer (RFC 9112 §9.3.2; requirements R089 and R090)."""
     post_line = b"POST / HTTP/1.1"
     post_head = post_line + b"\r\nHost: a\r\nContent-Length: 3\r\n\r\n"
     fields = {b"host": b"a", b"content-length": b"3"}
@@ -106,7 +106,7 @@ def test_unparsed_input_can_be_read() -> None:
 
 
 def test_a_memoised_head_equals_a_parsed_one() -> None:
-    """The result for a head of usual length is memoised; a longer head is parsed each time (requirement R046)."""
+    """The parser memoises heads of normal length and parses longer heads each time (requirement R046)."""
     for field_line in (b"b: c", b"b: " + b"c" * 3000, b"b: " + b"c" * 10000):
         head = get_root(field_line)
         assert outcome_of_pieces([head, head]) == [parse_head(head, 100)] * 2 + [Pause.NEED_DATA]
@@ -118,14 +118,14 @@ def test_a_memoised_head_equals_a_parsed_one() -> None:
 @however_cut
 @each_row("count", [1, 2])
 def test_empty_lines_before_a_request_are_ignored(cut: Cut, count: int) -> None:
-    """The limit applies to the lines before each request (RFC 9112 §2.2, requirement R004)."""
+    """The limit starts anew before each request (RFC 9112 §2.2, requirement R004)."""
     octets = (b"\r\n" * count + get_root()) * 3
     assert outcome_of(cut, octets, SMALL) == [PLAIN, PLAIN, PLAIN, Pause.NEED_DATA]
 
 
 @however_cut
 def test_one_empty_line_too_many_is_refused(cut: Cut) -> None:
-    """A few empty lines before a request are skipped (RFC 9112 §2.2, requirement R004)."""
+    """A server should skip at least one empty line, but not an endless number (RFC 9112 §2.2, requirement R004)."""
     for limits, maximum in ((SMALL, 2), (LIMITS, 4)):
         refusal = refusal_of(cut, b"\r\n" * (maximum + 1) + get_root(), limits)
         reason = f"more than {maximum} empty lines before the request line"
@@ -230,7 +230,7 @@ def test_truncated_content_is_refused(cut: Cut, octets: bytes) -> None:
 
 @however_cut
 def test_content_that_breaks_its_framing_is_refused(cut: Cut) -> None:
-    """The size of the second chunk is not hexadecimal (RFC 9112 §7.1; requirements R066 and R068)."""
+    """The size of the second chunk is not a number (RFC 9112 §7.1; requirements R066 and R068)."""
     *_, refusal = outcome_of(cut, post(b"Transfer-Encoding: chunked", b"2\r\nab\r\nx\r\n") + get_root())
     reason = r'chunk line "x\x0d\x0a" is not a hexadecimal size, extensions and CRLF'
     assert refusal == Refusal(Status.BAD_REQUEST, reason, "RFC 9112 §7.1")

@@ -1,4 +1,4 @@
-"""The limits of the parser, each tested with input at the limit, and with one octet or line more."""
+"""The limits of the request parser: input at the limit is accepted, and one octet more is refused."""
 
 import pytest
 
@@ -15,12 +15,11 @@ from tests.support.rows import each_row
 
 
 def request_line(length: int) -> bytes:
-    """Return a request line of *length* octets."""
     return b"GET /" + b"a" * (length - len(b"GET / HTTP/1.1")) + b" HTTP/1.1"
 
 
 def head(length: int, first: bytes = b"GET / HTTP/1.1") -> bytes:
-    """Return a head of *length* octets that starts with the line *first*."""
+    """Return a head of *length* octets whose request line is *first*."""
     start = first + b"\r\nHost: a\r\nB: "
     return start + b"c" * (length - len(start) - 4) + b"\r\n\r\n"
 
@@ -136,7 +135,7 @@ def test_input_one_byte_past_a_limit_is_refused(cut: Cut, octets: bytes, limits:
 
 @however_cut
 def test_a_fault_in_a_head_that_is_too_long_is_named(cut: Cut) -> None:
-    """The fault comes before the octet at which the limit is exceeded (requirement R043)."""
+    """The parser finds the malformed line before it reaches the limit (requirement R043)."""
     refusal = refusal_of(cut, get_root(b"B : c", b"D: " + b"e" * 100), SMALL)
     assert refusal == Refusal(Status.BAD_REQUEST, "field line 2 has a space before its colon", "RFC 9112 §5.1")
 
@@ -167,14 +166,14 @@ def test_a_mebibyte_of_hostile_octets_is_refused(octets: bytes, status: Status) 
 
 
 def test_a_mebibyte_of_requests_is_parsed() -> None:
-    """Every pipelined request gets a response (RFC 9112 §9.3.2, requirement R090)."""
+    """The limits are for one head, not for all pipelined requests (RFC 9112 §9.3.2, requirement R090)."""
     count = 4096
     assert outcome_of_pieces([get_root() * count]) == [PLAIN] * count + [Pause.NEED_DATA]
 
 
 @each_row("length", [100, 101])
 def test_a_limit_on_the_head_may_be_lower_than_that_on_the_request_line(length: int) -> None:
-    """A head over the limit for heads is refused, although its request line is short enough (requirement R043)."""
+    """A head above its limit is refused, even if its request line is short (requirement R043)."""
     head = b"GET / HTTP/1.1\r\nHost: a\r\nX: "
     octets = head + b"x" * (length - len(head) - 4) + b"\r\n\r\n"
     request_parser = RequestParser(Limits(head=100))

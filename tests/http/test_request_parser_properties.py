@@ -1,4 +1,4 @@
-"""The parser: properties that hold for any octets, however they are cut."""
+"""The request parser: properties that hold for any octets, in any pieces."""
 
 import re
 
@@ -36,7 +36,7 @@ _octets = st.lists(_fragment, max_size=12).map(b"".join)
 
 @st.composite
 def damaged_requests(draw: st.DrawFn) -> bytes:
-    """Draw two requests with content, of which a few octets are removed, added or replaced."""
+    """Draw two requests, and change some octets at up to two places."""
     content = draw(
         st.sampled_from(
             [post(b"Content-Length: 2", b"ab"), post(b"Transfer-Encoding: chunked", b"1;a\r\nb\r\n0\r\nC: d\r\n\r\n")]
@@ -57,7 +57,7 @@ _limits = st.sampled_from([LIMITS, SMALL, Limits(field_lines=1), Limits(request_
 @bounded
 @given(st.binary(max_size=200) | _traffic, _positions, _limits)
 def test_any_octets_are_parsed_or_refused_with_a_reason(octets: bytes, positions: list[int], limits: Limits) -> None:
-    """The parser raises no other exception than RequestError (requirements R006 and R116)."""
+    """The parser raises only RequestError (requirements R006 and R116)."""
     last = outcome_of_pieces([*cut_at(octets, positions), b""], limits)[-1]
     assert last is Pause.CLOSED or (isinstance(last, Refusal) and last.reason and last.section.startswith("RFC "))
 
@@ -67,7 +67,7 @@ def test_any_octets_are_parsed_or_refused_with_a_reason(octets: bytes, positions
 def test_the_meaning_of_octets_does_not_depend_on_how_they_are_cut(
     octets: bytes, positions: list[int], limits: Limits, ends: bool
 ) -> None:
-    """All cuts give the same events (RFC 9112 §2.2, requirement R001)."""
+    """The events are the same for any pieces (RFC 9112 §2.2, requirement R001)."""
     end = [b""] if ends or not octets else []
     at_once = outcome_of_pieces([octets, *end] if octets else end, limits)
     assert outcome_of_pieces([*cut_at(octets, positions), *end], limits) == at_once
@@ -85,7 +85,7 @@ def _parse_request_line_or_none(octets: bytes) -> object:
 @settings(bounded, max_examples=200)
 @given(_traffic)
 def test_a_head_matches_the_patterns_or_has_a_named_fault(octets: bytes) -> None:
-    """Checking line by line finds a fault in each head that the patterns refuse, and in no other head."""
+    """If the fast pattern refuses a head, the slow check of each line must find the fault."""
     while octets.startswith(b"\r\n"):
         octets = octets[2:]
     complete = (octets + b"\r\n\r\n").partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
@@ -112,7 +112,7 @@ def test_a_head_matches_the_patterns_or_has_a_named_fault(octets: bytes) -> None
     )
 )
 def test_field_lines_are_returned_as_sent(sent: list[tuple[bytes, bytes]]) -> None:
-    """Only the case of names and the whitespace around values are normalised (requirements R035 and R040)."""
+    """The parser only lowers names and strips whitespace around values (requirements R035 and R040)."""
     allowed = [(name, bytes(o for o in value if o >= 0x20 and o != 0x7F)) for name, value in sent]
     request = parse_head(get_root(*(name + b":" + value for name, value in allowed)), 100)
     assert request.field_lines == (*HOST, *((name.lower(), value.strip(b" ")) for name, value in allowed))

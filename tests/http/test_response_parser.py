@@ -1,4 +1,4 @@
-"""The response parser: it reads responses whole and octet by octet; the results are compared with those of h11."""
+"""The response parser: it gets all octets together, or one by one. The results are compared with those of h11."""
 
 import itertools
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ SMALL = ResponseLimits(
 
 
 class Outcome(NamedTuple):
-    """The outcome of one response: the statuses of its heads, its content, whether it is whole, and any error."""
+    """The result of parsing a response. *statuses* has one status for each head, interim ones included."""
 
     statuses: list[int]
     content: bytes = b""
@@ -34,7 +34,7 @@ class Outcome(NamedTuple):
 def parse(
     pieces: Iterable[bytes], method: str = "GET", limits: ResponseLimits = LIMITS, *, ends: bool = False
 ) -> tuple[Outcome, list[ResponseHead], ResponseParser]:
-    """Return the outcome of a parser for *pieces*, the heads that it has read, and the parser."""
+    """Feed *pieces* to a new parser. Return the outcome, the heads, and the parser."""
     parser = ResponseParser(limits)
     parser.expect(method)
     heads: list[ResponseHead] = []
@@ -62,7 +62,7 @@ def parse(
 
 
 def both_ways(octets: bytes, method: str = "GET", limits: ResponseLimits = LIMITS, *, ends: bool = False) -> Outcome:
-    """Return the outcome of *octets*; assert that the outcome is the same if the octets come together or one by one."""
+    """Parse *octets* together and one by one. Assert that both outcomes are equal, and return the outcome."""
     at_once = parse([octets], method, limits, ends=ends)[0]
     one_by_one = parse([bytes([octet]) for octet in octets], method, limits, ends=ends)[0]
     # The content that is read before an error depends on the cut.
@@ -75,13 +75,13 @@ def both_ways(octets: bytes, method: str = "GET", limits: ResponseLimits = LIMIT
 
 
 def head_of(octets: bytes) -> ResponseHead:
-    """Return the only head in *octets*."""
+    """Parse *octets* and return their only head."""
     (head,) = parse([octets])[1]
     return head
 
 
 def ok(*field_lines: bytes, content: bytes = b"", version: bytes = b"1.1") -> bytes:
-    """Return a response with *field_lines* and *content*."""
+    """Return a 200 with *field_lines* and *content*."""
     return b"\r\n".join([b"HTTP/" + version + b" 200 OK", *field_lines, b"", b""]) + content
 
 
@@ -134,7 +134,7 @@ def test_a_status_code_out_of_range_is_an_error(status: bytes, is_error: bool) -
     ],
 )
 def test_a_folded_line_is_read_as_spaces(field_lines: list[bytes], expected: tuple[bytes, bytes]) -> None:
-    """Unlike a server, a user agent must accept folded lines (RFC 9112 §5.2)."""
+    """A user agent must accept folded lines; a server need not (RFC 9112 §5.2)."""
     assert both_ways(ok(*field_lines, b"Content-Length: 0")).is_whole
     assert head_of(ok(*field_lines)).field_lines == (expected,)
 
@@ -413,7 +413,7 @@ SINGLETONS = (
 
 @each_row("name", SINGLETONS)
 def test_a_singleton_field_with_two_different_values_is_an_error(name: str) -> None:
-    """The values are never joined (RFC 9110 §5.3, requirement R148)."""
+    """The parser never joins these values (RFC 9110 §5.3, requirement R148)."""
     error = f'there are two different {name} field lines, "a" and "b" (RFC 9110 §5.3)'
     head = [f"{name}: a".encode(), b"Content-Length: 0"]
     assert both_ways(ok(*head, f"{name.upper()}: b".encode())).error == error
@@ -432,7 +432,7 @@ def test_a_singleton_field_with_equal_values_is_valid(name: str) -> None:
 
 @each_row("name", [b"age", b"expires", b"server"])
 def test_a_repeated_field_without_effect_has_its_first_value(name: bytes) -> None:
-    """Caches use the first of two values (RFC 9111 §4.2.1, §5.1); the values are never joined (requirement R148)."""
+    """Caches use the first value, too (RFC 9111 §4.2.1, §5.1; requirement R148)."""
     _, (head,), _ = parse([ok(name + b": 1", name + b": 2", b"Content-Length: 0")])
     assert head.field(name) == b"1"
 
@@ -545,7 +545,7 @@ def test_a_chunk_of_impossible_length_is_an_error() -> None:
 
 
 def read_by_h11(octets: bytes, method: str = "GET", *, ends: bool = False) -> Outcome:
-    """Return the outcome of reading *octets* with h11 as the client."""
+    """Parse *octets* with h11 as a client, and return the outcome."""
     connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=LIMITS.head)
     connection.send(h11.Request(method=method, target="/", headers=[("Host", "a")]))
     connection.send(h11.EndOfMessage())
@@ -613,7 +613,7 @@ pieces_of_content = st.lists(st.binary(min_size=1, max_size=40), max_size=4)
 
 @st.composite
 def responses(draw: st.DrawFn) -> tuple[bytes, str, bytes]:
-    """Draw a well-formed response, the method of its request, and its content."""
+    """Draw a valid response. Return the response, the method of its request, and its content."""
     method = draw(st.sampled_from(["GET", "GET", "HEAD", "POST"]))
     status = draw(st.sampled_from([200, 200, 206, 204, 304, 404, 500]))
     framing = draw(st.sampled_from(["length", "chunks"]))
@@ -634,7 +634,7 @@ def responses(draw: st.DrawFn) -> tuple[bytes, str, bytes]:
 
 
 def cut(octets: bytes, positions: Iterable[int]) -> list[bytes]:
-    """Return the pieces of *octets* cut at *positions*, which may repeat or lie past the end."""
+    """Cut *octets* at *positions* and return the pieces. Positions may repeat or lie past the end."""
     bounds = [0, *sorted({position % (len(octets) + 1) for position in positions}), len(octets)]
     return [octets[start:stop] for start, stop in itertools.pairwise(bounds) if start < stop]
 

@@ -1,4 +1,4 @@
-"""The request-target and Host (RFC 9112 §3.2): each form of the target, and each fault."""
+"""The request-target and Host (RFC 9112 §3.2): each form of the target, and each kind of fault."""
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +12,7 @@ bounded = settings(derandomize=True, deadline=None, max_examples=200)
 
 
 def refusal_of_target(method: bytes, request_target: bytes) -> Refusal:
-    """Return the refusal of *request_target*."""
+    """Parse *request_target*, which is malformed, and return the refusal."""
     with pytest.raises(RequestError) as caught:
         parse_target(method, request_target)
     return caught.value.refusal
@@ -46,7 +46,7 @@ def test_a_query_with_a_broken_escape_is_not_encoded() -> None:
 
 @each_row("octet", [bytes([octet]) for octet in b'"<>[]^`{|}\x80\xc3\xff'])
 def test_a_target_with_an_unencoded_octet_is_marked(octet: bytes) -> None:
-    """The handler redirects a marked request to the encoded form of its target (requirement R017)."""
+    """The handler will redirect such a request to the encoded target (requirement R017)."""
     assert parse_target(b"GET", b"/a" + octet) == Target(TargetForm.ORIGIN, b"/a" + octet, None, is_encoded=False)
     assert parse_target(b"GET", b"/a?" + octet) == Target(TargetForm.ORIGIN, b"/a", octet, is_encoded=False)
     absolute = Target(TargetForm.ABSOLUTE, b"/" + octet, b"", is_encoded=False)
@@ -131,7 +131,7 @@ def test_an_absolute_form_is_parsed(request_target: bytes, path: bytes, query: b
 
 
 def test_options_without_a_path_is_for_the_whole_server() -> None:
-    """The last proxy turns such a target into an asterisk (RFC 9112 §3.2.4, requirement R026)."""
+    """A proxy would forward such a request with the target * (RFC 9112 §3.2.4, requirement R026)."""
     for request_target, path in ((b"http://a", b"*"), (b"http://a?", b"/"), (b"http://a/", b"/")):
         assert parse_target(b"OPTIONS", request_target).path == path
 
@@ -243,7 +243,7 @@ def test_a_target_of_no_known_form_is_refused(request_target: bytes) -> None:
 
 
 def test_an_asterisk_is_a_target_of_options() -> None:
-    """An asterisk as the target of OPTIONS means the server as a whole (RFC 9112 §3.2.4, requirement R026)."""
+    """OPTIONS * asks about the server as a whole (RFC 9112 §3.2.4, requirement R026)."""
     assert parse_target(b"OPTIONS", b"*") == Target(TargetForm.ASTERISK, b"*", None, is_encoded=True)
 
 
@@ -259,7 +259,7 @@ def test_an_asterisk_is_refused_for_other_methods(method: str) -> None:
     [b"www.example.com:80", b"192.0.2.1:1", b"[::1]:65535", b"a:00080", b"a:0000000000000000000065535"],
 )
 def test_connect_names_a_host_and_a_port(request_target: bytes) -> None:
-    """The target of CONNECT is in authority-form (RFC 9112 §3.2.3, requirement R027)."""
+    """CONNECT needs a target in authority-form (RFC 9112 §3.2.3, requirement R027)."""
     assert parse_target(b"CONNECT", request_target) == Target(TargetForm.AUTHORITY, b"", None, is_encoded=True)
 
 
@@ -288,7 +288,7 @@ def test_connect_to_anything_else_is_refused(request_target: bytes) -> None:
 
 
 def test_the_target_of_lower_case_connect_is_not_an_authority() -> None:
-    """The method "connect" is not CONNECT, so its target may be in origin-form (requirement R098)."""
+    """Methods are case-sensitive, so "connect" is not CONNECT (requirement R098)."""
     assert parse_target(b"connect", b"/").form is TargetForm.ORIGIN
 
 
@@ -338,14 +338,14 @@ def test_an_invalid_host_is_refused_in_any_version(value: bytes, shown: str, min
 
 
 def test_http_1_1_needs_a_host() -> None:
-    """A request of HTTP/1.1 that lacks Host is answered with 400 (RFC 9112 §3.2, requirement R029)."""
+    """If an HTTP/1.1 request lacks Host, the server must answer 400 (RFC 9112 §3.2, requirement R029)."""
     with pytest.raises(RequestError) as caught:
         check_host(None, 1)
     assert caught.value.refusal == Refusal(Status.BAD_REQUEST, "there is no Host field line", "RFC 9112 §3.2")
 
 
 def test_http_1_0_needs_no_host() -> None:
-    """A request of HTTP/1.0 is answered though it has no Host (RFC 9112 §3.2, requirement R034)."""
+    """Host is required only in HTTP/1.1 (RFC 9112 §3.2, requirement R034)."""
     check_host(None, 0)
 
 

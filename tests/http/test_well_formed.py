@@ -1,4 +1,4 @@
-"""An unusual but well-formed request is answered like any other, and the connection stays open."""
+"""Unusual but valid requests: the server answers and keeps the connection open."""
 
 import socket
 
@@ -188,7 +188,7 @@ def test_the_connection_stays_open_after_an_unusual_request(
     ids=repr,
 )
 def test_each_valid_form_of_host_is_accepted(server: Server, value: bytes) -> None:
-    """Names, IPv4 and IPv6 addresses, and a port, even an empty one, are valid in Host (requirement R033)."""
+    """Host has a name or an IP address, and perhaps a port (requirement R033)."""
     with connect(server.port) as client:
         client.sendall(b"GET /hello.txt HTTP/1.1\r\nHost:" + value + b"\r\n\r\n" + POISON)
         client.shutdown(socket.SHUT_WR)
