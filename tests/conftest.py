@@ -1,4 +1,4 @@
-"""Fixtures for all tests: a folder with known files, and servers that stop after the test."""
+"""Fixtures for all tests: a folder with known files, and servers that stop after each test."""
 
 import os
 import pathlib
@@ -25,7 +25,7 @@ _MAX_WORKERS = 8
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Return the number of worker processes: at most one more than cores, but 0 (none) if the arguments name files."""
+    """Return the number of worker processes. If the arguments name files, use no worker."""
     if any(".py" in argument for argument in config.args):
         config.option.dist = "no"
         return 0
@@ -36,7 +36,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 @pytest.fixture
 def folder(tmp_path: pathlib.Path) -> pathlib.Path:
-    """A document root with a few files, all last modified long ago."""
+    """Make a document root with a few files. All files were last modified long ago."""
     root = tmp_path / "root"
     (root / "sub").mkdir(parents=True)
     (root / "hello.txt").write_bytes(HELLO)
@@ -51,7 +51,7 @@ def folder(tmp_path: pathlib.Path) -> pathlib.Path:
 
 @pytest.fixture
 def film(folder: pathlib.Path) -> str:
-    """The path of a long file that takes no space on the disk."""
+    """Return the path of a long sparse file in *folder*."""
     with (folder / "film.webm").open("wb") as file:
         file.truncate(FILM_OCTETS)
     return "/film.webm"
@@ -59,7 +59,7 @@ def film(folder: pathlib.Path) -> str:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., httpsock.Server]]:
-    """Yield a function that starts a server for a folder on a free port; stop its servers when the test ends."""
+    """Yield a function that starts a server on a free port. All its servers stop when the test ends."""
     with ExitStack() as stack:
 
         def start(directory: os.PathLike[str], **settings: Any) -> httpsock.Server:
@@ -70,13 +70,13 @@ def serve() -> Iterator[Callable[..., httpsock.Server]]:
 
 @pytest.fixture
 def server(folder: pathlib.Path, serve: Callable[..., httpsock.Server]) -> httpsock.Server:
-    """A server for *folder*, with default settings."""
+    """Start a server for *folder* with default settings."""
     return serve(folder)
 
 
 @pytest.fixture
 def start(folder: pathlib.Path) -> Iterator[Start]:
-    """Yield a function that starts the program in *folder*; kill the program when the test ends or takes too long."""
+    """Yield a function that starts the program in *folder*. Kill the program after the test or a time-out."""
     with ExitStack() as stack:
 
         def start(*arguments: str, command: list[str] = COMMAND, **settings: Any) -> Program:
@@ -112,7 +112,7 @@ def serving(start: Start) -> Start:
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """Let the started programs receive SIGINT, which a shell makes its background processes ignore."""
+    """Let the started programs receive SIGINT. A shell makes background processes ignore this signal."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

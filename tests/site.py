@@ -54,14 +54,14 @@ PATIENCE_SECONDS = 60
 
 
 def trace_get(*arguments: str) -> str:
-    """Return the trace that ``httpsock get`` prints on standard error."""
+    """Run ``httpsock get`` with *arguments*. Return its standard error, which is the trace."""
     command = [sys.executable, "-m", "httpsock", "get", *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=PATIENCE_SECONDS, check=True)
     return done.stderr.decode()
 
 
 def record_tcp(port: int) -> dict[str, str]:
-    """Return the traces of a server on *port*, and of a client, for some exchanges."""
+    """Play some exchanges with a server on *port*. Return the traces of the server and of its client, by name."""
     with Traced(WWW, port=port) as server:
         url = f"http://127.0.0.1:{server.port}/"
         hello = url + "hello.txt"
@@ -77,20 +77,20 @@ def record_tcp(port: int) -> dict[str, str]:
 
 
 def etag_of(name: str) -> str:
-    """Return the entity-tag of the file *name* of www; that of a small file depends on its octets alone."""
+    """Return the entity-tag that httpsock sends for the file *name* in www."""
     with httpsock.Server(WWW, port=0) as server, httpsock.Client() as client, client.get(server.url + name) as response:
         return str(response.field("ETag"))
 
 
 class Silent(Announcer):
-    """An announcer that answers searches, but sends no announcements."""
+    """An announcer that answers searches but sends no announcements."""
 
     def _announce(self, what: object) -> None:
         pass
 
 
 def record_search() -> dict[str, str]:
-    """Return the traces of an announcer and of a client for one search."""
+    """Play one SSDP search. Return the traces of the announcer and of the client, by name."""
     server, client = CollectedTrace(is_client=False), CollectedTrace()
     with Silent(str(WWW), ["127.0.0.1"], 8000, DescriptionHandler(), group_port=0, trace=server) as running:
         port = running.group_port
@@ -105,7 +105,7 @@ def record_search() -> dict[str, str]:
 
 
 def record_udp() -> dict[str, str]:
-    """Return the output of the two UDP programs of www/code, and of the sender when it has no receiver."""
+    """Run the two UDP programs of www/code. Return the output of each program, by name."""
     port = str(free_port(socket.SOCK_DGRAM))
     sender = on_port("udp_sender.py", port)
     with subprocess.Popen(on_port("udp_receiver.py", port), stdout=subprocess.PIPE, text=True) as receiver:
@@ -120,19 +120,19 @@ def record_udp() -> dict[str, str]:
 
 
 def on_port(name: str, port: str) -> list[str]:
-    """Return the command that runs the program *name* of www/code on *port* of 127.0.0.1."""
+    """Return the command that runs the program *name* of www/code on another port."""
     source = (WWW / "code" / name).read_text(encoding="utf-8")
     assert len(re.findall(r"\b(?:8000|900[01])\b", source)) > 0
     return [sys.executable, "-u", "-c", re.sub(r"\b(?:8000|900[01])\b", port, source)]
 
 
 def run(command: list[str]) -> str:
-    """Return the output of a program."""
+    """Run *command* and return its standard output."""
     return subprocess.run(command, capture_output=True, timeout=PATIENCE_SECONDS, check=True, text=True).stdout
 
 
 def record_bad_path() -> str:
-    """Return the figures of a transfer over a lossy path, as JSON."""
+    """Send data over a simulated lossy path. Return the figures of the transfer as JSON."""
     command = [sys.executable, "-m", "tests.support.lossy_path"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=PATIENCE_SECONDS, check=True, text=True)
     return done.stdout
@@ -142,7 +142,7 @@ def record_bad_path() -> str:
 
 
 class RecordedEvent(NamedTuple):
-    """One event of a recording: connection, time, event, and the lines below it."""
+    """One event of a recorded trace."""
 
     connection: int
     time: str
@@ -159,7 +159,7 @@ _EVENT = re.compile(r"(?:server|client|#(\d+) \S+) +([\d.]+ (?:µs|ms|s)|TIME)  
 
 
 def events_of(text: str) -> list[RecordedEvent]:
-    """Return the events of a trace of server or client."""
+    """Parse the trace *text* of a server or a client. Return its events."""
     events: list[RecordedEvent] = []
     for line in text.splitlines():
         if match := _EVENT.fullmatch(line):
@@ -170,7 +170,7 @@ def events_of(text: str) -> list[RecordedEvent]:
 
 
 def turns_of(events: list[RecordedEvent]) -> list[list[RecordedEvent]]:
-    """Return the events of one connection in turns: each turn but the first begins with a wait for a request."""
+    """Split the events of one connection into turns. Each turn except the first begins with a wait for a request."""
     turns: list[list[RecordedEvent]] = [[]]
     for event in events:
         if event.what.startswith("wait for a request"):
@@ -180,7 +180,7 @@ def turns_of(events: list[RecordedEvent]) -> list[list[RecordedEvent]]:
 
 
 def normalised(text: str) -> dict[int, list[RecordedEvent]]:
-    """Return the events of each connection without the parts that differ from run to run."""
+    """Return the events of each connection. Remove the parts that differ from run to run."""
     text = alike(text)
     # The dump of a response contains the date; a port has four digits or five.
     text = re.sub(r"(?m)^ +< [0-9a-f]{4}  .*\n", "", text)
@@ -195,7 +195,7 @@ def normalised(text: str) -> dict[int, list[RecordedEvent]]:
 
 
 def trace(attributes: dict[str, str]) -> str:
-    """Return the events that *attributes* select, as items of a list."""
+    """Return the events that a page asks for, as HTML list items. *attributes* belong to the HTML element."""
     name = attributes["data-from"]
     events = events_of((TRACES / f"{name}.txt").read_text(encoding="utf-8"))
     if "data-connection" in attributes:
@@ -212,7 +212,7 @@ def trace(attributes: dict[str, str]) -> str:
 
 
 def item(event: RecordedEvent) -> str:
-    """Return one event as an item of a list: time, event, and the lines below."""
+    """Return one event as an HTML list item."""
     time, what = html.escape(event.time), html.escape(event.what, quote=False)
     below = "\n".join(f'<i class="{_SIDES[line[0]]}">{html.escape(line, quote=False)}</i>' for line in event.below)
     return f"<li><span>{time}</span> <b>{what}</b>{f'<pre>{below}</pre>' if below else ''}</li>"
@@ -222,24 +222,24 @@ _SIDES = {">": "of-client", "<": "of-server", "=": "note", "!": "of-server"}
 
 
 def output_of(name: str, line: str) -> str:
-    """Return the output of a program, or one line of it."""
+    """Return the recorded output of a program. If *line* is not empty, return only the line with this number."""
     lines = (TRACES / f"{name}.txt").read_text(encoding="utf-8").splitlines()
     return html.escape("\n".join(lines) if line == "" else lines[int(line)], quote=False)
 
 
 def datagram(name: str) -> str:
-    """Return a datagram of SSDP."""
+    """Return an example of an SSDP datagram as HTML."""
     octets = {"search": format_search(ROOT_DEVICE, 1)}[name]
     return html.escape(octets.decode().replace("\r\n", "\n").rstrip("\n"), quote=False)
 
 
 def program(name: str) -> str:
-    """Return a program with its comments marked."""
+    """Return a program of www/code as HTML."""
     return marked((WWW / "code" / name).read_text(encoding="utf-8").rstrip("\n"))
 
 
 def marked(source: str) -> str:
-    """Return Python *source* as HTML with comments and docstrings marked, and the numbers of steps in them."""
+    """Return Python *source* as HTML. Comments, docstrings and step numbers in comments are marked."""
     escaped = html.escape(source, quote=False)
     escaped = re.sub(r'(?s)"""(.*?)"""', lambda match: f'<i>"""{match[1]}"""</i>', escaped)
     escaped = re.sub(r"(?m)(?:(?<=\s)|^)(# .*)$", r"<i>\1</i>", escaped)
@@ -247,7 +247,7 @@ def marked(source: str) -> str:
 
 
 class Cited(NamedTuple):
-    """A call in a function of a module."""
+    """A function call in httpsock that a page of the site cites."""
 
     module: str
     function: str
@@ -255,19 +255,19 @@ class Cited(NamedTuple):
 
     @property
     def anchor(self) -> str:
-        """The anchor of the call in the page of excerpts."""
+        """The HTML anchor of the call on the page code.html."""
         return "/".join(self)
 
 
 def cited_in(pages: dict[str, str]) -> list[Cited]:
-    """Return the calls that the pages cite, in the order of first citation."""
+    """Return the calls that the pages cite. The order is that of the first citations."""
     order = ("index.html", "tcp.html", "udp.html", "http.html", "try.html")
     text = "".join(pages[name] for name in order if name in pages)
     return [Cited(*found) for found in dict.fromkeys(re.findall(r'href="code\.html#([^/"]+)/([^/"]+)/([^/"]+)"', text))]
 
 
 def file_of(module: str) -> pathlib.Path:
-    """Return the file of a module of httpsock, such as "server.connection"."""
+    """Return the source file of a module, such as "server.connection"."""
     return (ROOT / "httpsock").joinpath(*module.split(".")).with_suffix(".py")
 
 
@@ -277,7 +277,7 @@ def path_of(module: str) -> str:
 
 
 def excerpt(module: str, function: str, calls: list[str]) -> str:
-    """Return the source of a function, with its *calls* marked. Raise KeyError if the function or a call is missing."""
+    """Return the source of a function as HTML, and mark the *calls*. Raise KeyError if anything is missing."""
     source = file_of(module).read_text(encoding="utf-8")
     node = find(ast.parse(source), function)
     first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
@@ -292,7 +292,7 @@ def excerpt(module: str, function: str, calls: list[str]) -> str:
 
 
 def find(tree: ast.AST, function: str) -> ast.FunctionDef:
-    """Return the function *function*, or the method "Class.method", in *tree*. Raise KeyError if it is missing."""
+    """Find a function or a method, such as "Class.method", in *tree*. Raise KeyError if it is missing."""
     node: ast.AST = tree
     for name in function.split("."):
         body = [child for child in ast.iter_child_nodes(node) if getattr(child, "name", "") == name]
@@ -304,7 +304,7 @@ def find(tree: ast.AST, function: str) -> ast.FunctionDef:
 
 
 def line_of(function: ast.FunctionDef, call: str) -> int:
-    """Return the first line on which *function* makes a *call*. Raise KeyError if it makes none."""
+    """Return the first line on which *function* calls *call*. Raise KeyError if there is no such call."""
     lines = [node.lineno for node in ast.walk(function) if isinstance(node, ast.Call) and name_of(node.func) == call]
     if not lines:
         raise KeyError(f"{function.name} makes no call of {call}")
@@ -312,14 +312,14 @@ def line_of(function: ast.FunctionDef, call: str) -> int:
 
 
 def name_of(called: ast.expr) -> str:
-    """Return the last name in the expression that is called, or "" if it has none."""
+    """Return the last name in the expression *called*. If the expression has no name, return ""."""
     if isinstance(called, ast.Attribute):
         return called.attr
     return called.id if isinstance(called, ast.Name) else ""
 
 
 def excerpts(cited: list[Cited]) -> str:
-    """Return all cited functions, file by file."""
+    """Return the source of all cited functions as HTML, file by file."""
     parts = [contents(cited)]
     for module in dict.fromkeys(each.module for each in cited):
         source = file_of(module).read_text(encoding="utf-8")
@@ -338,7 +338,7 @@ def excerpts(cited: list[Cited]) -> str:
 
 
 def contents(cited: list[Cited]) -> str:
-    """Return the list of contents: each file with its functions."""
+    """Return the table of contents: each file with its functions."""
     items = []
     for module in dict.fromkeys(each.module for each in cited):
         functions = dict.fromkeys(each.function for each in cited if each.module == module)
@@ -348,7 +348,7 @@ def contents(cited: list[Cited]) -> str:
 
 
 def figure(path: dict[str, object], name: str) -> str:
-    """Return one figure of *path*, the results on the lossy path; *name* is the keys to it, joined by slashes."""
+    """Look up one figure in *path*, the results of the lossy path. *name* is a path of keys, such as "UDP/sent"."""
     value: object = path
     for part in name.split("/"):
         assert isinstance(value, dict)
@@ -357,7 +357,7 @@ def figure(path: dict[str, object], name: str) -> str:
 
 
 def datagrams(sent: int, arrived: list[int]) -> str:
-    """Return a picture of the datagrams in the order of sending: a cell for each, which shows how it arrived."""
+    """Return an SVG picture with one cell for each datagram. The cell shows whether and how the datagram arrived."""
     overtaken = {later for earlier, later in itertools.pairwise(arrived) if later < earlier}
     cells = []
     for number in range(sent):
@@ -401,7 +401,7 @@ def built(pages: dict[str, str]) -> dict[str, str]:
 
 
 def main() -> None:
-    """Write the pages; with ``--record`` write the recordings first."""
+    """Write the pages. With ``--record``, record the traces first."""
     parser = ArgumentParser("tests.site", __doc__)
     parser.add_argument("--record", action="store_true", help="first play the exchanges again and store their traces")
     options = parser.parse_args()

@@ -14,7 +14,7 @@ PACKAGE = pathlib.Path(httpsock.__file__).parent
 
 
 def name_of(file: pathlib.Path) -> str:
-    """Return the dotted name of a module within the package: "http.grammar", for example, or "http" for a wing."""
+    """Return the dotted name of a module within the package, such as "http.grammar"."""
     parts = file.relative_to(PACKAGE).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
 
@@ -78,7 +78,7 @@ each_wing = each_row("wing", WINGS)
 
 @functools.cache
 def imports_of_package(module: str, *, also_for_types: bool = True) -> set[str]:
-    """Return the modules of the package that *module* imports at any place, also under TYPE_CHECKING by default."""
+    """Return the modules of httpsock that *module* imports. Include imports inside functions."""
     tree = TREES[module]
     for_types = {
         id(inner)
@@ -104,7 +104,7 @@ def imports_of_package(module: str, *, also_for_types: bool = True) -> set[str]:
 
 
 def imports_from_elsewhere(module: str) -> set[str]:
-    """Return the top-level names of the modules that *module* imports from outside the package."""
+    """Return the top-level packages outside httpsock that *module* imports."""
     found = set()
     for node in ast.walk(TREES[module]):
         if isinstance(node, ast.Import):
@@ -115,13 +115,13 @@ def imports_from_elsewhere(module: str) -> set[str]:
 
 
 def files_of(wing: str) -> list[str]:
-    """Return the modules of *wing*."""
+    """Return the names of the modules in *wing*."""
     return [name for name in SOURCES if name.split(".")[0] == wing]
 
 
 @functools.cache
 def all_below(module: str) -> set[str]:
-    """Return *module* and every module that it loads, directly or through others."""
+    """Return *module* and every module that it imports, directly or indirectly."""
     found: set[str] = set()
     waiting = {module}
     while waiting:
@@ -132,7 +132,7 @@ def all_below(module: str) -> set[str]:
 
 
 def public_definitions(module: str) -> Iterator[tuple[str, ast.ClassDef | Function]]:
-    """Yield name and node of each public class and function of *module*, and of each public method of these classes."""
+    """Yield the name and the node of each public class, function and method in *module*."""
     for node in TREES[module].body:
         if isinstance(node, ast.ClassDef | Function) and not node.name.startswith("_"):
             yield node.name, node
@@ -165,14 +165,13 @@ def test_a_wing_loads_no_forbidden_module(wing: str) -> None:
 
 @each_module
 def test_no_file_imports_itself_through_others(module: str) -> None:
-    """No two files import each other, directly or through others; WINGS excludes such circles of wings."""
     for name in imports_of_package(module, also_for_types=False):
         assert module not in all_below(name), f"{module} and {name} import each other"
 
 
 @each_wing
 def test_the_docstring_of_a_wing_lists_each_of_its_files_once(wing: str) -> None:
-    """The docstring of a wing has a row for each file: its name, then its purpose."""
+    """A row is the name of a file and its purpose."""
     rows = re.findall(r"^    (\w+)(?:\.html)? {2,}\S.*$", SOURCES[wing], re.MULTILINE)
     files = [name.partition(".")[2] for name in files_of(wing) if "." in name]
     assert sorted(set(rows) - {"page"}) == sorted(files)
@@ -245,7 +244,7 @@ def test_no_file_of_tests_is_long() -> None:
 
 
 def test_no_helper_of_tests_is_defined_twice() -> None:
-    """Helpers that several files need are in tests/support."""
+    """If several files need a helper, it belongs in tests/support."""
     places: dict[str, list[str]] = {}
     for name, helper in helpers_of_tests():
         body = helper.body[1:] if ast.get_docstring(helper) else helper.body
@@ -255,7 +254,7 @@ def test_no_helper_of_tests_is_defined_twice() -> None:
 
 
 def helpers_of_tests() -> Iterator[tuple[str, ast.FunctionDef]]:
-    """Yield each function in tests/ that is not a test, preceded by the name of its file."""
+    """Yield the file name and the node of each function in tests/ that is not a test."""
     for name, source in TEST_SOURCES.items():
         for node in ast.parse(source).body:
             if isinstance(node, ast.FunctionDef) and not node.name.startswith("test_"):

@@ -1,4 +1,4 @@
-"""The programs in tests/, such as tests.site: a wrong argument gives one sentence and exit code 2."""
+"""The programs in tests/, such as tests.site: a wrong argument gives a one-sentence error and exit code 2."""
 
 import pathlib
 import subprocess
@@ -39,7 +39,7 @@ WRONG = [
 
 
 def run(command: str) -> subprocess.CompletedProcess[str]:
-    """Run ``python3 -m`` with *command*, which must end immediately."""
+    """Run ``python3 -m`` with *command*. The program must end immediately."""
     return subprocess.run(
         [sys.executable, "-m", *command.split()],
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""README: each command, example, option, limit and table is tried or compared with the code."""
+"""README: the tests try each command and example. They compare each option, limit and table with the code."""
 
 import ast
 import base64
@@ -46,13 +46,13 @@ OF_HANDLERS = (PACKAGE / "handlers" / "README.md").read_text(encoding="utf-8")
 
 
 def code_blocks(language: str, text: str = README) -> list[str]:
-    """Return the code blocks of *language* in *text*."""
+    """Return the Markdown code blocks of *language* in *text*."""
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
 def clone(tmp_path: pathlib.Path) -> pathlib.Path:
-    """A clone of the last commit, which has only the files that git tracks."""
+    """Clone the last commit. The clone has only the files that git tracks."""
     if not (ROOT / ".git").exists():
         pytest.skip("not a git checkout")
     copy = tmp_path / "clone"
@@ -145,7 +145,7 @@ def test_readme_lists_all_options_of_find(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_the_trace_in_readme_is_an_excerpt_of_the_whole_one() -> None:
-    """A line "..." stands for any number of lines; all other lines are in the whole trace, in this order."""
+    """A line "..." in the excerpt stands for any number of lines."""
     command, *lines = next(block for block in code_blocks("console") if "--trace" in block).splitlines()
     whole_command, *whole = code_blocks("console", OF_TRACING)[0].splitlines()
     assert command == whole_command
@@ -178,7 +178,7 @@ def test_the_example_of_embedding_runs() -> None:
 
 
 def run_definitions(example: str, start: str) -> dict[str, Any]:
-    """Run *example* without its last line *start*, which would start a server; return the names that it defines."""
+    """Run *example* without its last line *start*, which would start a server. Return the names that it defines."""
     definitions, found, rest = example.partition(start)
     assert (bool(found), rest.strip()) == (True, "")
     names: dict[str, Any] = {}
@@ -241,7 +241,7 @@ def test_the_commands_to_try_work_as_readme_says(tmp_path: pathlib.Path) -> None
 
 
 def test_the_commands_of_the_password_admit_only_its_user(tmp_path: pathlib.Path) -> None:
-    """The first command makes a hash of the password on standard input; the second command serves with it."""
+    """The first command makes a hash of the password. The second command serves with this hash."""
     (block,) = code_blocks("sh", OF_HANDLERS)
     program = f"{shlex.quote(sys.executable)} -m httpsock "
     make, serve = [program + line.removeprefix("httpsock ") for line in block.splitlines()]
@@ -333,7 +333,7 @@ def test_each_link_leads_to_a_file_and_to_a_heading_in_it() -> None:
 
 
 class Both:
-    """``python3 -m http.server`` and httpsock, two processes that serve the same folder until the block ends."""
+    """Run ``http.server`` and httpsock on the same folder until the block ends."""
 
     def __init__(self, folder: pathlib.Path) -> None:
         self._folder = folder
@@ -362,7 +362,7 @@ class Both:
 
 @pytest.fixture
 def shared(tmp_path: pathlib.Path) -> pathlib.Path:
-    """A folder with a .git, a symlink that leads out of it, and a file larger than any buffer."""
+    """Make a folder with a .git, a symlink to a file outside, and a file larger than any buffer."""
     folder = tmp_path / "shared"
     (folder / ".git").mkdir(parents=True)
     (folder / ".git" / "config").write_text("[core]\n")
@@ -375,7 +375,7 @@ def shared(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def exchange(port: int, octets: bytes) -> tuple[int, dict[str, str], bytes, socket.socket]:
-    """Return the response to *octets* (status, fields, content), and its connection."""
+    """Send *octets* on a new connection. Return the status, fields and content of the response, and the connection."""
     connected = connect(port)
     connected.sendall(octets)
     response = http.client.HTTPResponse(connected)
@@ -397,7 +397,7 @@ def test_each_row_of_the_comparison_with_http_server_is_true(shared: pathlib.Pat
 
 
 def observe(run: subprocess.Popen[bytes], port: int) -> Iterator[str]:
-    """Yield the cells of the table that describe the server at *port*, row by row; the last row stops the server."""
+    """Try each row of the table on one server. Yield the cells of its column. The last row stops the server."""
     status, fields, content, connected = exchange(port, get("/hello.txt", "Range: bytes=0-4"))
     connected.close()
     yield {b"Hello": f"{status}, five bytes", b"Hello, socket.\n": f"{status}, the whole file"}[content]
@@ -423,7 +423,7 @@ def observe(run: subprocess.Popen[bytes], port: int) -> Iterator[str]:
 
 
 def download_while_it_is_terminated(run: subprocess.Popen[bytes], port: int) -> Iterator[str]:
-    """Send SIGTERM during a download; yield in words whether the download finishes."""
+    """Send SIGTERM during a download. Yield in words whether the download finishes."""
     with connect(port) as connected:
         connected.sendall(get("/large.bin"))
         received = len(connected.recv(65536))

@@ -1,4 +1,4 @@
-"""The experiments in tests/reliability, shortened; results that depend on the load of the machine are ignored."""
+"""Short runs of the experiments in tests/reliability. The tests ignore results that depend on the machine's load."""
 
 import sys
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def test_there_are_many_variants() -> None:
 
 
 def test_the_fuzzer_finds_a_fault() -> None:
-    """The target of this test fails if its input has more than four commas."""
+    """The fuzzed function fails if its input has more than four commas."""
 
     def faulty(octets: bytes) -> None:
         if octets.startswith(b"bytes=") and octets.count(b",") > 4:

@@ -49,7 +49,7 @@ def test_a_citation_of_a_missing_function_or_call_fails() -> None:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="recorded on Linux, which reports TCP_INFO")
 def test_the_program_still_prints_the_recorded_traces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only times, ports and dates may differ. To record the traces again: python3 -m tests.site --record."""
+    """Only times, ports and dates may differ. ``python3 -m tests.site --record`` records the traces again."""
     # Let the server cache even a file that was checked out just now.
     monkeypatch.setattr(representation, "MTIME_GRANULARITY_SECONDS", -3600)
     monkeypatch.setattr(cache, "FRESH_SECONDS", 3600)
@@ -134,7 +134,7 @@ def test_a_request_written_by_hand_is_answered() -> None:
 
 
 class Page(HTMLParser):
-    """The elements of a page, and the errors in their nesting."""
+    """An HTML page: its elements, and the errors in their nesting."""
 
     def __init__(self, path: pathlib.Path) -> None:
         super().__init__()
@@ -158,7 +158,7 @@ class Page(HTMLParser):
             self.faults.append(f"</{tag}> at {self.getpos()}")
 
     def all(self, name: str) -> list[str]:
-        """Return the values of the attribute *name* of all elements that have it."""
+        """Return every value of the attribute *name* on the page."""
         return [attributes[name] for _, attributes in self.elements if name in attributes]
 
 
@@ -216,7 +216,7 @@ def test_the_site_has_no_motion_for_users_who_reduce_it() -> None:
 
 @pytest.mark.parametrize("figure", sorted((WWW / "img").glob("*.svg")), ids=lambda path: path.name)
 def test_the_text_of_a_figure_is_readable_on_a_phone(figure: pathlib.Path) -> None:
-    """On a phone of 390 pixels a figure is 374 pixels wide, between the margins of the page and its border."""
+    """On a phone that is 390 pixels wide, a figure is 374 pixels wide."""
     drawing = figure.read_text(encoding="utf-8")
     if figure.name == "conversation-wide.svg":
         pytest.skip("a phone gets conversation-narrow.svg in its place")
@@ -226,7 +226,7 @@ def test_the_text_of_a_figure_is_readable_on_a_phone(figure: pathlib.Path) -> No
 
 
 def contrast(first: str, second: str) -> float:
-    """Return the contrast ratio of two colours, as defined in WCAG 2."""
+    """Return the contrast ratio of two colours, as WCAG 2 defines it."""
 
     def luminance(colour: str) -> float:
         parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]

@@ -1,4 +1,4 @@
-"""The wheel: build and install it into an empty environment, import each module, and serve a file."""
+"""The wheel: build it, install it into an empty environment, import each module, and serve a file."""
 
 import os
 import pathlib
@@ -30,7 +30,7 @@ print(httpsock.__file__, "httpsock", *names, sep="\\n")
 
 
 class Installed(NamedTuple):
-    """The wheel, and a virtual environment in which it is the only package."""
+    """A wheel, and a virtual environment that contains only this wheel."""
 
     wheel: pathlib.Path
     environment: pathlib.Path
@@ -48,7 +48,7 @@ class Installed(NamedTuple):
 
 
 def run(*command: str | os.PathLike[str]) -> str:
-    """Return the output of *command*, which must succeed."""
+    """Run *command* and return its output. Fail if the command fails."""
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -72,7 +72,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
 
 
 def sources() -> set[str]:
-    """Return the names of the files of the package, except documents and caches."""
+    """Return the names of all files in the package except documents and caches."""
     files = [file for file in PACKAGE.rglob("*") if file.is_file() and "__pycache__" not in file.parts]
     return {file.relative_to(ROOT).as_posix() for file in files if file.suffix != ".md"}
 
@@ -90,7 +90,7 @@ def test_the_wheel_needs_no_other_package(installed: Installed) -> None:
 
 
 def test_each_module_of_the_wheel_can_be_imported(installed: Installed) -> None:
-    """In isolated mode Python imports the wheel, not the clone; each warning is an error."""
+    """In isolated mode, Python imports the wheel and not the clone. A warning counts as an error."""
     file, *names = run(installed.scripts / "python", "-I", "-W", "error", "-c", IMPORT_ALL).split()
     assert pathlib.Path(file).is_relative_to(installed.site_packages)
     modules = [name.removesuffix(".py").replace("/", ".") for name in sources() if name.endswith(".py")]

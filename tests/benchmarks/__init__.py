@@ -1,1 +1,1 @@
-"""Measure httpsock beside other servers, which take turns within one run. No test depends on the measured times."""
+"""Measure httpsock beside other servers, in turns within one run. No test depends on the measured times."""

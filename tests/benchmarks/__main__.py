@@ -1,9 +1,9 @@
-"""Measure httpsock beside its peers: ``python3 -m tests.benchmarks``.
+"""Measure httpsock beside other servers: ``python3 -m tests.benchmarks``.
 
-Each workload is played by wrk against one server after the other, again and again (A B C A B C ...), so that a slow
-minute of the machine slows all servers alike. The results are ratios within one run: ratios of rates, and ratios of the
-processor time for a response, which are steadier on a shared machine.
-Every answer must have the right status and length, and no connection may fail.
+wrk sends each workload to one server after the other, again and again (A B C A B C ...). If the machine is slow for
+a minute, all servers are slow alike. The results are ratios within one run. Ratios of processor time are steadier
+than ratios of rates on a shared machine. Every answer must have the right status and length, and no connection may
+fail.
 """
 
 import argparse
@@ -29,7 +29,7 @@ _FEW_DESCRIPTORS = 6_000
 
 
 def main() -> int:
-    """Measure the chosen workloads, print tables, write files if requested; return the exit code."""
+    """Measure the chosen workloads. Print tables, and write files if requested. Return the exit code."""
     options = parse_arguments(__doc__.partition("\n")[0])
     if not shutil.which("wrk"):
         print("wrk is needed: apt-get install wrk", file=sys.stderr)
@@ -58,13 +58,13 @@ def _say(text: str) -> None:
 
 
 def _measure(row: Row) -> Row:
-    """Print the figures of one workload, and return them."""
+    """Print the figures of one workload. Return *row* unchanged."""
     _say(f"{row.workload.title}\n\n{report.row_text(row)}")
     return row
 
 
 def _play(options: argparse.Namespace, peers: list[Peer], stage: Stage, run_conditions: dict[str, str]) -> None:
-    """Measure the chosen workloads, then the times of start-up and import."""
+    """Measure the chosen workloads. Then measure start-up times and import times."""
     chosen = [workload for workload in WORKLOADS if workload.key in options.only]
     rows = [_measure(measure(workload, peers, stage, options.seconds, options.turns)) for workload in chosen]
     regular = [row for row in rows if not row.workload.uses_defaults]
@@ -87,7 +87,7 @@ def _play(options: argparse.Namespace, peers: list[Peer], stage: Stage, run_cond
 
 
 def _grow(options: argparse.Namespace, peers: list[Peer], stage: Stage, run_conditions: dict[str, str]) -> None:
-    """Measure how the figures grow with connections, with the size of a file, and with the names in a folder."""
+    """Measure how the figures grow with the number of connections, the file size, and the length of a listing."""
     stage = stage._replace(root=make_growing_root(stage.work))
     measured: list[tuple[Curve, list[Row]]] = []
     for curve in curves():

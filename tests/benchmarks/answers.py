@@ -1,6 +1,6 @@
-"""Check the answers of each server, octet for octet, before it is measured.
+"""Check every octet of each server's answers before the server is measured.
 
-A server that doesn't give the right answer is left out of the workload, with the reason.
+If a server gives a wrong answer, the workload is measured without this server. The report has the reason.
 """
 
 import contextlib
@@ -20,11 +20,11 @@ _SUFFIXES = {"": "", "gzip": ".gz", "br": ".br"}
 
 
 class WrongAnswerError(Exception):
-    """A server's answer is not the one that the workload requires; the message says how."""
+    """A server's answer differs from the answer that the workload requires. The message describes the difference."""
 
 
 class Answer(NamedTuple):
-    """A response; *octets* includes head and framing. Field names are in lower case."""
+    """A response. *octets* is the length of the head, the framing and the content. Field names are in lower case."""
 
     status: int
     fields: dict[str, str]
@@ -33,7 +33,7 @@ class Answer(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """The requests for wrk, and the expected answer: status, length of its content, range of its whole length."""
+    """The requests for wrk, and the answer that wrk must get. *length* is the length of the content."""
 
     requests: list[str]
     status: int
@@ -43,7 +43,7 @@ class Expected(NamedTuple):
 
 
 def read_answer(stream: BinaryIO, method: str = "GET") -> Answer:
-    """Return the next response. Raise WrongAnswerError if it ends too early."""
+    """Read the next response. Raise WrongAnswerError if the response is incomplete."""
     head = b""
     while not head.endswith(b"\r\n\r\n"):
         line = stream.readline()
@@ -65,7 +65,7 @@ def read_answer(stream: BinaryIO, method: str = "GET") -> Answer:
 
 
 def _read_chunks(stream: BinaryIO) -> tuple[bytes, int]:
-    """Return chunked content, and the number of octets of its framing."""
+    """Read chunked content. Return the content, and the number of octets that the framing took."""
     content, framing = b"", 0
     while True:
         line = stream.readline()
@@ -78,7 +78,7 @@ def _read_chunks(stream: BinaryIO) -> tuple[bytes, int]:
 
 @contextlib.contextmanager
 def connection(port: int) -> Iterator[tuple[socket.socket, BinaryIO]]:
-    """Yield a connection to *port* and the stream of its answers."""
+    """Connect to *port*. Yield the socket, and a stream to read the answers from."""
     with (
         socket.create_connection(("127.0.0.1", port), _PATIENCE_SECONDS) as connected,
         connected.makefile("rb") as stream,
@@ -87,14 +87,14 @@ def connection(port: int) -> Iterator[tuple[socket.socket, BinaryIO]]:
 
 
 def ask(port: int, request: str) -> Answer:
-    """Send one request on a new connection; return the answer."""
+    """Send one request on a new connection. Return the answer."""
     with connection(port) as (connected, stream):
         connected.sendall(numbered(request, FIRST_NUMBER))
         return read_answer(stream, request.partition(" ")[0])
 
 
 def expect(workload: Workload, port: int, root: pathlib.Path) -> Expected:
-    """Check the server's answer to each request of *workload*; return the requests, and what wrk is to expect."""
+    """Send each request of *workload* and check the answer. Return the requests, and the answer that wrk must get."""
     requests = [with_validators(request, partial(ask, port)) for request in requests_of(workload, port)]
     lengths, octets = set(), set()
     for request in requests:
@@ -106,7 +106,9 @@ def expect(workload: Workload, port: int, root: pathlib.Path) -> Expected:
 
 
 def with_validators(request: str, answer_to: Callable[[str], Answer]) -> str:
-    """Return *request* with a conditional field line for {validators}, made from the answer to the bare request."""
+    """Replace {validators} in *request* with a conditional field. Its value comes from the answer to the same request
+    without this field.
+    """
     if "{validators}" not in request:
         return request
     answer = answer_to(request.replace("{validators}", ""))
@@ -118,7 +120,7 @@ def with_validators(request: str, answer_to: Callable[[str], Answer]) -> str:
 
 
 def _check(workload: Workload, request: str, answer: Answer, root: pathlib.Path) -> None:
-    """Raise WrongAnswerError unless *answer* is the right one, octet for octet."""
+    """Raise WrongAnswerError if any octet of *answer* is wrong."""
     if answer.status != workload.status:
         raise WrongAnswerError(f"answers {answer.status}, not {workload.status}")
     path = request.split()[1].partition("?")[0]

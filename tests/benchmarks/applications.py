@@ -1,6 +1,6 @@
-"""Servers that are libraries, each started as its documentation says: ``python applications.py NAME PORT ROOT [LOG]``.
+"""Servers that are Python libraries, each started as its documentation says: ``applications.py NAME PORT ROOT [LOG]``.
 
-Each runs in the environment of its own packages, not in that of httpsock.
+They run in an environment of their own, without httpsock.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ _THREADS = 4
 
 
 def whitenoise(root: str) -> Any:
-    """Return WhiteNoise for *root*, which passes unknown paths to an application that answers 404."""
+    """Return a WhiteNoise application that serves *root*. For an unknown path it answers 404."""
     from whitenoise import WhiteNoise
 
     def nothing(environ: Any, start_response: Callable[..., Any]) -> list[bytes]:
@@ -25,7 +25,7 @@ def whitenoise(root: str) -> Any:
 
 
 def cheroot(port: int, root: str, log: str | None) -> None:
-    """Serve *root* by WhiteNoise on cheroot."""
+    """Serve *root* with WhiteNoise on cheroot."""
     from cheroot import wsgi
 
     server = wsgi.Server(("127.0.0.1", port), whitenoise(root), numthreads=_THREADS, request_queue_size=1024)
@@ -33,14 +33,14 @@ def cheroot(port: int, root: str, log: str | None) -> None:
 
 
 def waitress(port: int, root: str, log: str | None) -> None:
-    """Serve *root* by WhiteNoise on waitress."""
+    """Serve *root* with WhiteNoise on waitress."""
     from waitress import serve
 
     serve(whitenoise(root), host="127.0.0.1", port=port, threads=_THREADS, backlog=1024, connection_limit=8192)
 
 
 def uvicorn(port: int, root: str, log: str | None) -> None:
-    """Serve *root* by Starlette on uvicorn."""
+    """Serve *root* with Starlette on uvicorn."""
     from starlette.applications import Starlette
     from starlette.routing import Mount
     from starlette.staticfiles import StaticFiles
@@ -51,7 +51,7 @@ def uvicorn(port: int, root: str, log: str | None) -> None:
 
 
 def aiohttp(port: int, root: str, log: str | None) -> None:
-    """Serve *root* by aiohttp."""
+    """Serve *root* with aiohttp."""
     from aiohttp import web
 
     if log:

@@ -21,7 +21,7 @@ _GROWING = ("nginx, tuned", "httpsock", "floor")
 
 
 def parse_arguments(description: str) -> argparse.Namespace:
-    """Return the arguments, with the defaults that depend on --quick filled in."""
+    """Parse the command line. Fill in the defaults that depend on --quick."""
     options = _parser(description).parse_args()
     options.seconds = options.seconds or (1 if options.quick else 2)
     options.turns = options.turns or (2 if options.quick else 5)
@@ -99,7 +99,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
 
 
 def choose_peers(options: argparse.Namespace) -> tuple[list[Peer], Environment]:
-    """Return the chosen servers that are installed, and the environment of those from PyPI; report missing servers."""
+    """Return the chosen servers and the environment of their packages. Report each server that is not installed."""
     wanted = [peer for peer in _ALL if not options.servers or peer.name.startswith(tuple(options.servers))]
     packages = list(dict.fromkeys(package for peer in wanted for package in peer.packages))
     environment = open_environment(options.environment, options.python, packages, install=options.install)

@@ -1,4 +1,4 @@
-"""Charts of the figures, as SVG, by matplotlib (``pip install '.[bench]'``). Each states its conditions."""
+"""Draw the figures as SVG charts with matplotlib (``pip install '.[bench]'``). Each chart states its conditions."""
 
 import pathlib
 import textwrap
@@ -31,7 +31,7 @@ def are_possible() -> bool:
 
 
 def ratios(rows: Sequence[Row], figure: str, title: str, conditions: dict[str, str], file: pathlib.Path) -> None:
-    """Write a panel for each workload, with a bar for each server: *figure* relative to that of the first server."""
+    """Write a chart to *file*, with a panel for each workload and a bar for each server."""
     from matplotlib import pyplot as plt
 
     rows = [row for row in rows if row.samples]
@@ -48,7 +48,7 @@ def ratios(rows: Sequence[Row], figure: str, title: str, conditions: dict[str, s
 
 
 def _bars(panel: Any, row: Row, figure: str) -> None:
-    """Draw the bars of *row* in *panel*."""
+    """Draw the bars of one workload."""
     first_name, first = next(iter(row.samples.items()))
     names = list(row.samples)
     values = [report.ratio(samples, first, figure) or 0.0 for samples in row.samples.values()]
@@ -68,7 +68,7 @@ def _label(row: Row, name: str, value: float) -> str:
 
 
 def curve(measured: Curve, rows: Sequence[Row], conditions: dict[str, str], file: pathlib.Path) -> None:
-    """Write a chart of each server's rate and CPU time over the values of *measured*."""
+    """Write a chart to *file*. It shows how each server's rate and CPU time change over the values of *measured*."""
     from matplotlib import pyplot as plt
 
     chart, panels = plt.subplots(1, 2, figsize=(12, 5), layout="constrained")
@@ -96,7 +96,7 @@ def curve(measured: Curve, rows: Sequence[Row], conditions: dict[str, str], file
 
 
 def _finish(chart: Any, conditions: dict[str, str], file: pathlib.Path) -> None:
-    """Put the conditions below the chart, and write the chart to *file*."""
+    """Put the conditions below the chart. Write the chart to *file*."""
     from matplotlib import pyplot as plt
 
     text = "; ".join(f"{name}: {value}" for name, value in conditions.items())

@@ -1,7 +1,7 @@
 """A client for requests that wrk can't send: ``client.py PORT CONNECTIONS SECONDS STATUS OCTETS REQUEST``.
 
-Each connection sends REQUEST again once the whole answer of OCTETS octets has arrived. The output is one line
-of JSON with the same figures as the script in wrk prints.
+Each connection sends REQUEST again when the answer has arrived. An answer has OCTETS octets. The program prints one
+line of JSON, with the same figures as the script for wrk prints.
 """
 
 import json
@@ -18,7 +18,7 @@ _CLOSE = b"\r\nConnection: close\r\n"
 
 
 class Run(NamedTuple):
-    """The arguments of a run; the right answer has this *status* and this number of *octets*."""
+    """The arguments of a run. The right answer has this *status* and this number of *octets*."""
 
     port: int
     connections: int
@@ -29,7 +29,7 @@ class Run(NamedTuple):
 
 
 def main(run: Run) -> None:
-    """Send requests for the given time, and print one line of figures."""
+    """Send requests for the given time. Print one line of figures."""
     poller = select.epoll()
     clients: dict[int, socket.socket] = {}
     for _ in range(run.connections):
@@ -62,7 +62,7 @@ def main(run: Run) -> None:
 
 
 def connect(port: int, clients: dict[int, socket.socket], poller: select.epoll) -> socket.socket:
-    """Make a connection, add it to *clients* and *poller*, and return it."""
+    """Make a connection, and add it to *clients* and to *poller*."""
     client = socket.create_connection(("127.0.0.1", port))
     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     clients[client.fileno()] = client
@@ -71,7 +71,7 @@ def connect(port: int, clients: dict[int, socket.socket], poller: select.epoll) 
 
 
 def report(latencies: list[float], elapsed: float, octets: int, wrong: int) -> None:
-    """Print the figures of a run: each answer counts as *octets* octets; *wrong* is the number of wrong answers."""
+    """Print the figures of a run. Each answer counts as *octets* octets."""
     count = len(latencies)
     ordered = sorted(latencies) or [0.0]
     figures = {

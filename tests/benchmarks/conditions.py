@@ -1,4 +1,4 @@
-"""The conditions of a run: machine, system, versions, method."""
+"""Describe the conditions of a run: the machine, the system, the versions and the method."""
 
 import os
 import pathlib
@@ -16,7 +16,7 @@ from .processes import Processors
 def conditions(
     peers: list[Peer], environment: Environment, processors: Processors, seconds: int, turns: int
 ) -> dict[str, str]:
-    """Return the name and the text of each condition."""
+    """Return the conditions of this run as text, by name."""
     return {
         "command": shlex.join(["python3", "-m", "tests.benchmarks", *sys.argv[1:]]),
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
@@ -34,7 +34,7 @@ def conditions(
 
 
 def _version(peer: Peer, environment: Environment) -> str:
-    """Return a peer's name and version, or "" if its version is that of this clone or of Python."""
+    """Return a server's name and version. If the server is httpsock or part of Python, return ""."""
     if peer.version:
         version = _first_line(list(peer.version)).removeprefix("nginx version: ").partition(" - ")[0].strip()
         return f"{peer.name} ({version})"
@@ -42,7 +42,7 @@ def _version(peer: Peer, environment: Environment) -> str:
 
 
 def _first_line(command: list[str]) -> str:
-    """Return the first line of a command's output."""
+    """Run *command* and return the first line of its output."""
     try:
         finished = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     except OSError:

@@ -1,4 +1,4 @@
-"""The configuration files of the servers that need one. str.format() turns each double brace into a single one."""
+"""Configuration files for the servers that need one. They are templates for str.format()."""
 
 # nginx at its fastest for files: one worker, no log, descriptors cached and trusted for a minute, connections never
 # closed. Small files leave in one writev() with their heads (measured: sendfile with tcp_nopush is no faster

@@ -1,6 +1,6 @@
-"""The servers from PyPI and npm, installed in one folder: a virtual environment with node_modules.
+"""Install the servers from PyPI and npm into one folder, a virtual environment with node_modules.
 
-The names of packages from npm begin with "npm:".
+The name of an npm package begins with "npm:".
 """
 
 import json
@@ -20,7 +20,11 @@ _LIST = (
 
 
 class Environment(NamedTuple):
-    """An environment: its folder, its interpreter, the versions of its packages, and why other packages are missing."""
+    """An environment of packages.
+
+    *versions* has the packages that are installed. *failures* has the reason for each package that could not be
+    installed.
+    """
 
     folder: pathlib.Path
     python: str
@@ -28,15 +32,12 @@ class Environment(NamedTuple):
     failures: dict[str, str]
 
     def why(self, package: str) -> str:
-        """Return why the installation of *package* failed, or the command to install it if it was not tried."""
+        """Return why the installation of *package* failed. If nobody tried, return the command that installs it."""
         return self.failures.get(package) or shlex.join(_installation(self.folder, self.python, package))
 
 
 def open_environment(folder: pathlib.Path, python: str, packages: list[str], *, install: bool) -> Environment:
-    """Return the environment in *folder* of the interpreter *python*; install the missing *packages*.
-
-    Without *install*, use only packages that are installed already.
-    """
+    """Open the environment in *folder*. If *install* is true, install the missing *packages*."""
     interpreter = folder / "bin" / "python"
     if not interpreter.exists():
         if not install or not packages:
@@ -70,7 +71,7 @@ def _installation(folder: pathlib.Path, python: str, package: str) -> list[str]:
 
 
 def _installed(folder: pathlib.Path) -> dict[str, str]:
-    """Return the versions of all packages in *folder*, by their names in lower case."""
+    """Return the versions of all packages in *folder*, by name in lower case."""
     listed = subprocess.run([folder / "bin" / "python", "-c", _LIST], capture_output=True, text=True, check=True)
     versions: dict[str, str] = json.loads(listed.stdout)
     for described in folder.glob("node_modules/*/package.json"):

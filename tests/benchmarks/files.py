@@ -1,4 +1,4 @@
-"""The folder that all servers serve, and its files."""
+"""Make the files that all servers serve."""
 
 import gzip
 import os
@@ -15,7 +15,7 @@ LARGE_OCTETS = 100 * 2**20
 
 
 def make_root(folder: pathlib.Path) -> pathlib.Path:
-    """Return a new folder below *folder* with the files that the workloads ask for."""
+    """Make a folder below *folder* with all files for the workloads. Return the new folder."""
     root = make_small_files(folder)
     chance = random.Random(1)
     (root / "large").mkdir()
@@ -34,7 +34,7 @@ def make_root(folder: pathlib.Path) -> pathlib.Path:
 
 
 def make_small_files(folder: pathlib.Path) -> pathlib.Path:
-    """Return a new folder below *folder* with the small files that the workloads ask for."""
+    """Make a folder below *folder* with only the small files for the workloads. Return the new folder."""
     # The workers of nginx and others run as another user, who must be able to read the files.
     folder.chmod(0o755)
     root = folder / "root"
@@ -51,9 +51,9 @@ def make_small_files(folder: pathlib.Path) -> pathlib.Path:
 
 
 def _write_with_siblings(file: pathlib.Path, text: bytes) -> None:
-    """Write *text*, of up to 64 KiB, to *file*, and beside it a gzip and a Brotli sibling.
+    """Write *text*, which has up to 64 KiB, to *file*. Also write FILE.gz and FILE.br.
 
-    Both siblings hold the text uncompressed, so that all answers are equally long, and Brotli needs no encoder.
+    Both extra files contain the text uncompressed. All answers are therefore equally long.
     """
     file.write_bytes(text)
     file.with_name(f"{file.name}.gz").write_bytes(gzip.compress(text, compresslevel=0, mtime=0))
@@ -64,13 +64,13 @@ def _write_with_siblings(file: pathlib.Path, text: bytes) -> None:
 
 
 def make_names(folder: pathlib.Path, count: int) -> None:
-    """Put *count* files without content into *folder*."""
+    """Create *count* empty files in *folder*."""
     for number in range(count):
         (folder / f"name-{number:06}.txt").touch()
 
 
 def age(root: pathlib.Path) -> None:
-    """Give all files below *root* an old modification time, and let every user read them."""
+    """Give all files below *root* an old modification time. Let every user read them."""
     for folder, _, names in os.walk(root):
         pathlib.Path(folder).chmod(0o755)
         for name in names:

@@ -1,6 +1,7 @@
-"""The floor: the rate of a Python loop of epoll, recv and send of fixed octets, without a parser.
+"""The floor: a minimal Python server without a parser, to measure how fast any Python server could be.
 
-Run as ``python3 -m tests.benchmarks.floor PORT FILE``, it answers any request with the content of FILE. Linux only.
+``python3 -m tests.benchmarks.floor PORT FILE`` loops over epoll, recv and send. It answers every request with the
+content of FILE. Linux only.
 """
 
 import pathlib
@@ -22,7 +23,7 @@ _HEAD = (
 
 
 def main(port: int, content: bytes) -> None:
-    """Answer every read with the same octets, for ever."""
+    """Answer every read with the same octets, forever."""
     listener = socket.create_server(("127.0.0.1", port), backlog=4096)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listener.setblocking(False)

@@ -1,4 +1,4 @@
-"""The cost of a server without load: start-up time, import time, memory, and memory of idle connections."""
+"""Measure a server without load: start-up time, import time, memory, and memory for each idle connection."""
 
 import contextlib
 import pathlib
@@ -38,14 +38,14 @@ IMPORTED = (
 
 
 class Start(NamedTuple):
-    """One start of one server: the seconds from the command to its first answer, and to the first line it prints."""
+    """The times of one start, in seconds since the command: of the first answer, and of the first line of output."""
 
     answered: float
     ready: float | None
 
 
 def start_up(peers: Sequence[Peer], stage: Stage, turns: int) -> Table:
-    """Return a table of the time from the command to the first answer, and of memory at rest."""
+    """Measure start-up times, memory at rest and memory for idle connections. Return a table."""
     starts: dict[str, list[Start]] = {peer.name: [] for peer in peers}
     for _ in range(turns):
         for peer in peers:
@@ -85,7 +85,7 @@ def _site(stage: Stage) -> Iterator[Site]:
 
 
 def _start(peer: Peer, stage: Stage) -> Start:
-    """Start *peer* and measure the time until it answers. Raise NotStartedError if it does not answer."""
+    """Start *peer* and measure the time until its first answer. Raise NotStartedError if no answer comes."""
     with _site(stage) as site:
         command = peer.command(site)
         with pinned(stage.processors.server):
@@ -108,7 +108,7 @@ def _first_line(process: subprocess.Popen[bytes], begun: float) -> float:
 
 
 def _wait_for_answer(port: int, begun: float) -> None:
-    """Ask every millisecond until the server on *port* answers."""
+    """Send a request every millisecond until the server on *port* answers."""
     request = b"GET /1k.bin HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
     while True:
         try:
@@ -124,7 +124,7 @@ def _wait_for_answer(port: int, begun: float) -> None:
 
 
 def _memory(peer: Peer, stage: Stage) -> list[str]:
-    """Return the memory of *peer* at rest, in MiB, and the memory of each idle connection, in KiB."""
+    """Return two figures as text: the memory of *peer* at rest in MiB, and for each idle connection in KiB."""
     try:
         with _site(stage) as site, running(peer, stage._replace(work=site.folder)) as server:
             time.sleep(_SETTLE_SECONDS)
@@ -141,7 +141,7 @@ def _memory(peer: Peer, stage: Stage) -> list[str]:
 
 
 def _octets_with_idle_connections(server: Running) -> int | None:
-    """Return the memory of *server*, in octets, with many idle connections; None if it refuses or closes some."""
+    """Return the memory of *server* with many idle connections. If any connection fails, return None."""
     try:
         with idle_connections(server.port, _IDLE_CONNECTIONS) as connections:
             time.sleep(_SETTLE_SECONDS)
@@ -151,7 +151,7 @@ def _octets_with_idle_connections(server: Running) -> int | None:
 
 
 def _are_open(connections: Sequence[socket.socket]) -> bool:
-    """Return whether all *connections* are still open and silent: neither octets nor an end of input has arrived."""
+    """Return whether all *connections* are still open and have no input."""
     poller = select.poll()
     for connected in connections:
         poller.register(connected, select.POLLIN)
@@ -159,7 +159,7 @@ def _are_open(connections: Sequence[socket.socket]) -> bool:
 
 
 def import_time(stage: Stage, turns: int) -> Table:
-    """Return a table of the time that importing a module takes in a new interpreter."""
+    """Measure the time to import each module in a new interpreter. Return a table."""
     taken: dict[str, list[float]] = {name: [] for name in IMPORTED}
     for _ in range(turns):
         for name in IMPORTED:

@@ -1,4 +1,4 @@
-"""The application that granian requires; granian serves files without calling it."""
+"""An empty application. granian requires an application, but serves files without calling it."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""How rate and processor time grow: with connections, with the size of a file, with the names in a folder."""
+"""Workloads that measure growth: with the number of connections, the file size, and the length of a listing."""
 
 import os
 import pathlib
@@ -14,7 +14,7 @@ NAMES = (10, 100, 1_000, 10_000, 100_000)
 
 
 class Curve(NamedTuple):
-    """Workloads that differ in one number, which has this *unit* and these *values*."""
+    """A series of workloads that differ in one number. *values* has the number for each workload."""
 
     key: str
     title: str
@@ -24,7 +24,7 @@ class Curve(NamedTuple):
 
 
 def make_growing_root(work: pathlib.Path) -> pathlib.Path:
-    """Return a new folder below *work* with the files that all three curves request."""
+    """Make a folder below *work* with the files for all curves. Return the new folder."""
     work.chmod(0o755)
     root = work / "growing"
     root.mkdir()
@@ -42,7 +42,7 @@ def make_growing_root(work: pathlib.Path) -> pathlib.Path:
 
 
 def curves() -> Iterator[Curve]:
-    """Yield the curves: of connections, of sizes of a file, and of names in a folder."""
+    """Yield three curves: by number of connections, by file size, and by number of names in a folder."""
     by_connections = (
         Workload(f"connections-{count}", f"1 KiB file, {count:,} connections", connections=count, has_floor=True)
         for count in CONNECTIONS

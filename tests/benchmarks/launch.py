@@ -21,9 +21,9 @@ _GRACE_SECONDS = 5.0
 
 
 class Stage(NamedTuple):
-    """The surroundings of the servers: the folder they serve, a folder to work in, their packages, their processors.
+    """The surroundings of the servers: the folder to serve, a work folder, installed packages, and processors.
 
-    If other programs disturb a measurement, it is repeated, up to *attempts* times.
+    If other programs disturb a measurement, it is repeated up to *attempts* times.
     """
 
     root: pathlib.Path
@@ -34,7 +34,7 @@ class Stage(NamedTuple):
 
 
 class Running(NamedTuple):
-    """A running server."""
+    """A running server process."""
 
     peer: Peer
     pid: int
@@ -43,12 +43,12 @@ class Running(NamedTuple):
 
 
 class NotStartedError(Exception):
-    """A server did not start; the message is the server's output."""
+    """A server did not start. The message is the server's output."""
 
 
 @contextlib.contextmanager
 def running(peer: Peer, stage: Stage, *, is_logged: bool = False) -> Iterator[Running]:
-    """Start *peer* on a free port, yield it once it answers, and stop it afterwards."""
+    """Start *peer* on a free port. Yield it when it answers. Stop it when the block ends."""
     folder = stage.work / f"{peer.name}{' with log' if is_logged else ''}".replace(" ", "-").replace("/", "-")
     folder.mkdir(exist_ok=True)
     folder.chmod(0o755)
@@ -68,7 +68,7 @@ def running(peer: Peer, stage: Stage, *, is_logged: bool = False) -> Iterator[Ru
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Terminate a process; kill it if it does not end."""
+    """Terminate a process. If it does not end, kill it."""
     process.send_signal(signal.SIGTERM)
     try:
         process.wait(_GRACE_SECONDS)

@@ -1,7 +1,7 @@
-"""Play a workload to one server for some seconds, check every answer, and count the answers.
+"""Play a workload to one server for some seconds. Check and count the answers.
 
-The client is wrk. Its latency is that of a closed loop: a connection sends a request once the last one is answered. wrk
-can't read answers to HEAD, since it waits for content; client.py sends those requests, more slowly.
+The client is wrk. Each connection sends a request only after the previous answer, so latencies are those of a closed
+loop. wrk waits for content after HEAD, so client.py sends HEAD requests, more slowly.
 """
 
 import json
@@ -43,7 +43,7 @@ end
 
 
 class Counts(NamedTuple):
-    """The last line of a client's output. *right* is the number of right answers, or -1 if they were not counted."""
+    """The last line of a client's output. *right* counts the right answers. If they were not counted, it is -1."""
 
     requests: int
     microseconds: int
@@ -68,7 +68,7 @@ class Sample(NamedTuple):
 
 
 def play(workload: Workload, server: Running, expected: Expected, processors: Processors, seconds: int) -> Sample:
-    """Play *workload* once; return the sample. Raise WrongAnswerError if any answer was wrong."""
+    """Play *workload* once and return a sample. Raise WrongAnswerError if any answer is wrong."""
     before, client_before, all_before = cpu_seconds(server.pid), _children_seconds(), busy_seconds()
     counts = ask_again_and_again(workload, server.port, expected, processors, seconds)
     used, client_used = cpu_seconds(server.pid) - before, _children_seconds() - client_before
@@ -92,7 +92,7 @@ def play(workload: Workload, server: Running, expected: Expected, processors: Pr
 def ask_again_and_again(
     workload: Workload, port: int, expected: Expected, processors: Processors, seconds: int, *, thoroughly: bool = False
 ) -> Counts:
-    """Run wrk or client.py with *workload*; return the counts. With *thoroughly*, check even long answers."""
+    """Run wrk or client.py with *workload* and return the counts. If *thoroughly* is true, check long answers too."""
     seconds = max(seconds, workload.min_seconds)
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script, pinned(processors.client):
         if workload.method == "HEAD":
@@ -115,13 +115,16 @@ def ask_again_and_again(
 
 
 def _children_seconds() -> float:
-    """Return the processor time of all ended child processes: only the clients, since the servers still run."""
+    """Return the processor time of all ended child processes. Only clients have ended, since the servers still run."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
 
 def lua(workload: Workload, expected: Expected, max_counted: int) -> str:
-    """Return wrk's script. It checks each status and length if the content has at most *max_counted* octets."""
+    """Return a Lua script for wrk.
+
+    If the content has at most *max_counted* octets, the script checks each status and length.
+    """
     pieces = [request.split("{n}") for request in expected.requests]
     if len(pieces) == 1 and len(pieces[0]) == 1:
         script = f"local all = {json.dumps(expected.requests[0] * workload.pipelined)}\n"
@@ -138,7 +141,7 @@ def lua(workload: Workload, expected: Expected, max_counted: int) -> str:
 
 
 def parse(output: str) -> Counts:
-    """Return the figures in the last line of a client's output. Raise WrongAnswerError if they are missing."""
+    """Parse the last line of a client's output. Raise WrongAnswerError if it has no figures."""
     lines = re.findall(r"^\{.*\}$", output, re.MULTILINE)
     if not lines:
         raise WrongAnswerError(f"no figures: {output[-200:]}")
@@ -146,7 +149,7 @@ def parse(output: str) -> Counts:
 
 
 def check(workload: Workload, counts: Counts, expected: Expected) -> None:
-    """Raise WrongAnswerError if *counts* has no answers, or a wrong answer."""
+    """Raise WrongAnswerError if there was a wrong answer, or no answer at all."""
     if counts.errors:
         what = "closed without saying so, lost, late, or a status of 400 or more"
         raise WrongAnswerError(f"{counts.errors} errors in {counts.requests} answers: {what}")

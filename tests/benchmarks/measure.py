@@ -1,4 +1,4 @@
-"""Take the samples of a workload: the servers take turns, A B C A B C, so that a slow minute affects all."""
+"""Take the samples of a workload. The servers take turns, A B C A B C, so that a slow minute affects all of them."""
 
 import contextlib
 import pathlib
@@ -22,10 +22,10 @@ _DISTURBED = 0.15
 
 
 class Entrant(NamedTuple):
-    """A server in a workload.
+    """A server that takes part in a workload.
 
-    A workload may be compared with a second one, whose requests go to *own*. That is *server* itself or, if the
-    workload is logged, another process of the same server without an access log.
+    Some workloads are compared with a second workload of the same server. Requests of the second workload go to *own*.
+    If the first workload measures the access log, *own* is another process without a log. Otherwise *own* is *server*.
     """
 
     server: Running
@@ -35,7 +35,7 @@ class Entrant(NamedTuple):
 
 
 class Row(NamedTuple):
-    """The figures of one workload, by server; *left_out* has the reason for each server without figures."""
+    """The figures of one workload, by server name. *left_out* has the reason for each server without figures."""
 
     workload: Workload
     samples: dict[str, list[Sample]]
@@ -45,7 +45,7 @@ class Row(NamedTuple):
 
 
 def measure(workload: Workload, peers: list[Peer], stage: Stage, seconds: int, turns: int) -> Row:
-    """Return the samples of all *peers* that answer *workload* correctly."""
+    """Measure *workload* with all *peers*. A server with a wrong answer gets a reason instead of figures."""
     row = Row(workload, {}, {}, {}, {})
     with contextlib.ExitStack() as stack:
         work = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(dir=stage.work)))
@@ -75,7 +75,7 @@ def measure(workload: Workload, peers: list[Peer], stage: Stage, seconds: int, t
 
 @contextlib.contextmanager
 def _left_out_if_wrong(row: Row, name: str) -> Iterator[None]:
-    """If the server *name* answers wrongly, record the reason in *row*, and continue without the server."""
+    """If the server called *name* answers wrongly, record the reason in *row*. Continue without this server."""
     try:
         yield
     except (WrongAnswerError, NotStartedError, OSError) as error:
@@ -83,7 +83,7 @@ def _left_out_if_wrong(row: Row, name: str) -> Iterator[None]:
 
 
 def _enter(workload: Workload, peer: Peer, stage: Stage, stack: contextlib.ExitStack) -> Entrant:
-    """Start *peer*; send each request once, then all of them for a second, and check every answer."""
+    """Start *peer* and check its answers: to each request once, then to many requests for a second."""
     if workload.is_logged and not peer.logs:
         raise WrongAnswerError("has no access log of its own")
     server = stack.enter_context(running(peer, stage, is_logged=workload.is_logged))
@@ -97,7 +97,7 @@ def _enter(workload: Workload, peer: Peer, stage: Stage, stack: contextlib.ExitS
 
 
 def _turn(workload: Workload, entrant: Entrant, stage: Stage, seconds: int) -> Sample:
-    """Play *workload* once, after the workload that it is compared with, if any; return the sample of *workload*."""
+    """Play *workload* once and return its sample. If it is compared with a second workload, play that one first."""
     own_rate = None
     if entrant.own_expected:
         own = BY_KEY[workload.beside]
@@ -110,7 +110,7 @@ def _turn(workload: Workload, entrant: Entrant, stage: Stage, seconds: int) -> S
 
 
 def _play_in_peace(workload: Workload, server: Running, expected: Expected, stage: Stage, seconds: int) -> Sample:
-    """Return a sample of *workload*; on a busy machine, the least disturbed of a few attempts."""
+    """Play *workload* up to a few times, until other programs do not disturb it. Return the best sample."""
     samples: list[Sample] = []
     while len(samples) < stage.attempts:
         samples.append(play(workload, server, expected, stage.processors, seconds))
@@ -120,7 +120,7 @@ def _play_in_peace(workload: Workload, server: Running, expected: Expected, stag
 
 
 def load_generator(stage: Stage, seconds: int) -> str:
-    """Return in words the speed of wrk, measured with the loop in floor.py as its server."""
+    """Measure the speed of wrk, with floor.py as the server. Return the result in words."""
     (sample,) = measure(BY_KEY["1k"], [FLOOR], stage, seconds, 1).samples["floor"]
     needed = sample.client_busy / sample.rate
     return (
@@ -131,7 +131,7 @@ def load_generator(stage: Stage, seconds: int) -> str:
 
 @contextlib.contextmanager
 def idle_connections(port: int, count: int) -> Iterator[list[socket.socket]]:
-    """Keep *count* connections open, each idle after one request."""
+    """Open *count* connections and keep them open. Each connection sends one request and is then idle."""
     request = numbered(requests_of(BY_KEY["1k"], port)[0], 0)
     with contextlib.ExitStack() as stack:
         connections = []

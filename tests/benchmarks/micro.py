@@ -1,7 +1,7 @@
-"""Measure the parts below the connection, without a socket: ``python3 -m tests.benchmarks.micro``.
+"""Measure single parts of httpsock without a socket: ``python3 -m tests.benchmarks.micro``.
 
-The parser is compared with h11, a strict parser in Python, and httptools, a lenient one in C. All get the same octets.
-The parsers take turns, and their processor time is measured without that of making a parser.
+The parser is compared with h11, a strict parser in Python, and with httptools, a lenient parser in C. All parsers get
+the same octets, in turns. The times are processor time. They exclude the creation of the parsers.
 """
 
 import email.utils
@@ -38,7 +38,10 @@ _NOW = 4_000_000_000.0
 
 
 class Task(NamedTuple):
-    """A task: *prepare* takes a number, and returns that many steps to time. Ratios are to its *group*'s first task."""
+    """Something to time. *prepare* takes a number and returns this many steps.
+
+    The tasks of a *group* are compared with the first task of the group.
+    """
 
     group: str
     name: str
@@ -46,7 +49,7 @@ class Task(NamedTuple):
 
 
 def main() -> int:
-    """Print the times of all tasks, and write them if requested."""
+    """Time all tasks and print the times. Write the times to a file if requested."""
     parser = ArgumentParser("tests.benchmarks.micro", __doc__)
     parser.add_argument("--turns", type=whole_number, default=15, help="how many turns each task has (default: 15)")
     parser.add_argument(
@@ -65,7 +68,7 @@ def main() -> int:
 
 
 def measure(tasks: list[Task], turns: int, count: int) -> dict[Task, list[float]]:
-    """Return, for each task, the µs of processor time of one step in each turn; a turn has *count* steps."""
+    """Time all tasks. Return the processor time of one step in µs, for each task and turn. A turn has *count* steps."""
     times: dict[Task, list[float]] = {task: [] for task in tasks}
     for _ in range(turns):
         for task in tasks:
@@ -78,7 +81,7 @@ def measure(tasks: list[Task], turns: int, count: int) -> dict[Task, list[float]
 
 
 def table(tasks: list[Task], times: dict[Task, list[float]]) -> list[list[str]]:
-    """Return headings, and a line for each task."""
+    """Return a table with headings, and one line for each task."""
     lines = [["", "best µs", "median µs", "ratio"]]
     firsts: dict[str, Task] = {}
     for task in tasks:
@@ -90,7 +93,7 @@ def table(tasks: list[Task], times: dict[Task, list[float]]) -> list[list[str]]:
 
 
 def parser_tasks() -> Iterator[Task]:
-    """Yield the tasks that parse each kind of head, httpsock first."""
+    """Yield the tasks that parse requests. Each kind of request has one task for each parser."""
     for kind, request in _heads().items():
         group = f"parser, {kind} ({len(numbered(request, FIRST_NUMBER))} octets)"
         yield Task(group, "httpsock", _steps(request, _httpsock_step))
@@ -104,9 +107,9 @@ def parser_tasks() -> Iterator[Task]:
 
 
 def _heads() -> dict[str, str]:
-    """Return heads by kind; {n} in a head becomes a new number each time the head is parsed.
+    """Return request heads by kind. {n} stands for a number that changes each time.
 
-    A parser may cache a head without {n} whole; of other heads it may cache a request line or fields without {n}.
+    If a head has no {n}, a parser may cache the entire head. Otherwise it may cache the parts without {n}.
     """
     browser = requests_of(BY_KEY["browser"], 8000)[0]
     kinds: dict[str, str] = {}
@@ -124,7 +127,7 @@ def _heads() -> dict[str, str]:
 def _steps(
     request: str, make_step: Callable[[bytes], Callable[[], object]]
 ) -> Callable[[int], Iterator[Callable[[], object]]]:
-    """Return a function that prepares any number of steps; each step parses *request* with another number for {n}."""
+    """Return a function that makes steps. Each step parses *request* with another number in place of {n}."""
     numbers = iter(range(FIRST_NUMBER, 10 * FIRST_NUMBER))
 
     def prepare(count: int) -> Iterator[Callable[[], object]]:
@@ -157,18 +160,16 @@ def _h11_step(head: bytes) -> Callable[[], object]:
 
 
 class _Collected:
-    """The callbacks of httptools; they store the parts of a request."""
+    """Callbacks for httptools. They store the target and the fields of a request."""
 
     def __init__(self) -> None:
         self.target = b""
         self.fields: dict[bytes, bytes] = {}
 
     def on_url(self, target: bytes) -> None:
-        """Store the request-target."""
         self.target += target
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Store a field."""
         self.fields[name.lower()] = value
 
 
@@ -185,7 +186,7 @@ def _httptools_step(head: bytes) -> Callable[[], object]:
 
 
 def origin_tasks(folder: pathlib.Path) -> Iterator[Task]:
-    """Yield the tasks that answer requests for a file of 1 KiB in *folder*."""
+    """Yield the tasks that answer requests for a file of 1 KiB, without a connection."""
     (folder / "1k.bin").write_bytes(_OCTETS_OF_FILE)
     age(folder)
     root = DocumentRoot(folder)
@@ -218,7 +219,7 @@ def _request(text: str) -> Request:
 
 
 def line_tasks() -> Iterator[Task]:
-    """Yield the tasks that format dates and log lines; each step has a new time or a new request line."""
+    """Yield the tasks that format dates and log lines. Each step has a new time or a new request line."""
     seconds = iter(range(1_000_000_000, 2_000_000_000))
     yield Task("date", "httpsock", _again(lambda: format_http_date(next(seconds))))
     yield Task("date", "email.utils.formatdate", _again(lambda: email.utils.formatdate(next(seconds), usegmt=True)))
@@ -237,7 +238,7 @@ def _line_step(form: Callable[[access_log.Exchange], str]) -> Callable[[], objec
 
 
 def _again(step: Callable[[], Any]) -> Callable[[int], list[Callable[[], object]]]:
-    """Return a function that takes a number, and returns a list with *step* that many times."""
+    """Return a function that takes a number and returns a list. The list repeats *step* this many times."""
     return lambda count: [step] * count
 
 

@@ -1,4 +1,4 @@
-"""The servers that are compared, as a table: the command that starts each, its requirements, and how to get them."""
+"""The servers to compare: how to start each server, what it requires, and how to install it."""
 
 import pathlib
 import shutil
@@ -14,7 +14,7 @@ CLONE = _HERE.parent.parent
 
 
 class Site(NamedTuple):
-    """The arguments of a server: the folder it serves, its port, a folder for its own files, its access log or None."""
+    """The settings for one server. *folder* is for the server's own files. *log* is its access log, or None."""
 
     root: pathlib.Path
     port: int
@@ -24,12 +24,11 @@ class Site(NamedTuple):
 
 
 class Peer(NamedTuple):
-    """A server in the comparison.
+    """A server to compare.
 
-    It needs *program* on the PATH, or *packages* from PyPI or npm in the environment of the benchmarks; the first
-    package's version is shown. *streams*: it writes its access log to standard error, or can't be silenced.
-    *announces*: the first line on its standard output says that it is ready. *uses_defaults*: it is started
-    without options for speed, and plays only workloads whose *uses_defaults* is true.
+    It requires *program* on the PATH, or *packages* from PyPI or npm. If *streams* is true, the server logs to standard
+    error or can't be silenced. If *announces* is true, its first line of output says that it is ready. If
+    *uses_defaults* is true, the server starts without options for speed, and plays only workloads for such servers.
     """
 
     name: str
@@ -45,7 +44,7 @@ class Peer(NamedTuple):
     uses_defaults: bool = False
 
     def missing(self, environment: Environment) -> str:
-        """Return which requirement is missing and how to install it, or "" if the peer can run."""
+        """Return the missing requirement and how to install it. If the server can run, return ""."""
         if self.program and not shutil.which(self.program):
             return f"{self.program} is not installed: {self.install}"
         for package in self.packages:
@@ -55,7 +54,7 @@ class Peer(NamedTuple):
 
 
 def httpsock(*options: str, name: str = "httpsock", folder: pathlib.Path = CLONE) -> Peer:
-    """Return httpsock with *options*, from the clone in *folder*."""
+    """Return a peer that runs httpsock with *options*. Its code is the clone in *folder*."""
 
     def command(site: Site) -> list[str]:
         quiet = [] if site.log else ["--quiet"]
@@ -76,7 +75,7 @@ def _http_server(site: Site) -> list[str]:
 
 
 def _configured(site: Site, text: str, log: str) -> str:
-    """Write the configuration *text* to a file, with *log* in place of {log} if the server logs; return the path."""
+    """Fill in the template *text* and write it to a configuration file. Return the path of the file."""
     file = site.folder / "configuration"
     log = log.format(log=site.log) if site.log else ""
     file.write_text(text.format(root=site.root, port=site.port, folder=site.folder, log=log))
@@ -110,7 +109,7 @@ def _caddy(site: Site) -> list[str]:
 
 
 def _application(name: str) -> Callable[[Site], list[str]]:
-    """Return a function that returns the command to start the server *name* of applications.py."""
+    """Return a function that returns a command. The command starts the server *name* of applications.py."""
 
     def command(site: Site) -> list[str]:
         log = [str(site.log)] if site.log else []
@@ -159,7 +158,7 @@ def _npx_http_server_with_defaults(site: Site) -> list[str]:
 
 
 def _from_npm(site: Site, name: str) -> str:
-    """Return the path of the program *name*, installed from npm, as npx finds it."""
+    """Return the path of a program that was installed from npm."""
     return str(site.environment.folder / "node_modules" / ".bin" / name)
 
 

@@ -1,6 +1,6 @@
-"""Read a server's processor time and memory from /proc, and choose the processors it runs on. Linux only.
+"""Read a server's processor time and memory from /proc, and choose its processors. Linux only.
 
-All figures are those of a whole tree of processes, so that a master and its workers count together.
+All figures are sums over a tree of processes, such as a master and its workers.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 class Processors(NamedTuple):
-    """The processors of the servers, and those of the clients."""
+    """The processors for the servers, and the processors for the clients."""
 
     server: frozenset[int]
     client: frozenset[int]
@@ -30,9 +30,9 @@ def _names(processors: frozenset[int]) -> str:
 
 
 def divide_processors(*, pin: bool) -> Processors:
-    """Return one processor for the server and another for its client, if *pin* is true.
+    """If *pin* is true, return one processor for the server and another for its client.
 
-    Without *pin*, or if only one processor is usable, both get all usable processors.
+    If *pin* is false, or if only one processor is usable, server and client share all usable processors.
     """
     usable = sorted(os.sched_getaffinity(0))
     if not pin or len(usable) < 2:
@@ -43,7 +43,7 @@ def divide_processors(*, pin: bool) -> Processors:
 
 @contextlib.contextmanager
 def pinned(processors: frozenset[int]) -> Iterator[None]:
-    """Run this program, and the programs that it starts in the block, on *processors* only."""
+    """Within the block, restrict this program and its new child processes to *processors*."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, processors)
     try:
@@ -53,14 +53,14 @@ def pinned(processors: frozenset[int]) -> Iterator[None]:
 
 
 def raise_descriptor_limit() -> int:
-    """Raise the limit on open descriptors as far as the system allows; return it."""
+    """Raise the limit on open descriptors as far as the system allows. Return the new limit."""
     _, maximum = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (maximum, maximum))
     return maximum
 
 
 def tree(pid: int) -> list[int]:
-    """Return *pid* and all processes below it that are running now."""
+    """Return *pid* and the IDs of all its running descendants."""
     below = [pid]
     try:
         tasks = os.listdir(f"/proc/{pid}/task")
@@ -74,7 +74,7 @@ def tree(pid: int) -> list[int]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return the processor time, user and system, of a tree of processes, including children that have ended."""
+    """Return the user and system time of a process and its descendants. Include children that have ended."""
     ticks = 0
     for process in tree(pid):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
@@ -83,23 +83,23 @@ def cpu_seconds(pid: int) -> float:
 
 
 def busy_seconds() -> float:
-    """Return the processor time used on this whole machine, including the time stolen by its host."""
+    """Return the processor time used on the entire machine, including time that the hypervisor has stolen."""
     # user nice system idle iowait irq softirq steal ...
     figures = list(map(int, pathlib.Path("/proc/stat").read_text().split("\n")[0].split()[1:9]))
     return (sum(figures) - figures[3] - figures[4]) / _TICKS_A_SECOND
 
 
 def cpu_ticks(stat: str) -> int:
-    """Return the sum of utime, stime, cutime and cstime in *stat*, the text of /proc/PID/stat."""
+    """Return utime + stime + cutime + cstime from *stat*, the text of /proc/PID/stat."""
     # The name of the program comes second, in brackets, and may hold spaces and brackets itself.
     after_name = stat.rpartition(")")[2].split()
     return sum(map(int, after_name[11:15]))
 
 
 def memory_octets(pid: int, kind: str) -> int:
-    """Return the memory of a tree of processes, in octets: its peak if *kind* is VmHWM, the present value if VmRSS.
+    """Return the memory of a process and its descendants. *kind* is VmHWM for the peak or VmRSS for the present.
 
-    A page that several processes share counts once for each process.
+    A shared page counts once for each process.
     """
     octets = 0
     for process in tree(pid):
@@ -109,7 +109,7 @@ def memory_octets(pid: int, kind: str) -> int:
 
 
 def status_octets(status: str, kind: str) -> int:
-    """Return the figure *kind* of *status*, the text of /proc/PID/status, in octets; 0 if it is missing."""
+    """Read the figure *kind* from *status*, the text of /proc/PID/status. If it is missing, return 0."""
     for line in status.splitlines():
         if line.startswith(f"{kind}:"):
             return int(line.split()[1]) * 1024

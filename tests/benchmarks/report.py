@@ -1,4 +1,4 @@
-"""The figures as text, Markdown and JSON. A ratio compares a server with the first server in the same turn."""
+"""Print the figures as text, Markdown and JSON. A ratio compares a server with the first server in the same turn."""
 
 import json
 import statistics
@@ -38,7 +38,7 @@ LEGEND = (
 
 
 def shown(figure: float) -> str:
-    """Return a figure as text with at least three digits, or a dash for 0."""
+    """Return a figure as text with at least three digits. For 0, return a dash."""
     if not figure:
         return "–"
     if figure >= 100:
@@ -47,14 +47,14 @@ def shown(figure: float) -> str:
 
 
 def median(samples: Sequence[Sample], figure: str) -> float:
-    """Return the median of *figure* over all turns."""
+    """Return the median of one figure, such as "rate", over all turns."""
     return float(statistics.median(getattr(sample, figure) for sample in samples))
 
 
 def ratio(samples: Sequence[Sample], others: Sequence[Sample], figure: str) -> float | None:
-    """Return the median over all turns: *figure* in *samples*, divided by *figure* in *others*.
+    """Divide *figure* in *samples* by *figure* in *others*, turn by turn. Return the median of these ratios.
 
-    Return None if *figure* is 0 in all *others*.
+    If *figure* is 0 in all *others*, return None.
     """
     pairs = zip(samples, others, strict=False)
     ratios = [getattr(sample, figure) / getattr(other, figure) for sample, other in pairs if getattr(other, figure)]
@@ -62,12 +62,12 @@ def ratio(samples: Sequence[Sample], others: Sequence[Sample], figure: str) -> f
 
 
 def client_limits(samples: Sequence[Sample]) -> bool:
-    """Return whether the client was busy all the time, and the server was not."""
+    """Return whether the client was the bottleneck: it was always busy, and the server was not."""
     return median(samples, "client_busy") >= _BUSY > median(samples, "server_busy")
 
 
 def table(row: Row) -> Table:
-    """Return headings, and a line for each server."""
+    """Return a table of one workload: headings, and one line for each server."""
     if not row.samples:
         return []
     first = next(iter(row.samples.values()))
@@ -99,7 +99,7 @@ def _figures(samples: Sequence[Sample], first: Sequence[Sample], peak_octets: in
 
 
 def ratio_shown(figure: float | None) -> str:
-    """Return a ratio as text, or a dash for None."""
+    """Return a ratio as text. For None, return a dash."""
     if figure is None:
         return "–"
     # Two significant digits, even for a server that is a hundred times slower.
@@ -107,7 +107,7 @@ def ratio_shown(figure: float | None) -> str:
 
 
 def summary(rows: Sequence[Row], figure: str) -> Table:
-    """Return headings, and a line for each workload: each server's ratio of *figure* to that of the first server."""
+    """Return a table with a line for each workload and a column for each server. The first server has the ratio 1."""
     names = list(dict.fromkeys(name for row in rows for name in row.samples))
     lines = [["workload", *names]]
     for row in rows:
@@ -119,7 +119,7 @@ def summary(rows: Sequence[Row], figure: str) -> Table:
 
 
 def aligned(lines: Table) -> str:
-    """Return a table for a terminal: names to the left, figures to the right."""
+    """Format a table for a terminal. Names are left-aligned, figures are right-aligned."""
     if not lines:
         return ""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -129,7 +129,7 @@ def aligned(lines: Table) -> str:
 
 
 def markdown(lines: Table) -> str:
-    """Return a table in Markdown."""
+    """Format a table in Markdown."""
     if not lines:
         return ""
     rule = ["---", *["--:"] * (len(lines[0]) - 1)]
@@ -137,13 +137,13 @@ def markdown(lines: Table) -> str:
 
 
 def row_text(row: Row, layout: Callable[[Table], str] = aligned) -> str:
-    """Return the figures of one workload, and the reason for each server that is left out."""
+    """Format the figures of one workload. Add the reason for each server without figures."""
     left_out = [f"{name} is left out: {reason}" for name, reason in row.left_out.items()]
     return "\n\n".join(filter(None, [layout(table(row)), "\n".join(left_out)]))
 
 
 def to_markdown(conditions: dict[str, str], rows: Sequence[Row], more: dict[str, Table]) -> str:
-    """Return the whole report; *more* has further tables by title."""
+    """Format the entire report in Markdown. *more* has additional tables by title."""
     parts = ["# httpsock and its peers", "\n".join(f"- {name}: {text}" for name, text in conditions.items()), LEGEND]
     regular = [row for row in rows if not row.workload.uses_defaults]
     if regular:
@@ -157,7 +157,7 @@ def to_markdown(conditions: dict[str, str], rows: Sequence[Row], more: dict[str,
 
 
 def to_json(conditions: dict[str, str], rows: Sequence[Row], more: dict[str, Table]) -> str:
-    """Return all samples as JSON."""
+    """Format all samples as JSON."""
     measured: list[dict[str, Any]] = [
         {
             "workload": row.workload._asdict() | {"names": len(row.workload.names)},

@@ -1,8 +1,8 @@
 """Measure ticks of the event loop, in this process alone: ``python3 -m tests.benchmarks.ticks``.
 
-In each tick some connections have one request each; only the loop's pass over them is timed, as processor time. The
-shortest of many ticks is steady even on a shared machine; the median includes ticks in which cached files are read
-again. The table also has the floor: the time of ``epoll``, ``recv`` and ``send`` alone, on the same sockets, with fixed
+In each tick, some connections have one request each. Only the tick of the loop is timed, as processor time. The
+shortest of many ticks is steady, even on a shared machine. The median includes ticks in which cached files are read
+again. The floor is the time of a loop with nothing but ``epoll``, ``recv`` and ``send``, on the same sockets, with
 answers of the same lengths.
 
     write requests   →   one tick, timed   →   read the answers, check each one's status and length
@@ -48,7 +48,7 @@ _OF_CLONE = (
 
 
 class Times(NamedTuple):
-    """The µs of processor time for one response: minimum and median over all ticks, and the minimum of the floor."""
+    """Processor times for one response, in µs. *floor* is the minimum of a loop without httpsock."""
 
     least: float
     median: float
@@ -56,14 +56,14 @@ class Times(NamedTuple):
 
 
 class Client(NamedTuple):
-    """A client's end of a connection, and the stream of the answers that arrive there."""
+    """The client's end of a connection. *answers* is a stream to read the answers from."""
 
     socket: socket.socket
     answers: BinaryIO
 
 
 def main() -> int:
-    """Print the times of the workloads, and write them if requested."""
+    """Measure the workloads and print their times."""
     options = _parser().parse_args()
     if options.against:
         _compare(options)
@@ -106,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
 def connected(
     root: pathlib.Path, count: int, cache_control: str = "no-cache"
 ) -> Iterator[tuple[EventLoop, list[Client]]]:
-    """Yield an event loop for the folder *root* that has accepted *count* connections, and the clients' ends."""
+    """Start an event loop that serves *root*, and connect *count* clients. Yield the loop and the clients."""
     with contextlib.ExitStack() as stack:
         server = Server(root, port=0, cache_control=cache_control)
         stack.callback(server.stop)
@@ -121,7 +121,7 @@ def connected(
 
 
 def measure(workload: Workload, loop: EventLoop, clients: list[Client], ticks: int) -> Times:
-    """Return the times of *workload*; in each tick, each client sends a request. Check each answer."""
+    """Measure ticks of the event loop. In each tick, each client sends one request. Check each answer."""
 
     def answer_to(request: str) -> Answer:
         return _ask(loop, clients[0], request)
@@ -142,14 +142,14 @@ def measure(workload: Workload, loop: EventLoop, clients: list[Client], ticks: i
 
 
 def _at_random(workload: Workload, requests: list[str]) -> Iterator[bytes]:
-    """Yield *requests* in a random order that is the same in each run; number them in turn."""
+    """Yield *requests* at random, without end. The order is the same in each run."""
     chance = random.Random(1)
     for number in itertools.cycle(range(workload.numbers)) if workload.numbers else itertools.count():
         yield numbered(chance.choice(requests), FIRST_NUMBER + number)
 
 
 def _ask(loop: EventLoop, client: Client, request: str) -> Answer:
-    """Return the answer to one request."""
+    """Send one request, run one tick, and return the answer."""
     client.socket.sendall(numbered(request, FIRST_NUMBER))
     loop._run_once()
     return read_answer(client.answers)
@@ -158,7 +158,10 @@ def _ask(loop: EventLoop, client: Client, request: str) -> Answer:
 def _timed(
     run_once: Callable[[], object], clients: list[Client], requests: Iterator[bytes], check: Callable[[Answer], None]
 ) -> float:
-    """Time a tick and *check* its answers; return the µs for each answer, or infinity if further ticks are needed."""
+    """Run one tick and check its answers.
+
+    Return the µs for each answer. If the answers need more ticks, return infinity.
+    """
     for client in clients:
         client.socket.sendall(next(requests))
     begun = time.thread_time_ns()
@@ -175,7 +178,7 @@ def _timed(
 
 @contextlib.contextmanager
 def _floor(loop: EventLoop, expected: Answer) -> Iterator[Callable[[], None]]:
-    """Yield a function that runs one tick of the floor: it answers each read with as many octets as *expected* has."""
+    """Yield a function that runs one tick without httpsock. It answers each read with fixed octets."""
     head = f"HTTP/1.1 {expected.status} OK\r\nContent-Length: {len(expected.content)}\r\nX: "
     answer = head.encode("ascii").ljust(expected.octets - len(expected.content) - 4, b"x")
     answer += b"\r\n\r\n" + expected.content
@@ -195,7 +198,7 @@ def _floor(loop: EventLoop, expected: Answer) -> Iterator[Callable[[], None]]:
 
 
 def _table(found: dict[str, Times]) -> list[list[str]]:
-    """Return headings, and a line for each workload and number of connections."""
+    """Return a table with headings, and one line for each workload and number of connections."""
     lines = [["workload and connections", "least", "median", "floor", "least to floor"]]
     for name, times in found.items():
         lines.append([name, *map(shown, times), f"{times.least / times.floor:.2f}"])
@@ -203,7 +206,7 @@ def _table(found: dict[str, Times]) -> list[list[str]]:
 
 
 def _compare(options: argparse.Namespace) -> None:
-    """Measure this clone and another clone in turn, several times; print both clones' times side by side."""
+    """Measure this clone and another clone in turns. Print the times of both clones side by side."""
     clones = {"this": CLONE, "other": options.against.resolve()}
     turns: dict[str, list[dict[str, Times]]] = {name: [] for name in clones}
     arguments = ["--only", *options.only, "--connections", *options.connections, "--ticks", options.ticks, "--json"]

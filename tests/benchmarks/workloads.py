@@ -1,10 +1,10 @@
-"""The requests: the workloads as a table, and the octets of their requests.
+"""The workloads, and the requests that they send.
 
-In a target or a field line, {n} becomes a new number for each request, {port} the server's port, {validators} an
-If-None-Match or If-Modified-Since made from the server's first answer, and {name} one of *names*, taken at random.
+A target or a field may contain placeholders. {n} becomes a new number for each request. {port} becomes the server's
+port. {name} becomes a random one of *names*. {validators} becomes an If-None-Match or If-Modified-Since field.
 
-The workload of a page imitates browsers: each of some hundred visitors sends the same fields for all files, and all
-visitors ask for the same files. So request lines and field sections repeat, and whole heads do not.
+The workload "page" imitates browsers. Each of some hundred visitors sends the same fields for all files, and all
+visitors request the same files. Request lines and field sections therefore repeat, but entire heads do not.
 """
 
 from typing import NamedTuple
@@ -40,12 +40,11 @@ _RANGE_OCTETS = 2**20
 
 
 class Workload(NamedTuple):
-    """The requests, the number of connections, and the right answer.
+    """A workload: its requests, its number of connections, and the right answer.
 
-    *numbers* is how many different numbers {n} takes in turn, or 0 for no limit. *length* is the length of the
-    content, or None if the server chooses it; *codings* are the codings that the content may have. *beside* names a
-    workload that each server also plays in each turn; the table has the ratio of both rates. A turn lasts at least
-    *min_seconds*. *uses_defaults*: only servers that are started without options for speed play this workload.
+    *numbers* is how many different numbers replace {n}, or 0 for no limit. *length* is the length of the content, or
+    None if the server chooses it. The content must have one of the *codings*. *beside* is the key of a second workload
+    to compare with. If *uses_defaults* is true, only servers without options for speed play this workload.
     """
 
     key: str
@@ -151,11 +150,11 @@ QUICK = ("page", "1k", "browser", "distinct", "files", "304", "64k", "100m", "cl
 
 
 def requests_of(workload: Workload, port: int) -> list[str]:
-    """Return the different requests of *workload*, in which {n} and {validators} are not yet replaced."""
+    """Return the different requests of *workload*. The placeholders {n} and {validators} remain."""
     head = f"{workload.method} {workload.target} HTTP/1.1\r\n{workload.fields}\r\n".replace("{port}", str(port))
     return [head.replace("{name}", name) for name in workload.names] or [head]
 
 
 def numbered(request: str, number: int) -> bytes:
-    """Return the octets of *request* with *number* for {n}."""
+    """Replace {n} with *number*. Return the octets of the request."""
     return request.replace("{n}", str(number)).encode("ascii")

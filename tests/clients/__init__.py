@@ -1,4 +1,4 @@
-"""Real clients against the real server: each does the job that people use it for.
+"""Real clients against the real server. Each client does the job that people use it for.
 
     client           job                                                           where
     curl             ranges, resumption, conditions, uploads refused, --compressed test_curl_and_requests.py
@@ -21,7 +21,6 @@
     uv               an index that consists of listings; metadata by ranges        test_more_packages.py
     cargo            a sparse registry                                             test_more_packages.py
 
-The tests of a client that is not installed are skipped, with its name as the reason. CI installs all but cargo,
-which comes with a compiler of 500 MB. Other clients were only tried by hand: dnf, go, hey, Firefox,
-Safari's engine.
+If a client is not installed, its tests are skipped. CI installs all clients except cargo, which comes with a compiler
+of 500 MB. Some clients were only tried by hand: dnf, go, hey, Firefox, and Safari's engine.
 """

@@ -1,4 +1,4 @@
-"""Headless Chromium loads the site from the real server: each page is complete and works."""
+"""Headless Chromium loads the site from the real server. Each page must be complete and must work."""
 
 import os
 import pathlib
@@ -33,7 +33,7 @@ Visit = Callable[..., tuple[str, list[Exchange]]]
 
 @pytest.fixture
 def browse(tmp_path: pathlib.Path) -> Browse:
-    """Return a function that loads a URL in the browser and returns the document after its scripts have run."""
+    """Return a function that loads a URL in the browser. It returns the DOM after the scripts have run."""
     browser = [tool("chromium", "chromium-browser", "google-chrome"), *OPTIONS]
     profile = f"--user-data-dir={tmp_path / 'profile'}"
 
@@ -47,7 +47,7 @@ def browse(tmp_path: pathlib.Path) -> Browse:
 
 @pytest.fixture
 def visit(browse: Browse) -> Visit:
-    """Return a function that serves a folder, loads a path of it in the browser, and returns document and log."""
+    """Return a function that serves a folder and loads a page from it. It returns the DOM and the access log."""
 
     def load(folder: pathlib.Path, path: str, *more: str) -> tuple[str, list[Exchange]]:
         log: list[Exchange] = []
@@ -59,17 +59,17 @@ def visit(browse: Browse) -> Visit:
 
 
 def paths_of(log: list[Exchange]) -> list[str]:
-    """Return the requested paths."""
+    """Return the request paths in an access log."""
     return [exchange.request_line.decode("ascii").split()[1] for exchange in log]
 
 
 def statuses_of(log: list[Exchange], path: str) -> list[int]:
-    """Return the statuses of the responses to requests for *path*."""
+    """Return the status of each response to a request for *path*."""
     return [int(exchange.status) for exchange, asked in zip(log, paths_of(log), strict=True) if asked == path]
 
 
 def outcome(document: str) -> str:
-    """Return the text that the script of a test's page wrote into its paragraph."""
+    """Return the text that the script of page_with() wrote into its paragraph."""
     match = re.search(r'<p id="outcome">(.*?)</p>', document, re.DOTALL)
     assert match, f"no outcome in {document!r}"
     return match[1]
@@ -163,7 +163,7 @@ def test_the_pages_of_the_site_fit_a_phone(visit: Visit, tmp_path: pathlib.Path)
 
 
 def test_with_an_inspector_a_page_shows_the_steps_of_its_own_request(tmp_path: pathlib.Path) -> None:
-    """The steps appear without a click; the steps of other clients' requests for the same page do not appear."""
+    """The page must not show requests of other clients, even for the same page."""
     with inspected(SITE) as server, Browser(tmp_path) as browser:
         talk(server.port, get("/tcp.html", "Connection: close"))
         browser.command("Page.navigate", url=server.url + "tcp.html")
@@ -200,7 +200,7 @@ def test_with_an_inspector_a_page_shows_the_steps_of_its_own_request(tmp_path: p
 
 
 def page_with(script: str) -> str:
-    """Return a page whose *script* writes its outcome into a paragraph; its load event waits for the script."""
+    """Return a page that runs *script*. The script writes its outcome into a paragraph. The load event waits for it."""
     return f"""<!DOCTYPE html>
 <meta charset="utf-8"><title>test</title><link rel="icon" href="data:,">
 <p id="outcome">nothing has happened</p>
@@ -235,7 +235,7 @@ say(lines.join("; "));
 def test_a_listing_shows_times_in_the_time_zone_of_its_reader(
     visit: Visit, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The Content-Security-Policy of the listing allows the script that converts the times."""
+    """The Content-Security-Policy of the listing must allow the script that converts the times."""
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     folder = tmp_path / "names"
     folder.mkdir()
@@ -338,7 +338,7 @@ def test_a_browser_seeks_to_the_end_of_a_film(visit: Visit, tmp_path: pathlib.Pa
 
 
 def wave_head(length: int) -> bytes:
-    """Return the head of a sound of *length* octets: one channel, 8000 samples a second of 16 bits."""
+    """Return the header of a WAVE file with *length* octets of sound."""
     return (
         b"RIFF" + struct.pack("<I", 36 + length) + b"WAVE"
         + b"fmt " + struct.pack("<IHHIIHH", 16, 1, 1, 8000, 16000, 2, 16)

@@ -1,4 +1,4 @@
-"""curl and requests against the real server: everyday uses work."""
+"""Everyday uses of curl and requests against the real server."""
 
 import gzip
 import hashlib
@@ -28,7 +28,7 @@ MANY_OCTETS = 24 * 1024 * 1024
 
 @pytest.fixture
 def curl(tmp_path: pathlib.Path) -> Curl:
-    """Return a function that runs curl in the folder *home*, without the user's settings or proxies."""
+    """Return a function that runs curl in the folder *home*. It ignores the user's settings and proxies."""
     arguments = [tool("curl"), "-q", "--silent", "--show-error", "--noproxy", "*", "--max-time", str(PATIENCE_SECONDS)]
     home = tmp_path / "home"
     home.mkdir()
@@ -41,18 +41,18 @@ def curl(tmp_path: pathlib.Path) -> Curl:
 
 @pytest.fixture
 def home(tmp_path: pathlib.Path) -> pathlib.Path:
-    """The folder in which curl runs."""
+    """Return the folder in which curl runs."""
     return tmp_path / "home"
 
 
 def curl_speaks(feature: str) -> bool:
-    """Return whether the installed curl has *feature*."""
+    """Return whether the installed curl supports *feature*."""
     done = subprocess.run([tool("curl"), "--version"], capture_output=True, timeout=PATIENCE_SECONDS, check=True)
     return feature.encode() in done.stdout.split()
 
 
 def status_of(answered: subprocess.CompletedProcess[bytes]) -> int:
-    """Return the status in the output of ``curl --include`` or ``--head``."""
+    """Return the status from the output of ``curl --include`` or ``curl --head``."""
     assert answered.returncode == 0, answered.stderr
     return int(answered.stdout.split(b" ", 2)[1])
 
@@ -284,14 +284,14 @@ def test_garbage_gets_a_status_line(server: httpsock.Server) -> None:
 
 @pytest.fixture
 def session() -> Iterator[requests.Session]:
-    """A session of requests, without the user's settings or proxies."""
+    """Make a session of requests that ignores the user's settings and proxies."""
     with requests.Session() as session:
         session.trust_env = False
         yield session
 
 
 def fetch(session: requests.Session, url: str, **field_lines: str) -> requests.Response:
-    """Return the response to a GET with *field_lines*; an underscore in a name stands for a hyphen."""
+    """Send a GET with the fields *field_lines*. An underscore in a field name becomes a hyphen."""
     fields = {name.replace("_", "-"): value for name, value in field_lines.items()}
     return session.get(url, headers=fields, timeout=PATIENCE_SECONDS)
 

@@ -1,4 +1,4 @@
-"""Clients that download files and folders: whole, in parts, again if they changed, or only the changed parts."""
+"""Clients that download files and folders: entire files, parts of files, or only the changes."""
 
 import hashlib
 import os
@@ -19,7 +19,7 @@ FILM = bytes(range(256)) * 8192
 
 @pytest.fixture
 def served(tmp_path: pathlib.Path) -> pathlib.Path:
-    """A folder with a large file, and a subfolder with file names that clients may encode wrongly."""
+    """Make a folder to serve. Its subfolder has file names that clients may encode wrongly."""
     folder = tmp_path / "served"
     (folder / "sub").mkdir(parents=True)
     files = {"film.bin": FILM, "hello.txt": b"hello\n", "sub/a:b.txt": b"colon\n", "sub/two words.txt": b"words\n"}
@@ -31,7 +31,7 @@ def served(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def names_below(folder: pathlib.Path) -> dict[str, bytes]:
-    """Return the files below *folder* with their content."""
+    """Return the content of each file below *folder*, by name."""
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
@@ -81,7 +81,7 @@ def test_rclone_copies_a_folder_with_all_its_names(served: pathlib.Path, tmp_pat
 
 
 def test_zsync_fetches_only_changed_blocks(served: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    """zsync loops for ever unless a CRLF precedes the first delimiter of a multipart/byteranges."""
+    """If no CRLF precedes the first delimiter of a multipart/byteranges, zsync loops forever."""
     zsync, log = tool("zsync"), list[Exchange]()
     old, new = bytearray(os.urandom(1 << 20)), bytearray()
     new[:] = old
@@ -99,7 +99,7 @@ def test_zsync_fetches_only_changed_blocks(served: pathlib.Path, tmp_path: pathl
 
 
 def test_zchunk_fetches_only_changed_chunks(served: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    """zckdl requests up to 255 ranges at a time; if the answer is a 200, it tries again with fewer."""
+    """zckdl requests up to 255 ranges at a time. If the answer is a 200, it tries again with fewer ranges."""
     zck, log = tool("zck"), list[Exchange]()
     lines = [b"<package>%s\n" % (hashlib.sha256(b"%d" % number).hexdigest() * 20).encode() for number in range(1200)]
     (tmp_path / "old").write_bytes(b"".join(lines))

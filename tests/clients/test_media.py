@@ -1,4 +1,4 @@
-"""Media players: they seek by ranges, and open playlists of relative names (./film.mp4), as `find .` prints them."""
+"""Media players: they seek with range requests, and open playlists with relative names such as ./film.mp4."""
 
 import pathlib
 import shutil

@@ -1,4 +1,4 @@
-"""Package managers that are seldom installed: uv with a folder of wheels as an index, cargo with a sparse registry."""
+"""Less common package managers: uv with a folder of wheels as an index, and cargo with a sparse registry."""
 
 import hashlib
 import io
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.tools
 
 
 def run_in(home: pathlib.Path, *arguments: str, **settings: str) -> None:
-    """Run a program with *home* as its working folder and home, without proxies; assert that it succeeds."""
+    """Run a program in the folder *home*, without proxies. Assert that it succeeds."""
     kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     # A toolchain installed by rustup is in the real home.
     toolchains = os.environ.get("RUSTUP_HOME", str(pathlib.Path.home() / ".rustup"))
@@ -33,7 +33,7 @@ def run_in(home: pathlib.Path, *arguments: str, **settings: str) -> None:
 
 
 def write_wheel(path: pathlib.Path) -> None:
-    """Write a wheel of one module."""
+    """Write a wheel that contains one module."""
     info = "tried-1.dist-info"
     with zipfile.ZipFile(path, "w") as wheel:
         wheel.writestr("tried.py", "answer = 42\n")
@@ -43,7 +43,7 @@ def write_wheel(path: pathlib.Path) -> None:
 
 
 def test_uv_installs_from_listings_as_an_index(tmp_path: pathlib.Path) -> None:
-    """Listings serve as a "simple" index (PEP 503); uv reads the metadata of a wheel by ranges."""
+    """Listings serve as a "simple" index (PEP 503). uv reads the metadata of a wheel with range requests."""
     # uv may be installed beside the Python that runs the tests.
     uv = tool("uv", str(pathlib.Path(sys.executable).with_name("uv")))
     log, served = list[Exchange](), tmp_path / "served"

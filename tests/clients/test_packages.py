@@ -1,4 +1,4 @@
-"""Package managers and version control: each downloads from a repository that is a plain folder."""
+"""Package managers and git. Each downloads from a repository that is a plain folder."""
 
 import base64
 import hashlib
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.tools
 
 @pytest.fixture
 def served(tmp_path: pathlib.Path) -> pathlib.Path:
-    """The folder that is served."""
+    """Make the folder to serve."""
     folder = tmp_path / "served"
     folder.mkdir()
     return folder
@@ -32,7 +32,7 @@ APT_FOLDERS = "state/lists/partial cache/archives/partial etc/preferences.d etc/
 
 
 def test_apt_updates_from_a_flat_repository_and_fetches_a_package(served: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    """apt requests URL/./Packages, since the line in its list of sources ends with ./ for a flat repository."""
+    """apt requests URL/./Packages, since the source line of a flat repository ends with ./."""
     apt_get, log = tool("apt-get"), list[Exchange]()
     package = tmp_path / "package"
     (package / "DEBIAN").mkdir(parents=True)
@@ -88,7 +88,7 @@ def test_pip_installs_from_a_folder_of_wheels(served: pathlib.Path, tmp_path: pa
 
 
 def test_npm_installs_a_scoped_package_of_a_static_registry(served: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    """npm requests /@scope%2fname with an encoded slash; the file "name" is in the folder "@scope"."""
+    """npm requests /@scope%2fname with an encoded slash. The file "name" is in the folder "@scope"."""
     npm, log = tool("npm"), list[Exchange]()
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:

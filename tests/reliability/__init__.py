@@ -1,5 +1,5 @@
-"""Experiments with hostile clients, changing files and overloaded machines, each in a module of its own.
+"""Experiments with hostile clients, changing files and overloaded machines. Each module is one experiment.
 
-``python3 -m tests.reliability [NAME ...] [--long] [--server nginx]`` prints each result beside its requirement.
-All traffic stays on loopback, and every loop is bounded in count and time.
+``python3 -m tests.reliability [NAME ...] [--long] [--server nginx]`` prints each result beside its requirement. All
+traffic stays on loopback. Every loop has a limit on count and time.
 """

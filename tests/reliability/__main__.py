@@ -1,4 +1,7 @@
-"""Run experiments, and print each result beside its requirement; the exit code is 1 if one is not met."""
+"""Run experiments, and print each result beside its requirement.
+
+If a result fails its requirement, the exit code is 1.
+"""
 
 import sys
 import time
@@ -41,7 +44,7 @@ EXPERIMENTS: dict[str, Callable[..., list[Row]]] = {
 
 
 def main() -> int:
-    """Run the chosen experiments; return the exit code."""
+    """Run the chosen experiments. Return the exit code."""
     parser = ArgumentParser("tests.reliability", __doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(EXPERIMENTS)} (default: all)")
     parser.add_argument("--long", action="store_true", help="the full numbers, for minutes")

@@ -1,4 +1,4 @@
-"""Files that are replaced, rewritten or truncated while clients read them, and folders that become links."""
+"""Files are replaced, rewritten or truncated while clients read them. Folders become links."""
 
 import contextlib
 import itertools
@@ -20,12 +20,12 @@ _SIZES = {"small.bin": 8 << 10, "large.bin": 512 << 10}
 
 
 def _content(version: int, length: int) -> bytes:
-    """Return the content of a version of a file: the number of the version in eight digits, repeated."""
+    """Return the content of a file: the number *version*, as eight digits, repeated."""
     return b"%08d" % version * (length // 8)
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """Replace a file 200 times a second while 16 clients read it, whole and by ranges; rewrite a file; swap links."""
+    """Replace a file many times a second while clients read it. Rewrite a file in place. Swap links."""
     seconds = 20.0 if is_long else 2.0
     return [*_replaced(server, seconds), *_rewritten(server, seconds / 2), *_swapped(server, seconds / 2)]
 
@@ -54,7 +54,7 @@ def _replace(root: pathlib.Path, version: int) -> None:
 
 @contextlib.contextmanager
 def _changes(change: Callable[[int], None]) -> Iterator[None]:
-    """Call *change* with increasing numbers in a thread, up to 200 times a second, until the block ends."""
+    """Call *change* in a thread, up to 200 times a second, until the block ends. Its argument is a growing number."""
     is_over = threading.Event()
 
     def go_on() -> None:
@@ -98,7 +98,7 @@ def _read(
 
 
 def _exchange(client: socket.socket, octets: bytes) -> tuple[int, bytes, bytes]:
-    """Return the status, the head and the content of the answer to *octets*; the content may be incomplete."""
+    """Send *octets*. Return the status, the head and the content of the answer. The content may be incomplete."""
     client.sendall(octets)
     received = b""
     while b"\r\n\r\n" not in received and (part := client.recv(1 << 18)):
@@ -113,7 +113,7 @@ def _exchange(client: socket.socket, octets: bytes) -> tuple[int, bytes, bytes]:
 
 
 def _rewritten(server: str, seconds: float) -> list[Row]:
-    """Rewrite a file in place, longer and shorter; check that no answer is too long, and that the last is whole."""
+    """Rewrite a file in place with changing lengths. Check that no answer is too long."""
     with site() as root:
         file = root / "large.bin"
 
@@ -140,7 +140,7 @@ def _rewritten(server: str, seconds: float) -> list[Row]:
 
 
 def _swapped(server: str, seconds: float) -> list[Row]:
-    """Switch a link between a folder inside and one outside in a tight loop; count answers with octets from outside."""
+    """Switch a link between a folder inside the root and one outside, in a tight loop. Count answers from outside."""
     with site() as root:
         outside = root.parent / "outside"
         for folder, content in ((root / "inside", b"inside"), (outside, b"OUTSIDE")):

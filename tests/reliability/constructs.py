@@ -12,7 +12,10 @@ _TARGET = 8000
 
 
 class Construct(NamedTuple):
-    """A request that a connection sends over and over, *step* bytes at a time, and the *status* of each answer."""
+    """A request that a connection repeats without end.
+
+    *step* is the size of each write, *status* that of each answer.
+    """
 
     octets: bytes
     status: int
@@ -20,13 +23,13 @@ class Construct(NamedTuple):
 
 
 def _field(name: str, unit: bytes, status: int = 200, path: bytes = b"/hello.txt") -> Construct:
-    """Return a request for *path* with a field whose value repeats *unit*."""
+    """Return a request for *path* with a long field. The value repeats *unit*."""
     value = (unit * (_VALUE // len(unit))).strip(b", ")
     return Construct(_HEAD.replace(b"/hello.txt", path) + name.encode() + b": " + value + b"\r\n\r\n", status)
 
 
 def _target(unit: bytes, status: int, method: bytes = b"GET") -> Construct:
-    """Return a request whose target repeats *unit*."""
+    """Return a request with a long target. The target repeats *unit*."""
     return Construct(method + b" /" + unit * (_TARGET // len(unit)) + b" HTTP/1.1\r\nHost: x\r\n\r\n", status)
 
 
@@ -36,7 +39,7 @@ def _lines(line: bytes, count: int, status: int = 200) -> Construct:
 
 
 def _chunks(chunk: bytes, count: int, status: int = 405, trailers: bytes = b"") -> Construct:
-    """Return a request whose content is *count* chunks."""
+    """Return a request with *count* chunks of content."""
     return Construct(_CHUNKED + chunk * count + b"0\r\n" + trailers + b"\r\n", status)
 
 

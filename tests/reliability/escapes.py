@@ -1,4 +1,4 @@
-"""Escapes: paths, names and fields that try to read a file outside the root or to put text into an answer."""
+"""Escapes: paths, names and fields that try to read a file outside the root, or to put text into an answer."""
 
 import itertools
 import os
@@ -27,7 +27,7 @@ _HOSTILE_NAMES = (
 
 
 def spellings() -> list[str]:
-    """Return many spellings of a path to secret.txt, which is beside the root."""
+    """Return many spellings of a path to secret.txt, a file outside the root."""
     made = [f"/{start}{dots}{slash}secret.txt" for start, dots, slash in itertools.product(_STARTS, _DOTS, _SLASHES)]
     deep = [f"/sub{slash}{dots}{slash}{dots}{slash}secret.txt" for dots, slash in itertools.product(_DOTS, _SLASHES)]
     whole = ["//{}/secret.txt", "/{}/secret.txt", "http://localhost/../secret.txt", "/link.txt", "/linked/secret.txt"]
@@ -35,7 +35,7 @@ def spellings() -> list[str]:
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """Request all spellings, special files, hostile names, redirects and hosts; *is_long* changes nothing."""
+    """Request all spellings, special files, files with hostile names, and redirects."""
     with site() as root:
         _prepare(root)
         with serving(root, server) as subject:
@@ -79,7 +79,7 @@ def _prepare(root: pathlib.Path) -> None:
 
 
 def _special(port: int) -> Row:
-    """Request devices, pipes and sockets; each must be refused immediately."""
+    """Request devices, pipes and sockets. The server must refuse each request immediately."""
     statuses = [ask(port, get(f"/{name}"))[9:12] for name in ("fifo", "socket", "device", "endless")]
     with connect(port, get("/hello.txt", "Connection: close")) as client:
         serves = client.recv(12) == b"HTTP/1.1 200"
@@ -98,7 +98,7 @@ def _listing(port: int) -> Row:
 
 
 def _reflections(port: int) -> list[Row]:
-    """Check that redirects stay on this host, and that text of a request is not markup in the answer."""
+    """Check two things: redirects stay on this host, and text from a request never becomes markup."""
     redirects = [
         ask(port, _raw(path))
         for path in ("//evil.example/..%2fsub", "/\\evil.example/sub", "//sub", "/sub%0d%0aX:y", "/sub")

@@ -1,4 +1,4 @@
-"""Footprint: the memory of a connection that sends much and reads little."""
+"""Footprint: the memory of a connection whose client sends much and reads little."""
 
 import contextlib
 import os
@@ -25,7 +25,7 @@ _HELD = {
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """Open 800 connections of each kind (200 unless *is_long*); measure the memory of one connection."""
+    """For each kind of input, open many connections. Measure the memory of one connection."""
     count = 800 if is_long else 200
     rows = []
     # A server that measures its coverage needs more memory.
@@ -43,7 +43,7 @@ def run(server: str, *, is_long: bool) -> list[Row]:
 
 
 def _footprint(subject: Subject, octets: bytes, count: int) -> float:
-    """Return the memory per connection, in KiB, when *count* connections have sent *octets* and do not read."""
+    """Return the memory of one connection in KiB. *count* clients send *octets* and do not read."""
     with ExitStack() as stack:
         # The first connections reuse memory that the allocator holds, so they are not measured.
         for _ in range(count // 2):
@@ -57,7 +57,7 @@ def _footprint(subject: Subject, octets: bytes, count: int) -> float:
 
 
 def _settle(subject: Subject) -> None:
-    """Wait until the server has processed all its input: it answers another client, and then sleeps."""
+    """Wait until the server has processed all its input and sleeps."""
     assert ask(subject.port, get("/hello.txt", "Connection: close"))
     calm = 0
     while calm < 10:

@@ -1,4 +1,4 @@
-"""Exhausted resources: no descriptors, a full disk, a log that is not read."""
+"""Exhausted resources: no free descriptors, a full disk, and a log pipe that is not read."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ _HELLO = b"Hello, socket.\n"
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """Serve 200 clients, idle and busy, with 64 descriptors; serve with standard error full, closed and blocked."""
+    """Serve 200 clients with only 64 descriptors. Serve while standard error is full, closed or blocked."""
     return [*_many_clients(server), *_all_busy(server, 10.0 if is_long else 1.5), *_mute(server)]
 
 
@@ -28,7 +28,7 @@ def _many_clients(server: str) -> list[Row]:
 
 
 def _all_busy(server: str, seconds: float) -> list[Row]:
-    """Use up all descriptors with 200 downloads whose clients do not read."""
+    """Use up all descriptors with 200 downloads that the clients do not read."""
     with site() as root, serving(root, server, descriptors=64) as subject, ExitStack() as stack:
         clients = [stack.enter_context(connect(subject.port, get("/large.bin"))) for _ in range(200)]
         before, began = subject.cpu_seconds(), time.monotonic()

@@ -1,9 +1,9 @@
-"""Coverage-guided fuzzing: each input that reaches a new place is stored in the corpus and mutated further.
+"""Coverage-guided fuzzing: each input that reaches a new place is added to the corpus and mutated further.
 
-A new place is a step from one line to another that no earlier input took, or a new reason for a refusal. The
-interpreter's line tracer reports the steps, so no tool has to be installed. The tracer is on for one input in
-eight; the other inputs run at full speed, and of their results only refusals count. The CPU time for an input is
-limited, too.
+A place is a step from one line of code to another, or the reason for a refusal. The interpreter's line tracer reports
+the steps, so no tool has to be installed. Only one input in eight is traced. The other inputs run at full speed, and
+they reach a new place only by a refusal. The experiment in tests.reliability also measures the CPU time for long
+inputs.
 
 ``python3 -m tests.reliability.fuzz SECONDS [SEED]`` fuzzes each target for SECONDS, and prints each result.
 """
@@ -59,9 +59,9 @@ _REPEATED = (
 
 
 class Target(NamedTuple):
-    """A target: a function of octets, its first inputs, and the length of the longest input whose cost is measured.
+    """A function to fuzz, and its first inputs.
 
-    Only the parser gets inputs far longer than a request line or a head may be.
+    *longest* is the length of the longest input for the measurement of cost.
     """
 
     run: Callable[[bytes], object]
@@ -70,7 +70,7 @@ class Target(NamedTuple):
 
 
 def parse_all(octets: bytes) -> list[object]:
-    """Return all events of the parser for *octets*, then for the end of input."""
+    """Parse *octets* and then the end of input. Return all events."""
     parser = RequestParser(Limits())
     events: list[object] = []
     for part in (octets, b""):
@@ -81,7 +81,7 @@ def parse_all(octets: bytes) -> list[object]:
 
 
 def _field(name: bytes) -> Callable[[bytes], Request]:
-    """Return a function that takes a value, and returns a request with the field *name* of that value."""
+    """Return a function that makes a request. Its argument is the value of a field called *name*."""
 
     def request(octets: bytes) -> Request:
         (first, *_) = parse_all(b"GET / HTTP/1.1\r\nHost: x\r\n" + name + b": " + octets + b"\r\n\r\n")
@@ -123,7 +123,7 @@ def _service() -> Settings:
 
 
 def _connection(octets: bytes) -> None:
-    """Serve a client that sends *octets* over a socket and then ends its side."""
+    """Serve a client that sends *octets* over a socket and then closes its side."""
     service = _service()
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
@@ -147,7 +147,7 @@ _DEVICE = Device(uuid.UUID(int=1), "http://127.0.0.1:1/0.xml", "a", 1)
 
 
 def _datagram(octets: bytes) -> None:
-    """Compute all values that the announcer, a search and a trace compute from a datagram."""
+    """Parse a datagram as the announcer, the search and the trace do."""
     try:
         datagram = parse_datagram(octets)
     except DatagramError:
@@ -203,7 +203,7 @@ TARGETS = {
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """Try 1,000,000 inputs (2,000 unless *is_long*) on each target, for at most 20 seconds; then measure costs."""
+    """Fuzz each target for a limited time. Then measure the costliest input."""
     rows = []
     for name, target in TARGETS.items():
         count, stored, fault = fuzz(target, 1_000_000 if is_long else 2000, 20.0)
@@ -224,7 +224,7 @@ def run(server: str, *, is_long: bool) -> list[Row]:
 
 
 def fuzz(target: Target, maximum: int, seconds: float, seed: int = 2) -> tuple[int, int, str]:
-    """Try at most *maximum* inputs; return their number, the size of the corpus, and the first fault or ""."""
+    """Try at most *maximum* inputs. Return the number of inputs, the size of the corpus, and the first fault or ""."""
     chance = random.Random(seed)
     corpus = list(target.seeds)
     seen: set[Place] = set()
@@ -252,7 +252,7 @@ def fuzz(target: Target, maximum: int, seconds: float, seed: int = 2) -> tuple[i
 
 
 def _traced(run: Callable[[bytes], object], octets: bytes, reached: set[Place]) -> None:
-    """Call *run* with *octets*; add each step from a line of httpsock to the next one to *reached*."""
+    """Call *run* with *octets* under a line tracer. Add each step between lines of httpsock to *reached*."""
 
     def trace(frame: FrameType, event: str, argument: object) -> Any:
         code = frame.f_code
@@ -277,7 +277,7 @@ def _traced(run: Callable[[bytes], object], octets: bytes, reached: set[Place]) 
 
 
 def cost(maximum: int) -> tuple[float, bytes]:
-    """Try repeated octets on all targets; return the highest cost, in ms per KiB, and the octets that cause it."""
+    """Try repeated octets on all targets. Return the highest cost, in ms per KiB, and the octets that cause it."""
     worst, which = 0.0, b""
     for target in TARGETS.values():
         length = min(maximum, target.longest)
@@ -300,7 +300,7 @@ def _milliseconds(target: Target, octets: bytes) -> float:
 
 
 def main(seconds: float, seed: int) -> int:
-    """Fuzz each target for the given time; return the exit code."""
+    """Fuzz each target for the given time. Return the exit code."""
     total, faults = 0, 0
     for name, target in TARGETS.items():
         count, stored, fault = fuzz(target, 1 << 62, seconds, seed)

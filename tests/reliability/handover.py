@@ -1,4 +1,4 @@
-"""Restart at SIGHUP: under load, no request fails, and running downloads arrive whole."""
+"""Restart at SIGHUP: under load, no request fails, and running downloads finish."""
 
 import http.client
 import signal
@@ -16,7 +16,7 @@ _CLIENTS = 8
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """Send SIGHUP 100 times (3 unless *is_long*) during the requests of eight clients and four downloads."""
+    """Send SIGHUP many times while clients send requests and download files."""
     rows = []
     for options in ("", "--processes 2") if server == "httpsock" else ("",):
         with site() as root, serving(root, server, options) as subject:
@@ -56,9 +56,10 @@ def _has_reported(subject: Subject, times: int) -> bool:
 
 
 def _ask(port: int, *, keeps: bool, is_over: threading.Event) -> tuple[int, int]:
-    """Send requests until *is_over*, on one connection if *keeps*; return the numbers of successes and failures.
+    """Send requests until *is_over* is set. Return the numbers of successes and failures.
 
-    No request is sent twice, so a connection that ends without Connection: close is a failure.
+    If *keeps* is true, keep the connection open. No request is sent twice, so an unexpected end of the connection is a
+    failure.
     """
     answers = faults = 0
     client = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)

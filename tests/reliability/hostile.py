@@ -1,4 +1,4 @@
-"""Hostile octets on real connections: mutated requests, many pipelined requests, and input without an end."""
+"""Hostile input on real connections: mutated requests, many pipelined requests, and input without an end."""
 
 import contextlib
 import random
@@ -50,13 +50,13 @@ _ENDLESS = {
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """Send mutated requests on 20,000 connections (300 unless *is_long*), pipelined requests, and endless input."""
+    """Send mutated requests, many pipelined requests, and endless input."""
     with site() as root, serving(root, server, "" if server != "httpsock" else "--quiet") as subject:
         return [_mutated(subject, 20_000 if is_long else 300), _storm(subject), *_endless(subject)]
 
 
 def mutate(octets: bytes, chance: random.Random) -> bytes:
-    """Return *octets* with a few changes at random."""
+    """Return *octets* with a few random changes."""
     for _ in range(chance.randint(1, 6)):
         first = chance.randrange(len(octets) + 1)
         last = min(len(octets), first + chance.choice((0, 0, 1, 1, 5, 40)))
@@ -113,7 +113,7 @@ def _endless(subject: Subject) -> list[Row]:
 
 
 def _without_end(subject: Subject, beginning: bytes, unit: bytes) -> bytes:
-    """Send *beginning*, then *unit* over and over, up to 8 MiB; return the start of the answer."""
+    """Send *beginning*, then *unit* again and again, up to 8 MiB. Return the start of the answer."""
     more, sent = unit * (1 + (64 << 10) // len(unit)), 0
     with connect(subject.port, beginning) as client:
         client.setblocking(False)

@@ -1,4 +1,4 @@
-"""Clients that leave: in the middle of a download, after ending one side, or before they are accepted."""
+"""Clients that leave: during a download, after closing one side, or before the server accepts them."""
 
 import socket
 
@@ -8,7 +8,10 @@ from .subject import Row, Subject, ask, connect, serving, site
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """Reset 2,000 downloads (200 unless *is_long*), and end as many connections in other ways."""
+    """Reset many downloads and many idle connections, and half-close others.
+
+    The server must use no more resources than before.
+    """
     count = 2000 if is_long else 200
     with site() as root, serving(root, server) as subject:
         ask(subject.port, get("/hello.txt") * 100)

@@ -1,4 +1,4 @@
-"""The machine: clocks that jump, a suspended process, forced thread switches, and a soak test of resources."""
+"""Faults of the machine: clock jumps, a suspended process and forced thread switches. Also a soak test of resources."""
 
 import contextlib
 import os
@@ -31,7 +31,7 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """Try clock jumps, a simulated day, suspension, thread switches, and ten minutes of load (3 s unless *is_long*)."""
+    """Try clock jumps, a simulated day, a suspended server, thread switches, and a long load."""
     return [
         *_clock(),
         _day(),
@@ -42,7 +42,7 @@ def run(server: str, *, is_long: bool) -> list[Row]:
 
 
 def _clock() -> list[Row]:
-    """Set the clock of a server in this process forward and back while a client is connected."""
+    """Set the server's clock forward and back while a client is connected."""
     dates = []
     now = time.time
     with site() as root, httpsock.Server(root, port=0) as server, connect(server.port) as client:
@@ -61,7 +61,7 @@ def _clock() -> list[Row]:
 
 
 def _answer(client: socket.socket) -> bytes:
-    """Send a request; return the answer, or the part that arrived before the connection ended."""
+    """Send a request and return the answer. If the connection ends early, return the part that arrived."""
     octets = b""
     with contextlib.suppress(ConnectionError):
         client.sendall(get("/hello.txt"))
@@ -71,9 +71,10 @@ def _answer(client: socket.socket) -> bytes:
 
 
 def _day() -> Row:
-    """Advance the clock of a server in this process by a day, in steps of ten minutes.
+    """Advance the server's clock by a day, in steps of ten minutes.
 
-    In each step a client sends a request and stays connected; in the next step the server closes the idle connection.
+    In each step a client sends a request and stays connected. In the next step the server must close this idle
+    connection.
     """
     began = int(time.time()) // 86_400 * 86_400
     passed = 0.0
@@ -103,7 +104,7 @@ def _day() -> Row:
 
 
 def _halt(count: int) -> Row:
-    """Suspend the server for longer than its time-outs, while *count* clients send their requests."""
+    """Suspend the server for longer than its time-outs. Meanwhile *count* clients send their requests."""
     with site() as root, serving(root, _IMPATIENT) as subject, ExitStack() as stack:
         clients = [stack.enter_context(connect(subject.port, b"GET /hello.txt HTTP/1.1\r\n")) for _ in range(count)]
         # When this client is answered, the server has accepted all clients before it.
@@ -119,7 +120,7 @@ def _halt(count: int) -> Row:
 
 
 def _load(subject: Subject, latest: float, seed: int) -> tuple[int, int]:
-    """Send all kinds of requests until *latest*; return the numbers of right and wrong answers."""
+    """Send all kinds of requests until *latest*. Return the numbers of right and wrong answers."""
     chance = random.Random(seed)
     right = wrong = 0
     while time.monotonic() < latest:
@@ -156,7 +157,7 @@ def _switching(seconds: float) -> Row:
 
 
 def _soak(server: str, seconds: float) -> list[Row]:
-    """Load the server with all kinds of clients; measure its resources sixty times."""
+    """Put the server under load from all kinds of clients. Measure its resources sixty times."""
     samples: list[tuple[int, int, int]] = []
     with site() as root, serving(root, server, "" if server != "httpsock" else "--quiet") as subject:
         latest = time.monotonic() + seconds
@@ -179,6 +180,6 @@ def _soak(server: str, seconds: float) -> list[Row]:
 
 
 def plot(values: list[int]) -> str:
-    """Return *values* as a line of bars."""
+    """Return *values* as a one-line bar chart."""
     minimum, maximum = min(values), max(values)
     return "".join(_BARS[(value - minimum) * 7 // max(1, maximum - minimum)] for value in values)

@@ -1,4 +1,4 @@
-"""Thousands of clients that send or read slowly: the delay of other clients, and the memory and CPU time they cost."""
+"""Thousands of clients that send or read slowly. They must not delay other clients or cost much memory."""
 
 import contextlib
 import resource
@@ -17,7 +17,7 @@ _SLOW_BODY = get("/hello.txt", "Content-Length: 100000")
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """Connect 1,200 slow senders of heads or content, 200 slow readers, 5,000 idle clients (1/20 unless *is_long*)."""
+    """Connect slow senders, slow readers and idle clients. Measure the delay of another client, and the memory."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     heads, bodies, readers, idle = (1000, 200, 200, 5000) if is_long else (50, 10, 10, 250)
@@ -49,7 +49,7 @@ def run(server: str, *, is_long: bool) -> list[Row]:
 
 
 def probe_once(subject: Subject) -> float:
-    """Send a small request; return the milliseconds from connecting to the end of the answer."""
+    """Send a small request. Return the milliseconds from the connection attempt to the end of the answer."""
     began = time.monotonic()
     with connect(subject.port, get("/hello.txt", "Connection: close")) as client:
         answer = receive_all(client)
@@ -58,7 +58,7 @@ def probe_once(subject: Subject) -> float:
 
 
 def _cut(opened: dict[str, list[socket.socket]], began: float) -> list[Row]:
-    """Let all clients continue slowly; return a row for each kind of client: how many were dropped, and when."""
+    """Let all clients continue slowly. For each kind of client, return a row with when the server dropped them."""
     ended: dict[str, list[float]] = {name: [] for name in opened}
     answers: list[bytes] = []
     poller = select.poll()

@@ -1,8 +1,8 @@
-"""Request smuggling: ambiguously framed requests with a second request hidden in them, alone and behind front ends.
+"""Request smuggling: requests with ambiguous framing and a hidden second request, sent directly and through proxies.
 
-A front end reuses its connections to httpsock. If the two servers disagreed about the end of a request, another client
-would get the answer to the hidden request; so after each variant other clients check that they get their own answers.
-The log of httpsock must not show more hidden requests than the log of the front end.
+A proxy reuses its connections to httpsock. If the two servers disagree about the end of a request, another client gets
+the answer to the hidden request. After each request, other clients therefore check that they get their own answers.
+httpsock must not log more hidden requests than the proxy logs.
 """
 
 import contextlib
@@ -52,7 +52,7 @@ _CHUNKS = (
 
 
 def variants() -> list[bytes]:
-    """Return requests whose end two servers might find at different places, each followed by a hidden request."""
+    """Return requests with an ambiguous end. A hidden request follows each of them."""
     head = b"POST /hello.txt HTTP/1.1\r\nHost: x\r\n"
     whole = len(_CHUNKED) + len(_HIDDEN)
     made = []
@@ -135,14 +135,17 @@ FRONT_ENDS = {"nginx": _nginx, "haproxy": _haproxy, "caddy": _caddy}
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """Send all variants to httpsock, and all (every sixth unless *is_long*) through each front end."""
+    """Send the variants to httpsock, directly and through each installed proxy."""
     made = variants()
     present = [name for name in FRONT_ENDS if is_installed(name)]
     return [_alone(made), *(_behind(name, made if is_long else made[::6]) for name in present)]
 
 
 def _alone(made: list[bytes]) -> Row:
-    """Count the variants after which httpsock refuses the outer request and yet answers the hidden one."""
+    """Send the variants to httpsock directly.
+
+    Count the variants where it refuses the request but answers the hidden one.
+    """
     wrong = []
     with _backend() as subject:
         for octets in made:
@@ -198,7 +201,7 @@ def _wait_for(port: int) -> None:
 
 
 def _poisons(port: int, octets: bytes) -> bool:
-    """Send the variant *octets*; return whether another client then gets a wrong answer."""
+    """Send the variant *octets*. Return whether another client then gets a wrong answer."""
     # Do not end this side of the connection: nginx would assume that the client is gone.
     ask(port, octets, quiet_seconds=0.1)
     answers = [_own(port, number) for number in range(3)]
@@ -210,5 +213,5 @@ def _own(port: int, number: int) -> bytes:
 
 
 def _count(log: str, name: str) -> int:
-    """Return the number of requests for the file *name* in a log of any format."""
+    """Return the number of requests for *name*.txt in a log of any format."""
     return log.count(f"GET /{name}.txt") + log.count(f'"uri":"/{name}.txt"')

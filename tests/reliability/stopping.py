@@ -1,4 +1,4 @@
-"""Stopping: running responses arrive whole, no new responses begin, and responses that are cut off are counted."""
+"""Stopping: running responses finish, and no new responses begin. Responses that are cut off are counted."""
 
 import signal
 import time
@@ -13,7 +13,7 @@ _OCTETS = 64 << 20
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """Send SIGTERM during 50 downloads (8 unless *is_long*), and during downloads that clients do not read."""
+    """Send SIGTERM during downloads that clients read, and during downloads that clients do not read."""
     count = 50 if is_long else 8
     return [*_finish(server, count), *([*_cut()] if server == "httpsock" else [])]
 

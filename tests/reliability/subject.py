@@ -1,4 +1,4 @@
-"""The server under test: start it for a folder, measure its resources, and stop it."""
+"""The server under test: start it, measure its resources, and stop it."""
 
 import argparse
 import contextlib
@@ -40,7 +40,7 @@ class NotStartedError(Exception):
 
 
 def known_server(text: str) -> str:
-    """Return *text* if it is a name in SERVERS or a command with {root} and {port}; else raise ArgumentTypeError."""
+    """Accept a name in SERVERS, or a command with {root} and {port}. For anything else, raise ArgumentTypeError."""
     try:
         if text in SERVERS or text.format(root="/", port=1, work="/") != text.format(root="", port="", work="/"):
             return text
@@ -52,9 +52,9 @@ def known_server(text: str) -> str:
 
 
 class Row(NamedTuple):
-    """One line of a table: what was tried, the result, the required result, and whether the requirement holds.
+    """One line of the results. *must* is the requirement, *holds* is whether *measured* meets it.
 
-    *is_timed*: the result depends on the load of the machine, so tests ignore it.
+    If *is_timed* is true, the result depends on the load of the machine, and tests ignore it.
     """
 
     what: str
@@ -65,7 +65,7 @@ class Row(NamedTuple):
 
 
 class Subject:
-    """A running server."""
+    """The running server under test."""
 
     def __init__(self, process: subprocess.Popen[bytes], port: int, log: pathlib.Path) -> None:
         self.process = process
@@ -73,7 +73,7 @@ class Subject:
         self._log = log
 
     def log(self) -> str:
-        """Return the standard error of the server so far."""
+        """Return the server's standard error until now."""
         return self._log.read_text(encoding="utf-8", errors="replace")
 
     def _tree(self) -> list[int]:
@@ -85,7 +85,10 @@ class Subject:
         return found
 
     def memory_kib(self) -> int:
-        """Return the memory of the server and its children; shared pages count in proportion."""
+        """Return the memory of the server and its children in KiB.
+
+        It is the PSS, which divides shared pages among processes.
+        """
         rolled = [pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in self._tree()]
         return sum(int(line.split()[1]) for text in rolled for line in text.splitlines() if line.startswith("Pss:"))
 
@@ -98,7 +101,7 @@ class Subject:
         return sum(len(os.listdir(f"/proc/{pid}/task")) for pid in self._tree())
 
     def is_asleep(self) -> bool:
-        """Return whether every thread sleeps; no thread runs or is ready to run."""
+        """Return whether all threads of the server sleep."""
         threads = [thread for pid in self._tree() for thread in pathlib.Path(f"/proc/{pid}/task").iterdir()]
         return all((thread / "stat").read_text().rpartition(")")[2].split()[0] == "S" for thread in threads)
 
@@ -108,7 +111,7 @@ class Subject:
         return sum(int(fields[11]) + int(fields[12]) for fields in stats) / os.sysconf("SC_CLK_TCK")
 
     def stop(self) -> int:
-        """Send SIGTERM; return the exit code."""
+        """Send SIGTERM. Return the exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(PATIENCE_SECONDS)
 
@@ -123,7 +126,10 @@ def serving(
     port: int = 0,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Subject]:
-    """Start *server* for *root*; yield it once it answers, then end it. *descriptors*: limit of open files, or 0."""
+    """Start *server* for *root*. Yield it when it answers. End it after the block.
+
+    *descriptors* limits its number of open files, or is 0 for no limit.
+    """
     port = port or free_port()
     with tempfile.TemporaryDirectory() as work, open(f"{work}/stderr", "wb") as log:
         pathlib.Path(work).chmod(0o755)
@@ -146,7 +152,7 @@ def serving(
 
 
 def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int) -> None:
-    """Wait for an answer, since a server that listens but does not answer yet may not handle signals."""
+    """Wait for an answer. Before its first answer, a server may not handle signals yet."""
     latest = time.monotonic() + PATIENCE_SECONDS
     while process.poll() is None and time.monotonic() < latest:
         with contextlib.suppress(OSError):
@@ -159,7 +165,7 @@ def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int) -> None:
 
 @contextlib.contextmanager
 def site() -> Iterator[pathlib.Path]:
-    """Make a temporary folder with a few files, small and large; yield it."""
+    """Yield a temporary folder with a small file and a large file."""
     with tempfile.TemporaryDirectory() as work:
         # Some servers read as another user.
         pathlib.Path(work).chmod(0o755)
@@ -172,7 +178,7 @@ def site() -> Iterator[pathlib.Path]:
 
 
 def connect(port: int, octets: bytes = b"", *, buffer_octets: int = 0) -> socket.socket:
-    """Return a connection on which *octets* were sent; a small receive buffer makes the server wait for the client."""
+    """Connect and send *octets*. If *buffer_octets* is small, the server has to wait until the client reads."""
     client = support.connect(port, buffer_octets=buffer_octets)
     try:
         client.sendall(octets)
@@ -183,7 +189,7 @@ def connect(port: int, octets: bytes = b"", *, buffer_octets: int = 0) -> socket
 
 
 def receive_all(client: socket.socket) -> bytes:
-    """Return all octets until the peer ends its side, resets the connection, or is silent too long."""
+    """Receive until the peer closes its side, resets the connection, or sends nothing for too long."""
     parts = []
     with contextlib.suppress(ConnectionError, TimeoutError):
         while part := client.recv(1 << 18):
@@ -192,9 +198,9 @@ def receive_all(client: socket.socket) -> bytes:
 
 
 def ask(port: int, octets: bytes, *, quiet_seconds: float = 0.0) -> bytes:
-    """Connect, send *octets* and end this side of the connection; return all octets that the server sends.
+    """Send *octets* on a new connection and close this side. Return everything that the server sends.
 
-    With *quiet_seconds* keep this side open, and read until the server has sent nothing for that long.
+    With *quiet_seconds*, keep this side open instead. Read until the server has sent nothing for *quiet_seconds*.
     """
     with connect(port) as client:
         with contextlib.suppress(ConnectionError):
@@ -206,5 +212,4 @@ def ask(port: int, octets: bytes, *, quiet_seconds: float = 0.0) -> bytes:
 
 
 def is_installed(program: str) -> bool:
-    """Return whether *program* is on this machine."""
     return shutil.which(program) is not None

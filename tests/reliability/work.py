@@ -1,8 +1,8 @@
-"""Load: 200 busy connections from one address, and the delay of another client meanwhile.
+"""Load: 200 busy connections from one address delay another client. How long are the delays?
 
-Each construct is sent over and over from 127.0.0.2, as fast as the server reads it; a client at 127.0.0.3 requests a
-small file, each time on a new connection. To compare with another server:
-``python3 -m tests.reliability work --long --server nginx``.
+The busy connections come from 127.0.0.2. They repeat one construct as fast as the server reads it. The other client, at
+127.0.0.3, requests a small file on a new connection each time. To compare with another server: ``python3 -m
+tests.reliability work --long --server nginx``.
 """
 
 import contextlib
@@ -28,7 +28,10 @@ _SMALL = get("/hello.txt", "Connection: close")
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """Return a row for each construct, with delays while 200 connections send it if *is_long*, else with its answer."""
+    """Return a row for each construct.
+
+    If *is_long* is true, the row has the delays. Otherwise it has only the answer.
+    """
     with site() as root:
         _fill(root / "many", 2000 if is_long else 20)
         with serving(root, server) as subject:
@@ -45,7 +48,7 @@ def _fill(folder: pathlib.Path, count: int) -> None:
 
 
 def _answered(subject: Subject, what: str, construct: Construct, server: str) -> Row:
-    """Send *construct* once; return a row with the status, and whether another client is answered."""
+    """Send *construct* once. Return its status, and whether the server still answers another client."""
     answer = ask(subject.port, construct.octets)
     status = answer[9:12].decode() or "closed"
     is_served = ask(subject.port, _SMALL).endswith(b"Hello, socket.\n")
@@ -54,7 +57,7 @@ def _answered(subject: Subject, what: str, construct: Construct, server: str) ->
 
 
 def _delays(subject: Subject, what: str, construct: Construct) -> Row:
-    """Return a row with the delays of another client's requests while many connections send *construct*."""
+    """Send *construct* on many connections. Return the delays of another client's requests."""
     attacker = multiprocessing.get_context("spawn").Process(target=attack, args=(subject.port, construct), daemon=True)
     attacker.start()
     try:
@@ -77,7 +80,7 @@ def _delays(subject: Subject, what: str, construct: Construct) -> Row:
 
 
 def _delay(port: int) -> float:
-    """Send a small request; return the milliseconds from connecting to the answer, or infinity without an answer."""
+    """Send a small request. Return the milliseconds until the answer. If there is no answer, return infinity."""
     began = time.monotonic()
     with support.connect(port, source=_CLIENT) as client:
         client.sendall(_SMALL)
@@ -86,7 +89,7 @@ def _delay(port: int) -> float:
 
 
 def attack(port: int, construct: Construct) -> None:
-    """Send *construct* over and over on many connections, and replace those that end, until this process is killed."""
+    """Repeat *construct* on many connections until this process is killed. Replace connections that end."""
     octets = memoryview(construct.octets * (1 + (1 << 17) // len(construct.octets)))
     length, poller = len(construct.octets), select.epoll()
     attackers: dict[int, tuple[socket.socket, int]] = {}

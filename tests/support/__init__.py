@@ -1,4 +1,4 @@
-"""Helpers for all tests: a strict reader of responses, and functions that exchange octets with a server."""
+"""Helpers for all tests: a strict reader of responses, and functions that talk to a server."""
 
 import contextlib
 import re
@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 
 
 def finish(work: Steps[Result]) -> Result:
-    """Run all steps of *work*; return its result."""
+    """Run the generator *work* to its end. Return its result."""
     while True:
         try:
             next(work)
@@ -31,7 +31,7 @@ def finish(work: Steps[Result]) -> Result:
 
 
 class Answer(NamedTuple):
-    """One response as read from a connection."""
+    """One response."""
 
     status: int
     phrase: str
@@ -39,7 +39,7 @@ class Answer(NamedTuple):
     content: bytes
 
     def field(self, name: str) -> str | None:
-        """Return the value of the field *name*, or None if it is missing; the field must not occur twice."""
+        """Return the value of the field *name*. If it is missing, return None. If it occurs twice, fail."""
         values = [value for key, value in self.fields if key.lower() == name.lower()]
         assert len(values) <= 1, f"{name} occurs {len(values)} times"
         return values[0] if values else None
@@ -51,9 +51,10 @@ class Answer(NamedTuple):
 
 
 def read_answer(octets: bytes, method: str = "GET") -> tuple[Answer, bytes]:
-    """Return the first response in *octets* to a request with *method*, and the octets after it.
+    """Parse the first response in *octets*. Return the response and the remaining octets.
 
-    Every octet of the head is checked against the grammar, and the content against its Content-Length.
+    *method* is the method of the request. The head is checked against the grammar, and the content against
+    Content-Length.
     """
     head, separator, rest = octets.partition(b"\r\n\r\n")
     assert separator, f"no complete head in {octets[:200]!r}"
@@ -80,7 +81,10 @@ def read_answer(octets: bytes, method: str = "GET") -> tuple[Answer, bytes]:
 
 
 def read_answers(octets: bytes, *methods: str) -> list[Answer]:
-    """Return all responses in *octets*. The responses are to requests with *methods*, in turn, and then to GETs."""
+    """Parse all responses in *octets*.
+
+    *methods* are the methods of the first requests. All further requests are GETs.
+    """
     answers: list[Answer] = []
     while octets:
         method = methods[len(answers)] if len(answers) < len(methods) else "GET"
@@ -90,7 +94,7 @@ def read_answers(octets: bytes, *methods: str) -> list[Answer]:
 
 
 def connect(port: int, host: str = "127.0.0.1", *, source: str = "", buffer_octets: int = 0) -> socket.socket:
-    """Return a connection to a server on this machine, from the address *source* if given.
+    """Connect to a server on this machine. *source* is the local address.
 
     A small receive buffer of *buffer_octets* makes the server wait until the client reads.
     """
@@ -109,7 +113,7 @@ def connect(port: int, host: str = "127.0.0.1", *, source: str = "", buffer_octe
 
 
 def receive_all(connected: socket.socket) -> bytes:
-    """Return all octets until the peer ends its side of the connection."""
+    """Receive until the peer closes its side of the connection."""
     parts = []
     while part := connected.recv(65536):
         parts.append(part)
@@ -117,7 +121,10 @@ def receive_all(connected: socket.socket) -> bytes:
 
 
 def talk(port: int, octets: bytes, *, ends: bool = True) -> bytes:
-    """Connect, send *octets*, end this side if *ends*; return all octets that the server sends."""
+    """Send *octets* on a new connection.
+
+    If *ends* is true, close this side. Return everything that the server sends.
+    """
     with connect(port) as client:
         client.sendall(octets)
         if ends:
@@ -126,7 +133,7 @@ def talk(port: int, octets: bytes, *, ends: bool = True) -> bytes:
 
 
 def receive_head(connected: socket.socket) -> bytes:
-    """Receive exactly one head, and return it; if the peer ends its side early, return the part that arrived."""
+    """Receive exactly one head. If the peer closes its side early, return the part that arrived."""
     octets = b""
     while not octets.endswith(b"\r\n\r\n") and (octet := connected.recv(1)):
         octets += octet
@@ -134,7 +141,7 @@ def receive_head(connected: socket.socket) -> bytes:
 
 
 def receive_answer(client: socket.socket) -> Answer:
-    """Receive exactly one response to a GET, which must have a Content-Length, and return it."""
+    """Receive exactly one response to a GET. The response must have a Content-Length."""
     octets = receive_head(client)
     remaining = int(octets.partition(b"\r\nContent-Length: ")[2].partition(b"\r")[0])
     while remaining:
@@ -148,13 +155,13 @@ def receive_answer(client: socket.socket) -> Answer:
 
 
 def reset(connected: socket.socket) -> None:
-    """Close a connection with a reset (RST), as after a crash of the program."""
+    """Close a connection with a reset (RST), as if the program had crashed."""
     connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connected.close()
 
 
 def is_refused(port: int) -> bool:
-    """Return whether a new connection is refused because no socket listens on *port*."""
+    """Return whether the port refuses a new connection because no socket listens."""
     # A client in the accept queue is reset when the listening socket closes.
     with contextlib.suppress(ConnectionResetError):
         try:
@@ -165,7 +172,7 @@ def is_refused(port: int) -> bool:
 
 
 def encoded(text: str | bytes) -> bytes:
-    """Return *text* as octets: a str is encoded, bytes are returned unchanged."""
+    """Return *text* as octets. Octets are returned unchanged."""
     return text.encode() if isinstance(text, str) else text
 
 
@@ -176,13 +183,13 @@ def get(
     host: str = "localhost",
     version: str = "HTTP/1.1",
 ) -> bytes:
-    """Return the octets of a request for *target*."""
+    """Return the octets of a request. The default is a GET."""
     request_line = b" ".join([method.encode(), encoded(target), version.encode()])
     return b"\r\n".join([request_line, f"Host: {host}".encode(), *map(encoded, field_lines), b"", b""])
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """Return a port that no program of this machine has bound: a TCP port by default, a UDP port for SOCK_DGRAM."""
+    """Return a free port. The default is a TCP port. For SOCK_DGRAM it is a UDP port."""
     with socket.socket(socket.AF_INET, kind) as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -190,7 +197,7 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
 
 
 def eventually(condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> bool:
-    """Return whether *condition* becomes true within *seconds*."""
+    """Wait until *condition* is true. If it is still false after *seconds*, return False."""
     latest = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > latest:

@@ -1,4 +1,4 @@
-"""Headless Chromium, controlled over a pair of pipes: for pages that never stop loading, such as a stream of events."""
+"""Headless Chromium, controlled through pipes. Some pages never stop loading, such as those with an event stream."""
 
 import base64
 import itertools
@@ -35,7 +35,7 @@ _UNTIL = """new Promise((resolve) => {
 
 
 class Browser:
-    """A browser with one page, which runs until the block ends; *faults* holds the errors of the page's console."""
+    """A browser with one page. It runs until the block ends. *faults* has the errors from the page's console."""
 
     def __init__(self, folder: pathlib.Path) -> None:
         program = tool("chromium", "chromium-browser", "google-chrome")
@@ -72,7 +72,7 @@ class Browser:
         os.close(self._answers)
 
     def command(self, method: str, **parameters: Any) -> Any:
-        """Send a command to the browser; return its result."""
+        """Send a DevTools command to the browser. Return its result."""
         number = next(self._numbers)
         message = {"id": number, "method": method, "params": parameters}
         if self._session:
@@ -85,17 +85,17 @@ class Browser:
         return answer["result"]
 
     def evaluate(self, script: str) -> Any:
-        """Run a script in the page; return its value, or if that is a promise, the result of the promise."""
+        """Run JavaScript in the page and return its value. If the value is a promise, wait for its result."""
         done = self.command("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in done, done
         return done["result"].get("value")
 
     def until(self, condition: str) -> Any:
-        """Wait until *condition* is true in the page; return its value."""
+        """Wait until a JavaScript expression is true in the page. Return its value."""
         return self.evaluate(_UNTIL.replace("CONDITION", condition))
 
     def picture(self) -> bytes:
-        """Return a picture of the page, as PNG."""
+        """Return a screenshot of the page as PNG."""
         return base64.b64decode(self.command("Page.captureScreenshot", captureBeyondViewport=True)["data"])
 
     def _next(self) -> Any:

@@ -1,4 +1,4 @@
-"""The context of a handler in tests that have no connection; its request has no content."""
+"""The context that a handler gets, for tests without a connection."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ from httpsock.http.handler import CONTENT_OCTETS, Steps, Tick
 
 
 class FixedContext:
-    """The context of a request from *client* in one *tick*."""
+    """The context of a request from *client* without content."""
 
     descriptor = -1
     scheme = "http"
@@ -18,18 +18,18 @@ class FixedContext:
         self.client = self.network = client
 
     def read_content(self, maximum: int = CONTENT_OCTETS) -> Steps[bytes]:
-        """Return b"", since the request has no content."""
+        """Return b"", since there is no content."""
         del maximum
         return b""
         yield
 
     def discard_content(self) -> Steps[int | None]:
-        """Return 0, the number of discarded octets."""
+        """Return 0, since there is no content."""
         return 0
         yield
 
     def suspend(self, start: Callable[[Callable[[], object]], object]) -> Steps[None]:
-        """Call *start* with a function, and wait until that function is called."""
+        """Call *start* with a callback. Wait until the callback is called."""
         is_over: list[bool] = []
         start(lambda: is_over.append(True))
         while not is_over:

@@ -1,4 +1,4 @@
-"""Cuts of octets as they may arrive: whole, octet by octet, or in pieces."""
+"""Ways to cut octets into pieces, as they may arrive from the network."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -11,17 +11,17 @@ Cut = Callable[[bytes], Iterator[list[bytes]]]
 
 
 def whole(octets: bytes) -> Iterator[list[bytes]]:
-    """Yield *octets* in one piece."""
+    """Yield *octets* as one piece."""
     yield [octets] if octets else []
 
 
 def octet_by_octet(octets: bytes) -> Iterator[list[bytes]]:
-    """Yield *octets* in pieces of one octet."""
+    """Yield *octets* cut into single octets."""
     yield [octets[position : position + 1] for position in range(len(octets))]
 
 
 def in_two(octets: bytes) -> Iterator[list[bytes]]:
-    """Yield *octets* in two pieces, cut at each position in turn; if *octets* are long, at 200 positions."""
+    """Cut *octets* in two at each position in turn. If *octets* are long, use only some 200 positions."""
     for position in range(0, len(octets) or 1, 1 + len(octets) // 200):
         yield [piece for piece in (octets[:position], octets[position:]) if piece]
 
@@ -37,6 +37,6 @@ however_cut = each_row(
 
 
 def cut_at(octets: bytes, positions: list[int]) -> list[bytes]:
-    """Return the pieces of *octets* between *positions*; no piece is empty."""
+    """Cut *octets* at *positions*. No piece is empty."""
     borders = sorted({0, len(octets), *(position % (len(octets) + 1) for position in positions)})
     return [octets[start:stop] for start, stop in itertools.pairwise(borders)]

@@ -1,4 +1,4 @@
-"""An independent reader of responses: h11 as the client."""
+"""Read responses with h11, an independent HTTP implementation."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,10 @@ import h11
 
 
 class Received(NamedTuple):
-    """A response as read by h11. *is_whole*: the response is complete; *can_reuse*: another request may follow."""
+    """A response as h11 read it.
+
+    *is_whole* is false if it is incomplete. *can_reuse* is false if the connection must close.
+    """
 
     status: int
     fields: dict[str, str]
@@ -17,9 +20,9 @@ class Received(NamedTuple):
 
 
 def read_with_h11(octets: bytes, method: str = "GET", *, has_ended: bool = False) -> tuple[Received, bytes]:
-    """Return the response at the start of *octets*, and the octets after it.
+    """Parse the first response in *octets*. Return the response and the remaining octets.
 
-    *has_ended*: after *octets* the server has ended its side of the connection.
+    If *has_ended* is true, the server closed its side of the connection after *octets*.
     """
     client = h11.Connection(h11.CLIENT)
     client.send(h11.Request(method=method, target="/", headers=[("Host", "localhost")]))

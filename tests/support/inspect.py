@@ -1,4 +1,4 @@
-"""A server with the option --inspect, and a reader of its stream of events."""
+"""A server with the option --inspect, and a client for its event stream."""
 
 import json
 import pathlib
@@ -15,7 +15,7 @@ EVENTS = "/.httpsock/events"
 
 
 class Message(NamedTuple):
-    """One message of an event stream; for a comment all attributes are empty."""
+    """One message of an event stream. In a comment, all attributes are empty."""
 
     id: str
     event: str
@@ -23,7 +23,7 @@ class Message(NamedTuple):
 
 
 def read_messages(text: str) -> list[Message]:
-    """Return the messages of an event stream; the last one must be complete."""
+    """Parse an event stream. Its last message must be complete."""
     *blocks, rest = text.split("\n\n")
     assert rest == ""
     messages = []
@@ -36,7 +36,7 @@ def read_messages(text: str) -> list[Message]:
 
 
 class Watching:
-    """A client that reads the stream of events, chunk by chunk, until the block ends."""
+    """A client that reads the event stream until the block ends."""
 
     def __init__(self, port: int, *field_lines: str) -> None:
         self.client = connect(port)
@@ -63,26 +63,26 @@ class Watching:
         return octets
 
     def until(self, is_there: Callable[[list[Message]], object]) -> list[Message]:
-        """Read until *is_there* is true of the list of all messages so far; return the list."""
+        """Read until *is_there* returns true for the list of messages. Return the list."""
         while not is_there(self.messages):
             self._read()
         return self.messages
 
     def events_until(self, name: str, count: int = 1) -> list[dict[str, Any]]:
-        """Read until *count* events of this name have arrived; return the objects of all events."""
+        """Read until *count* events called *name* have arrived. Return all events."""
         self.until(
             lambda messages: sum(m.event == "" and m.data and m.data["event"] == name for m in messages) >= count
         )
         return self.events
 
     def counters_until(self, is_there: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
-        """Read until *is_there* is true of a message of counters; return its counters."""
+        """Read until *is_there* returns true for some counters. Return these counters."""
         self.until(lambda messages: any(is_there(m.data) for m in messages if m.event == "counters"))
         return next(m.data for m in self.messages if m.event == "counters" and is_there(m.data))
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """The objects of all events so far."""
+        """All events that have arrived."""
         return [message.data for message in self.messages if message.event == "" and message.data]
 
     def read_to_end(self) -> None:
@@ -102,6 +102,6 @@ class Watching:
 
 
 def inspected(folder: pathlib.Path, recorder: Recorder | None = None, **settings: Any) -> httpsock.Server:
-    """Return a server with the inspector, for *folder*, on a free port."""
+    """Make a server for *folder* with the option --inspect, on a free port."""
     given: dict[str, Any] = {"hosts": ["127.0.0.1"], "port": 0, "threads": 1} | settings
     return httpsock.Server(folder, tracing=Inspection(recorder or Recorder()), **given)

@@ -1,10 +1,10 @@
-"""A lossy path between two ends: TCP delivers the octets that UDP loses.
+"""A lossy network path. TCP delivers everything over it, UDP loses datagrams.
 
 ``python3 -m tests.support.lossy_path`` prints the figures.
 
-The path is a tunnel in a separate network namespace; it needs Linux, unshare, ip and /dev/net/tun. This program reads
-each IP packet from the tunnel, drops, duplicates or delays it, and writes it back with its two addresses exchanged, so
-that the unused address 10.9.0.2 seems to be the same machine at the far end of the path:
+The path is a tunnel in a separate network namespace. It needs Linux, unshare, ip and /dev/net/tun. This program reads
+each IP packet from the tunnel. It drops, duplicates or delays the packet, exchanges its two addresses, and writes it
+back. The unused address 10.9.0.2 therefore seems to be this machine at the far end of the path:
 
     client 10.9.0.1 → 10.9.0.2        [dropped, duplicated, delayed]        10.9.0.2 → 10.9.0.1 server
 """
@@ -40,7 +40,7 @@ _TUNSETIFF, _IFF_TUN, _IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
 
 @contextlib.contextmanager
 def bad_path(fates: Iterator[str]) -> Iterator[Counter[str]]:
-    """Open the path; yield a counter of the packets by fate, which grows while the program runs."""
+    """Open the path. Yield a counter of packets by fate, which grows while the program runs."""
     tunnel = os.open("/dev/net/tun", os.O_RDWR)
     fcntl.ioctl(tunnel, _TUNSETIFF, struct.pack("16sH22x", b"bad0", _IFF_TUN | _IFF_NO_PI))
     for command in ("ip link set lo up", f"ip address add {HERE}/24 dev bad0", "ip link set bad0 up"):
@@ -51,7 +51,7 @@ def bad_path(fates: Iterator[str]) -> Iterator[Counter[str]]:
 
 
 def _relay(tunnel: int, fates: Iterator[str], done: Counter[str]) -> None:
-    """Send each packet back according to its fate, and count it in *done*, while the program runs."""
+    """Forever read a packet, count its fate in *done*, and send it back accordingly."""
     held: list[bytes] = []
     while True:
         packet = os.read(tunnel, 65536)
@@ -72,7 +72,7 @@ def _relay(tunnel: int, fates: Iterator[str], done: Counter[str]) -> None:
 
 
 def by_udp(done: Counter[str]) -> dict[str, object]:
-    """Send numbered datagrams over the path; return the numbers that arrived, the counts of *done*, and more."""
+    """Send numbered datagrams over the path. Return how many were lost, came twice, or overtook others."""
     done.clear()
     arrived = []
     with socket.socket(type=socket.SOCK_DGRAM) as server, socket.socket(type=socket.SOCK_DGRAM) as client:
@@ -94,7 +94,7 @@ def by_udp(done: Counter[str]) -> dict[str, object]:
 
 
 def by_tcp(done: Counter[str]) -> dict[str, object]:
-    """Download a file over the path; return whether it arrived whole, the counts of *done*, and more."""
+    """Download a file over the path. Return the time, and whether the content is right."""
     done.clear()
     content = os.urandom(OCTETS)
     with tempfile.TemporaryDirectory() as folder:
@@ -109,7 +109,7 @@ def by_tcp(done: Counter[str]) -> dict[str, object]:
 
 
 def main() -> None:
-    """Print the figures of UDP and TCP over the same path, as JSON."""
+    """Send data over the path by UDP and by TCP. Print the figures as JSON."""
     parser = ArgumentParser("tests.support.lossy_path", __doc__)
     parser.add_argument("inside", nargs="?", choices=["inside"], help="the network namespace has been made")
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Processes and descriptors: their state in the operating system, and limits for them."""
+"""Query processes and file descriptors, and set limits for a test."""
 
 import os
 import pathlib
@@ -9,7 +9,7 @@ import pytest
 
 
 def is_alive(process: int) -> bool:
-    """Return whether *process* is running; a zombie counts as ended."""
+    """Return whether *process* is running. A zombie counts as ended."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -23,7 +23,7 @@ def is_alive(process: int) -> bool:
 
 
 def open_descriptors() -> set[int]:
-    """Return the open descriptors of this process below 512; tests do not use higher ones."""
+    """Return the open descriptors of this process. Only those below 512 are checked."""
     found = set()
     for descriptor in range(512):
         with suppress(OSError):
@@ -34,7 +34,7 @@ def open_descriptors() -> set[int]:
 
 @contextmanager
 def descriptors_left(count: int) -> Iterator[None]:
-    """Limit the block to *count* more descriptors; afterwards assert that it has closed all its descriptors."""
+    """Within the block, allow only *count* more descriptors. Afterwards assert that no descriptor was left open."""
     resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     spare = os.open(os.devnull, os.O_RDONLY)
@@ -51,7 +51,7 @@ def descriptors_left(count: int) -> Iterator[None]:
 
 @contextmanager
 def without_privileges() -> Iterator[None]:
-    """Run the block as an ordinary user, without the permissions of root."""
+    """Run the block as an ordinary user. Restore root afterwards."""
     if os.geteuid() != 0:
         yield
         return

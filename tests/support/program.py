@@ -1,4 +1,4 @@
-"""The httpsock program, run as a process of its own."""
+"""The httpsock program in a process of its own."""
 
 import os
 import pathlib
@@ -16,35 +16,35 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
 
 
 class Program:
-    """The running program."""
+    """A running httpsock program."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self.process = process
         self.url = ""
 
     def read_url(self) -> None:
-        """Read the program's URL from the first line of its standard output."""
+        """Read the first line of standard output, which is the URL."""
         assert self.process.stdout
         self.url = self.process.stdout.readline().decode("ascii").removesuffix("\n")
 
     @property
     def port(self) -> int:
-        """The port in the URL that the program has printed."""
+        """The port in the program's URL."""
         return int(self.url.removesuffix("/").rpartition(":")[2])
 
     def ask(self, path: str, *field_lines: str) -> Answer:
-        """Return the answer to a request for *path* on a new connection."""
+        """Request *path* on a new connection. Return the answer."""
         answer, rest = read_answer(talk(self.port, get(path, *field_lines, "Connection: close")))
         assert rest == b""
         return answer
 
     def end(self) -> tuple[int, str, str]:
-        """Wait for the program to end; return its exit code and the rest of standard output and standard error."""
+        """Wait for the program to end. Return its exit code, and the rest of standard output and standard error."""
         out, error = self.process.communicate(timeout=PATIENCE_SECONDS)
         return self.process.returncode, (out or b"").decode(), (error or b"").decode()
 
     def stop(self, number: int = signal.SIGTERM) -> tuple[int, str, str]:
-        """Send a signal, and wait for the end; return the exit code and the output, as end() does."""
+        """Send a signal and wait for the program to end. Return the same values as end()."""
         self.process.send_signal(number)
         return self.end()
 
@@ -53,7 +53,7 @@ Start = Callable[..., Program]
 
 
 def run_python(program: str, directory: pathlib.Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the source *program* with this Python; return its exit code and its output."""
+    """Run Python source code. Return the completed process with its output."""
     return subprocess.run(
         [sys.executable, "-u", "-c", program],
         cwd=directory,

@@ -1,4 +1,4 @@
-"""A relay of datagrams on loopback that simulates a bad network: it drops, duplicates and reorders datagrams."""
+"""A relay of UDP datagrams that simulates a bad network. It drops, duplicates and reorders datagrams."""
 
 import contextlib
 import random
@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 
 class Relay:
-    """A relay: it passes datagrams sent to its *port* to another address, and passes the answers back.
+    """A UDP relay on loopback. Datagrams to its *port* go on to the address *to*, and answers come back.
 
-    *fates* yields the fate of each datagram: passed, dropped, doubled or reordered; *done* counts the fates.
+    *fates* yields the fate of each datagram: passed, dropped, doubled or reordered. *done* counts the fates.
     """
 
     def __init__(self, to: tuple[str, int], fates: Iterator[str]) -> None:
@@ -65,7 +65,7 @@ class Relay:
 def fates_of_a_bad_network(
     seed: int, *, drops: float = 0.3, doubles: float = 0.1, reorders: float = 0.1
 ) -> Iterator[str]:
-    """Yield a random fate for each datagram; the same *seed* gives the same fates."""
+    """Yield a random fate for each datagram. The sequence depends only on *seed*."""
     chance = random.Random(seed)
     while True:
         yield chance.choices(
@@ -75,7 +75,7 @@ def fates_of_a_bad_network(
 
 @contextlib.contextmanager
 def relaying(to: tuple[str, int], fates: Iterator[str]) -> Iterator[Relay]:
-    """Relay datagrams *to* an address until the block ends."""
+    """Relay datagrams to the address *to* until the block ends."""
     relay = Relay(to, fates)
     thread = threading.Thread(target=relay.run)
     thread.start()

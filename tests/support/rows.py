@@ -1,4 +1,4 @@
-"""Tables within one test: one test of many rows is faster than a test for each row, and names all rows that fail."""
+"""Tables of test cases. One test for a table is faster than a test for each row."""
 
 import functools
 import inspect
@@ -15,9 +15,9 @@ Test = Callable[..., None]
 def each_row(
     names: str | Sequence[str], rows: Iterable[Any], ids: Callable[[Any], str] = repr
 ) -> Callable[[Test], Test]:
-    """Run the test for each of *rows*, as `pytest.mark.parametrize` does, but as one test; name all rows that fail.
+    """Run the test for each row, like `pytest.mark.parametrize`, but as a single test. Report all rows that fail.
 
-    Fixtures are made once for all rows.
+    Fixtures are created once for the entire table.
     """
     keys = names.replace(" ", "").split(",") if isinstance(names, str) else list(names)
     table = [row if isinstance(row, ParameterSet) else pytest.param(*_columns(row, keys)) for row in rows]
@@ -46,5 +46,5 @@ def each_row(
 
 
 def _columns(row: Any, keys: Sequence[str]) -> Sequence[Any]:
-    """Return the values of *row*, one for each of *keys*."""
+    """Return the values of a row, one for each of *keys*."""
     return [row] if len(keys) == 1 else list(row)

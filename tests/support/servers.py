@@ -1,4 +1,4 @@
-"""Servers that answer with octets that the test chooses, including octets that no real server sends."""
+"""Servers that send whatever a test wants, including octets that no real server sends."""
 
 import contextlib
 import socket
@@ -12,7 +12,10 @@ Coroutine = Callable[[socket.socket], object]
 
 @contextlib.contextmanager
 def playing(*conversations: Coroutine, host: str = "127.0.0.1") -> Iterator[str]:
-    """Play the next of *conversations* on each connection; yield the URL. Each conversation must be used once."""
+    """Run a server on a free port and yield its URL. The first connection plays the first conversation, and so on.
+
+    Each conversation must be used exactly once.
+    """
     faults: list[BaseException] = []
     with socket.create_server((host, 0)) as listener:
         listener.settimeout(PATIENCE_SECONDS)
@@ -39,7 +42,7 @@ def playing(*conversations: Coroutine, host: str = "127.0.0.1") -> Iterator[str]
 
 
 def answering(*answers: bytes, seen: list[bytes] | None = None) -> Coroutine:
-    """Return a conversation: it receives a request for each of *answers*, stores the head in *seen*, and answers."""
+    """Return a conversation that sends *answers*, one for each request. It adds the request heads to *seen*."""
 
     def converse(connected: socket.socket) -> None:
         for answer in answers:
@@ -52,6 +55,6 @@ def answering(*answers: bytes, seen: list[bytes] | None = None) -> Coroutine:
 
 
 def ok(content: bytes = b"", *field_lines: str, status: str = "200 OK") -> bytes:
-    """Return a response with *content*, its Content-Length and *field_lines*."""
+    """Return the octets of a response with *content* and a Content-Length."""
     lines = [f"HTTP/1.1 {status}", *field_lines, f"Content-Length: {len(content)}", "", ""]
     return "\r\n".join(lines).encode("latin-1") + content

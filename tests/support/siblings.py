@@ -1,4 +1,4 @@
-"""Octets in the formats of content codings: gzip with compression, Zstandard and Brotli without."""
+"""Encode octets in the formats of content codings. Only gzip compresses. Zstandard and Brotli store raw octets."""
 
 import gzip
 
@@ -11,7 +11,7 @@ def gzipped(octets: bytes) -> bytes:
 
 
 def zstandard(octets: bytes, *, checksum: bytes = b"") -> bytes:
-    """Return *octets* as one Zstandard frame of raw blocks, with the length in its header (RFC 8878 §3.1)."""
+    """Return *octets* as one Zstandard frame of raw blocks (RFC 8878 §3.1). The header has the length."""
     # A single segment, with a Frame_Content_Size of 4 octets.
     head = b"\x28\xb5\x2f\xfd" + bytes([0b10100000 | 4 * bool(checksum)]) + len(octets).to_bytes(4, "little")
     starts = range(0, max(len(octets), 1), ZSTD_MAX_BLOCK)
@@ -24,7 +24,7 @@ def zstandard(octets: bytes, *, checksum: bytes = b"") -> bytes:
 
 
 def brotli(octets: bytes) -> bytes:
-    """Return *octets*, 1 to 65,536 of them, as Brotli with one uncompressed meta-block (RFC 7932 §9)."""
+    """Return 1 to 65,536 *octets* as one uncompressed Brotli meta-block (RFC 7932 §9)."""
     # The bits: a window of 22 bits, not the last, 4 nibbles of MLEN - 1, uncompressed; then an empty last meta-block.
     return (0b1011 | len(octets) - 1 << 7 | 1 << 23).to_bytes(3, "little") + octets + b"\x03"
 

@@ -1,7 +1,6 @@
-"""A transport that encrypts with TLS, to test that the server can wait for reading and for writing in each call.
+"""A TLS transport. With TLS, any call may have to wait for reading or for writing, which tests the server.
 
-It belongs to the tests, not to the server. It encrypts in memory, so that each call reports whether it waits to read
-or to write.
+The server itself has no TLS. This transport encrypts in memory, so each call reports what it waits for.
 """
 
 import contextlib
@@ -19,7 +18,10 @@ _RECORD_OCTETS = 16 * 1024
 
 
 def make_certificate(folder: pathlib.Path, openssl: str) -> ssl.SSLContext:
-    """Make a certificate for localhost, the file *folder*/certificate; return the TLS settings of a server with it."""
+    """Write a certificate for localhost to the file "certificate" in *folder*.
+
+    Return a server's TLS context with it.
+    """
     key, certificate = folder / "key", folder / "certificate"
     names: list[str | pathlib.Path] = [
         "-subj",
@@ -70,7 +72,7 @@ class TLSTransport:
                 raise WouldBlock(WRITABLE) from None
 
     def _fill(self) -> None:
-        """Send the octets that are not sent yet, since the peer may need them; then receive some encrypted octets."""
+        """Send pending octets first, since the peer may need them. Then receive some encrypted octets."""
         self._flush()
         if octets := self._plain.recv(_RECORD_OCTETS):
             self._incoming.write(octets)
@@ -78,7 +80,7 @@ class TLSTransport:
             self._incoming.write_eof()
 
     def handshake(self) -> bool:
-        """Complete the handshake. Return True, since the first request may have come with the client's last octets."""
+        """Complete the handshake. Return True, since the first request may have arrived together with its end."""
         while True:
             try:
                 self._tls.do_handshake()
@@ -102,7 +104,7 @@ class TLSTransport:
                 return octets
 
     def send(self, octets: bytes | memoryview, flags: int = 0, /) -> int:
-        """Encrypt one record at most, and send it."""
+        """Encrypt at most one record and send it."""
         if not self._taken:
             self._taken = self._tls.write(octets[:_RECORD_OCTETS])
         self._flush()
@@ -111,11 +113,11 @@ class TLSTransport:
         return sent
 
     def send_both(self, first: bytes, second: bytes) -> int:
-        """Encrypt and send some octets of *first* and *second*; return how many."""
+        """Encrypt and send some octets of *first* and *second*. Return the number of octets sent."""
         return self.send(first + second)
 
     def send_file(self, file: FileIO, offset: int, length: int) -> int:
-        """Raise AssertionError: the server must not call this, since ``has_sendfile`` is false."""
+        """Raise AssertionError. Since ``has_sendfile`` is false, the server must not call this method."""
         raise AssertionError
 
     def _unsent(self) -> int:

@@ -1,4 +1,4 @@
-"""Other programs that tests need: find them, and run them with a time limit."""
+"""External programs that tests need: find a program, and run it with a time limit."""
 
 import os
 import pathlib
@@ -13,9 +13,9 @@ TOOL_SECONDS = 180
 
 
 def tool(*names: str) -> str:
-    """Return the path of the first installed program of *names*; skip the test if none is installed.
+    """Return the path of the first program in *names* that is installed. If none is installed, skip the test.
 
-    Fail instead of skipping if the environment sets HTTPSOCK_REQUIRE_TOOLS, as in CI.
+    If the environment sets HTTPSOCK_REQUIRE_TOOLS, as in CI, fail instead.
     """
     for name in names:
         if path := shutil.which(name):
@@ -27,10 +27,10 @@ def tool(*names: str) -> str:
 
 
 def run(arguments: Sequence[str], folder: pathlib.Path, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    """Run a program in *folder* with the standard input *given*; return its exit code and its output."""
+    """Run a program in *folder* with *given* as its standard input. Return the completed process."""
     return subprocess.run(arguments, cwd=folder, input=given, capture_output=True, timeout=TOOL_SECONDS, check=False)
 
 
 def succeed(done: subprocess.CompletedProcess[bytes]) -> None:
-    """Assert that a program ended with exit code 0; otherwise show the end of its output."""
+    """Assert that a program ended with exit code 0. Otherwise show the end of its output."""
     assert done.returncode == 0, (done.stdout + done.stderr).decode("utf-8", "replace")[-2000:]

@@ -1,4 +1,4 @@
-"""Traces of real exchanges, in which the parts that differ from run to run are replaced."""
+"""Traces of real exchanges. Parts that differ from run to run can be replaced."""
 
 import pathlib
 import re
@@ -42,7 +42,7 @@ _ALIKE: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
 
 
 def alike(trace: str) -> str:
-    """Return *trace* without the parts that differ from run to run."""
+    """Replace the parts of *trace* that differ from run to run."""
     for pattern, replacement in _ALIKE:
         trace = re.sub(pattern, replacement, trace, flags=re.MULTILINE)
     return trace
@@ -56,7 +56,7 @@ def golden(name: str) -> str:
 
 
 class CollectedTrace(TraceWriter):
-    """A trace that collects its events."""
+    """A trace that collects its events in a list."""
 
     def __init__(self, *, wants_octets: bool = False, is_client: bool = True, only: str = "") -> None:
         self.events: list[Event] = []
@@ -74,12 +74,12 @@ class CollectedTrace(TraceWriter):
 
     @property
     def text(self) -> str:
-        """The text of the trace, without the parts that differ from run to run."""
+        """The trace as text. The parts that differ from run to run are replaced."""
         return alike("".join(map(self._text, self.events)))
 
 
 class Traced:
-    """A traced server, which runs until the block ends; then *output* holds its trace."""
+    """A server with a trace. It runs until the block ends. Then *output* is its trace."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class Traced:
         return self._format(event)
 
     def stop_now(self) -> None:
-        """Stop the server, and cut off running responses."""
+        """Stop the server and cut off running responses."""
         self._server.stop(grace_seconds=0)
 
     def __exit__(self, *_: object) -> None:
@@ -131,6 +131,9 @@ class Traced:
 
     @property
     def conversations(self) -> str:
-        """The trace without the events of the server itself, and without the parts that differ from run to run."""
+        """The trace of all connections, without the server's own events.
+
+        Parts that differ from run to run are replaced.
+        """
         lines = alike(self.output).splitlines(keepends=True)
         return "".join(line for line in lines if not line.startswith("server"))
