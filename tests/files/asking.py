@@ -1,4 +1,4 @@
-"""Send requests to the handler of files without a connection, and check each answer against the grammar."""
+"""Helpers that send requests to the file handler without a connection and check the syntax of each answer."""
 
 from email.utils import formatdate
 
@@ -18,7 +18,7 @@ BROWSER = "Accept: text/html,application/xhtml+xml,*/*;q=0.8"
 
 
 def octets_of(response: Response) -> bytes:
-    """Return the content of *response*, with slices of files read from disk; close the response."""
+    """Read the content of *response*, from memory and from files. Then close the response."""
     parts = []
     for part in response.content:
         if isinstance(part, FileSlice):
@@ -31,15 +31,15 @@ def octets_of(response: Response) -> bytes:
 
 
 def respond_to(root: DocumentRoot, request: Request, tick: Tick) -> Response:
-    """Return the response to *request*; if the handler answers in steps, run all of them."""
+    """Run the file handler to its end, and return the response."""
     responded = respond(root, request, FixedContext(tick))
     return responded if isinstance(responded, Response) else finish(responded)
 
 
 def ask(root: DocumentRoot, octets: bytes, now: float = NOW) -> Answer:
-    """Return the answer to the request whose head is *octets*, checked against the grammar.
+    """Send the request head *octets* to the file handler and return the answer. Check the answer's syntax.
 
-    This function adds Date, as a connection would, but keeps the content of an answer to HEAD.
+    This function adds Date, as a connection would. Unlike a connection, it keeps the content for HEAD.
     """
     response = respond_to(root, parse_head(octets, 100), Tick(now, 0.0))
     content = octets_of(response)
@@ -52,7 +52,7 @@ def ask(root: DocumentRoot, octets: bytes, now: float = NOW) -> Answer:
 
 
 def field_names(answer: Answer) -> list[str]:
-    """Return the sorted names of the fields of *answer*."""
+    """Return the field names of *answer*, sorted."""
     return sorted(name for name, _ in answer.fields)
 
 

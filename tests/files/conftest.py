@@ -9,5 +9,5 @@ from httpsock.files.document_root import DocumentRoot
 
 @pytest.fixture
 def root(folder: pathlib.Path) -> DocumentRoot:
-    """*folder* as a document root."""
+    """Return *folder* as a document root."""
     return DocumentRoot(folder)

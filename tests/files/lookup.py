@@ -1,6 +1,6 @@
-"""Look-ups of paths under a document root, and changes to its files.
+"""Helpers that look paths up under a document root and change its files.
 
-Each caller chooses the time. The default, LATER, is long after any file was made, so that small files are cached.
+The time of a look-up is a parameter. The default, LATER, lies far in the future, so that small files are cached.
 """
 
 import os
@@ -37,13 +37,13 @@ def represent(
 def read(
     root: DocumentRoot | pathlib.Path, path: bytes, accept_encoding: bytes | None = None, now: float = LATER
 ) -> bytes:
-    """Return all octets of the file at *path*, from memory or disk."""
+    """Return the content of the file at *path*, from the cache or the disk."""
     with closing(represent(root, path, accept_encoding, now)) as found:
         return found.octets if found.file is None else found.file.readall()
 
 
 def listed(root: DocumentRoot | pathlib.Path, path: bytes = b"/") -> dict[str, Entry]:
-    """Return the entries, by name, of the folder at *path*, which has no index."""
+    """Return the entries of the folder at *path*, by name. The folder must have no index."""
     served = root if isinstance(root, DocumentRoot) else DocumentRoot(root)
     found = served.find(path, None, Tick(LATER, 0.0))
     assert isinstance(found, Directory), found
@@ -57,7 +57,7 @@ def etag_of(root: DocumentRoot | pathlib.Path, path: bytes, now: float = LATER) 
 
 
 def make(file: pathlib.Path, octets: bytes, *, modified: float = LONG_AGO) -> pathlib.Path:
-    """Write *octets* to *file*, set its modification time to *modified*, and return *file*."""
+    """Write *octets* to *file* and set its modification time. Return *file*."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(octets)
     os.utime(file, (modified, modified))
@@ -65,7 +65,7 @@ def make(file: pathlib.Path, octets: bytes, *, modified: float = LONG_AGO) -> pa
 
 
 def until_the_clock_ticks(file: pathlib.Path, change: Callable[[], object]) -> None:
-    """Call *change*, which rewrites *file*, until the inode or the change time of *file* has changed."""
+    """Call *change*, which rewrites *file*, until the file's inode or change time differs."""
     before = file.stat()
     change()
     while (file.stat().st_ctime_ns, file.stat().st_ino) == (before.st_ctime_ns, before.st_ino):
@@ -73,17 +73,17 @@ def until_the_clock_ticks(file: pathlib.Path, change: Callable[[], object]) -> N
 
 
 def rewrite(file: pathlib.Path, octets: bytes) -> None:
-    """Write *octets* to *file* in place: its inode stays the same."""
+    """Write *octets* to *file* in place, so that the inode stays the same."""
     file.write_bytes(octets)
 
 
 def rewrite_and_set_back(file: pathlib.Path, octets: bytes) -> None:
-    """Write *octets* to *file* in place, and set its modification time back."""
+    """Write *octets* to *file* in place. Then restore its modification time."""
     make(file, octets)
 
 
 def replace(file: pathlib.Path, octets: bytes) -> None:
-    """Replace *file* by another file, which has *octets* and the same modification time."""
+    """Replace *file* by a new file with *octets* and the same modification time."""
     make(file.with_name("new"), octets).replace(file)
 
 

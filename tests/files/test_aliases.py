@@ -1,4 +1,4 @@
-"""Aliases: a hidden file stays hidden under the other names that a file system gives it (GIT~1 for .git)."""
+"""Aliases: some file systems give a hidden file a second name (GIT~1 for .git), which must be hidden, too."""
 
 import contextlib
 import os
@@ -27,7 +27,7 @@ SPELLED = ["/SECRET~1", "/secret%7e1/../SECRET~1", "/./SECRET%7E1", "/sub/SECRET
 
 
 def find(root: DocumentRoot, path: str) -> Found:
-    """Return the resource at *path*; if it is a listing, read it to its end."""
+    """Look *path* up and return the resource. If it is a listing, read the listing to its end."""
     found = root.find(path.encode(), None, Tick(LATER, 0.0))
     if isinstance(found, Directory):
         list(found.entries)
@@ -47,7 +47,7 @@ def test_an_ordinary_name_costs_no_system_call(name: str) -> None:
 
 @pytest.fixture
 def aliased(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
-    """A folder like one on NTFS, FAT or HFS+: names with a tilde or a ZWNJ exist, but are not listed."""
+    """Return a folder that has names with a tilde or a ZWNJ but does not list them, as on NTFS, FAT or HFS+."""
     listed = confinement.scandir_beneath
 
     @contextlib.contextmanager
@@ -73,7 +73,7 @@ def aliased(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.
 @pytest.mark.parametrize("path", [*SPELLED, "/%E2%80%8C.git", "/UNLIST~1", "/MISSIN~1"])
 @pytest.mark.parametrize("follow_links", [False, True])
 def test_an_alias_of_a_hidden_name_is_not_found(aliased: pathlib.Path, path: str, follow_links: bool) -> None:
-    """Only the name that the folder lists counts (requirement R144)."""
+    """A file is hidden if its name in the folder's listing is hidden (requirement R144)."""
     assert find(DocumentRoot(aliased, follow_links=follow_links), path) == NOT_FOUND
 
 
@@ -90,7 +90,7 @@ def test_aliases_of_hidden_names_are_served_if_hidden_names_are(aliased: pathlib
 
 @needs_links
 def test_a_listed_name_is_not_an_alias(tmp_path: pathlib.Path) -> None:
-    """A hard link to a hidden file is served, since somebody made the link on purpose."""
+    """A hard link to a hidden file was made on purpose, so it is served."""
     (tmp_path / ".secret").write_bytes(b"meant")
     os.link(tmp_path / ".secret", tmp_path / "backup~1")
     (tmp_path / "folder~1").mkdir()
@@ -125,7 +125,7 @@ def test_entries_are_compared_by_stat_where_inode_numbers_are_unreliable(
 
 @needs_links
 def test_a_folder_is_read_once_for_all_its_names(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The names in a folder are cached, so that not every request for a name with a tilde lists the folder."""
+    """The server caches the names in a folder, since listing the folder for each request would be slow."""
     looks: list[str] = []
     listed = confinement.scandir_beneath
 
@@ -166,7 +166,7 @@ def test_a_folder_is_read_once_in_each_tick(tmp_path: pathlib.Path) -> None:
 
 @contextlib.contextmanager
 def mounted(image: pathlib.Path, folder: pathlib.Path, *command: str) -> Iterator[None]:
-    """Mount *image* at *folder* by *command*; skip the test if the system refuses."""
+    """Mount *image* at *folder* with *command*. If the system refuses, skip the test."""
     folder.mkdir()
     done = run([*command, str(image), str(folder)], image.parent)
     if done.returncode:
@@ -178,20 +178,20 @@ def mounted(image: pathlib.Path, folder: pathlib.Path, *command: str) -> Iterato
 
 
 def installed(name: str) -> str:
-    """Return the path of a program for file systems; it may be in /sbin, which is not in the PATH of all users."""
+    """Return the path of a file system tool. It may be in /sbin, which the PATH of many users lacks."""
     path = shutil.which(name) or shutil.which(name, path="/sbin:/usr/sbin")
     return path or tool(name)
 
 
 def fill(folder: pathlib.Path) -> None:
-    """Make a hidden folder and an ordinary file; on FAT and NTFS both have a short alias."""
+    """Create a hidden folder and an ordinary file. FAT and NTFS give each of them a short alias."""
     (folder / ".git").mkdir()
     (folder / ".git" / "config").write_bytes(b"secret")
     (folder / "longfilename.text").write_bytes(b"plain")
 
 
 def check(folder: pathlib.Path) -> None:
-    """Assert that the hidden file is not found by any name, and that the other file is found by its alias."""
+    """Assert that no alias leads to the hidden file, and that the ordinary file has an alias."""
     assert (folder / "GIT~1" / "config").read_bytes() == b"secret", "the file system has no such alias"
     for path in ("/GIT~1/config", "/GIT~1/", "/GIT~1", "/git~1/config", "/x/../GIT~1%2fconfig", "//GIT~1/./config"):
         assert isinstance(find(DocumentRoot(folder), path), Refusal), path

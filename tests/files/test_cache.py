@@ -1,4 +1,4 @@
-"""The cache of small files: when a cached file is valid, and when it is evicted."""
+"""The cache of small files: when the server may use a cached file, and when it evicts one."""
 
 import os
 import pathlib
@@ -150,24 +150,24 @@ def test_many_threads_never_exceed_the_capacity() -> None:
 
 
 def rewritten(file: pathlib.Path) -> None:
-    """Write as many octets as before."""
+    """Rewrite *file* with the same length."""
     file.write_bytes(b"HELLO")
 
 
 def lengthened(file: pathlib.Path) -> None:
-    """Write more octets than before."""
+    """Rewrite *file* with more octets."""
     file.write_bytes(b"Hello!")
 
 
 def set_back(file: pathlib.Path) -> None:
-    """Write as many octets as before, and set the modification time back."""
+    """Rewrite *file* with the same length, and restore its modification time."""
     before = file.stat()
     file.write_bytes(b"HELLO")
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def replaced(file: pathlib.Path) -> None:
-    """Replace *file* by another file of the same length and modification time."""
+    """Replace *file* by a new file with the same length and modification time."""
     before = file.stat()
     other = file.with_name("other")
     other.write_bytes(b"HELLO")

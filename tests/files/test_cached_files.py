@@ -1,4 +1,4 @@
-"""Small files in the cache, including files that change in ways that stat() does not show."""
+"""Cached small files, including files that change without a trace in stat()."""
 
 import functools
 import mmap
@@ -117,7 +117,7 @@ def test_the_cache_stays_within_its_memory_limit(tmp_path: pathlib.Path, monkeyp
 
 
 def test_a_small_file_changed_through_memory_is_read_again_after_a_second(folder: pathlib.Path) -> None:
-    """The first write to a mapped page changes the file's times; later writes do not."""
+    """Only the first write to a memory-mapped page changes the file's times."""
     file = folder / "hello.txt"
     with file.open("r+b") as opened, mmap.mmap(opened.fileno(), 0) as mapped:
         mapped[:5] = b"Hallo"
@@ -145,7 +145,7 @@ def test_a_file_read_again_is_the_same_representation_if_it_is_unchanged(folder:
 def test_a_file_that_changes_and_keeps_all_its_times_is_read_again_after_a_second(
     folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On exFAT, a file rewritten in place with the same length, within the same two seconds, keeps its times."""
+    """exFAT stores times in steps of two seconds, so a second write may leave them the same."""
     status = (folder / "hello.txt").stat()
     monkeypatch.setattr(os, "fstat", lambda descriptor: status)
     served = DocumentRoot(folder)

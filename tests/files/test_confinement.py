@@ -1,6 +1,7 @@
-"""No name leads out of the document root (requirements R138 and R144), even if links are swapped at any moment.
+"""Confinement: no name leads out of the document root, even if links change meanwhile (requirements R138, R144).
 
-Each rule is tested once with openat(), folder by folder, and once by comparing real paths, as on other systems.
+Each test runs twice. First it opens folder by folder with openat(). Then it compares real paths, for systems without
+openat().
 """
 
 import errno
@@ -31,10 +32,9 @@ SWAPS = 2000
 
 @contextmanager
 def before_opening(name: str, change: Callable[[], object]) -> Iterator[None]:
-    """Within the block, call *change* once, right before the first file or folder called *name* is opened.
+    """Replace os.open(). Call *change* once, right before a file or folder called *name* is opened.
 
-    An audit hook would not do, since it can't be removed, and it prevents other threads from setting a trace function,
-    as debuggers and coverage tools do.
+    An audit hook is no alternative: it cannot be removed, and it disturbs debuggers and coverage tools.
     """
     system_open = os.open
     is_opened = False
@@ -59,7 +59,7 @@ def before_opening(name: str, change: Callable[[], object]) -> Iterator[None]:
     ]
 )
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run the test with openat(), as on POSIX, and without it, as on other systems."""
+    """Run the test twice, with and without openat()."""
     if request.param and not confinement.HAS_OPENAT:
         pytest.skip("this system cannot walk")
     monkeypatch.setattr(confinement, "HAS_OPENAT", request.param)
@@ -67,7 +67,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.fixture
 def root(tmp_path: pathlib.Path) -> pathlib.Path:
-    """A document root with links of every kind, beside other folders with files."""
+    """Return a document root with all kinds of symlinks. Some links lead to folders outside."""
     root = tmp_path / "root"
     (root / "folder" / "deep").mkdir(parents=True)
     (root / "inside.txt").write_bytes(b"inside")
@@ -109,7 +109,7 @@ def root(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def lowest_free_descriptor() -> int:
-    """Return the number that the next descriptor to be opened will have."""
+    """Return the number of the next file descriptor."""
     descriptor = os.open(os.devnull, os.O_RDONLY)
     os.close(descriptor)
     return descriptor
@@ -117,14 +117,14 @@ def lowest_free_descriptor() -> int:
 
 @pytest.fixture(autouse=True)
 def every_descriptor_is_closed() -> Iterator[None]:
-    """Assert that each test leaves no descriptor open."""
+    """Assert that the test leaves no file descriptor open."""
     before = lowest_free_descriptor()
     yield
     assert lowest_free_descriptor() == before
 
 
 def read_below(root: pathlib.Path, relative: str, *, follow_links: bool = False) -> bytes:
-    """Return the first octets of *relative*, opened below *root*."""
+    """Open the file *relative* below *root*, and return its first octets."""
     descriptor = open_beneath(str(root), relative, follow_links=follow_links)
     try:
         return os.read(descriptor, 100)
@@ -133,7 +133,7 @@ def read_below(root: pathlib.Path, relative: str, *, follow_links: bool = False)
 
 
 def names_below(root: pathlib.Path, relative: str, *, follow_links: bool = False) -> list[str]:
-    """Return the sorted names in the folder *relative* below *root*."""
+    """Return the names in the folder *relative* below *root*, sorted."""
     with scandir_beneath(str(root), relative, follow_links=follow_links) as entries:
         return sorted(entry.name for entry in entries)
 
@@ -231,7 +231,7 @@ def test_a_socket_is_not_opened(root: pathlib.Path, way: None, monkeypatch: pyte
 
 
 def bind_socket(folder: pathlib.Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make a socket called *name* in *folder*, by its relative path, since the path of a socket must be short."""
+    """Create a socket called *name* in *folder*. Its path must be short, so change the working directory first."""
     monkeypatch.chdir(folder)
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(name)
@@ -328,7 +328,7 @@ def test_an_abandoned_listing_is_closed(root: pathlib.Path, way: None) -> None:
 
 
 def point(link: pathlib.Path, target: str) -> None:
-    """Point *link* to *target*, replacing the old entry atomically."""
+    """Replace *link* atomically by a symlink to *target*."""
     new = link.with_name(f"{link.name}-new")
     new.symlink_to(target)
     new.replace(link)

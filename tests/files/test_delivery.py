@@ -1,4 +1,4 @@
-"""Delivery: all octets of a response arrive over real connections, however clients and files behave."""
+"""Delivery: clients get all octets over real connections, even if clients are slow or files change."""
 
 import errno
 import gzip
@@ -28,7 +28,7 @@ Serve = Callable[..., Server]
 
 @pytest.fixture(params=["epoll and sendfile", PORTABLE])
 def platform(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Run the test twice: with epoll and sendfile, if this system has them, and without them."""
+    """Run the test twice, with and without epoll and sendfile."""
     name = str(request.param)
     if name == PORTABLE:
         fall_back(monkeypatch)
@@ -36,20 +36,20 @@ def platform(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def fall_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Remove epoll and sendfile, which other systems lack."""
+    """Remove epoll and sendfile, as on other systems."""
     monkeypatch.delattr(select, "epoll", raising=False)
     monkeypatch.delattr(os, "sendfile", raising=False)
 
 
 def octets_from(seed: str, length: int) -> bytes:
-    """Return *length* octets that look random, depend on *seed* alone, and repeat only after a mebibyte."""
+    """Return *length* octets that look random. Equal seeds give equal octets."""
     block = hashlib.shake_256(seed.encode()).digest(min(length, MEBIBYTE))
     return (block * (length // len(block) + 1))[:length]
 
 
 @pytest.fixture
 def slow_client() -> Iterator[Callable[[int], socket.socket]]:
-    """Yield a function that connects a client with small buffers, so that the server soon waits for the client."""
+    """Yield a function that connects a client with small buffers. A server must soon wait for such a client."""
     with ExitStack() as stack:
 
         def start(port: int) -> socket.socket:
@@ -65,7 +65,7 @@ SlowClient = Callable[[int], socket.socket]
 
 
 def without_time(answers: list[Answer]) -> list[Answer]:
-    """Return *answers* without Date, and with strong ETags, since the ETag of a file made just now is weak."""
+    """Return *answers* without Date. Make all ETags strong, since a new file has a weak ETag."""
     return [
         answer._replace(fields=[(name, value.removeprefix("W/")) for name, value in answer.fields if name != "Date"])
         for answer in answers
@@ -107,7 +107,7 @@ def test_the_answers_are_the_same_without_epoll_and_sendfile(
 def test_slow_and_fast_clients_all_get_the_whole_right_content(
     folder: pathlib.Path, serve: Serve, platform: str
 ) -> None:
-    """A client that reads slowly, or is one of many, receives its whole response (RFC 9112 §6.3, requirement R095)."""
+    """Some of many simultaneous clients read slowly (RFC 9112 §6.3, requirement R095)."""
     contents = {f"/{name}.bin": octets_from(name, 2 * MEBIBYTE + number) for number, name in enumerate("abcdef")}
     for path, content in contents.items():
         (folder / path[1:]).write_bytes(content)
@@ -151,7 +151,7 @@ def test_many_clients_share_small_and_large_files(folder: pathlib.Path, serve: S
 
 
 def test_idle_clients_delay_no_other_client(folder: pathlib.Path, serve: Serve, platform: str) -> None:
-    """Idle connections do not stop the server from serving others (RFC 9112 §9.5, requirement R093)."""
+    """The server answers other clients at the same time (RFC 9112 §9.5, requirement R093)."""
     served = serve(folder)
     with ExitStack() as stack:
         for _ in range(150):
@@ -166,7 +166,7 @@ def test_idle_clients_delay_no_other_client(folder: pathlib.Path, serve: Serve, 
 
 
 def test_a_hundred_pipelined_requests_are_answered_in_order(server: Server) -> None:
-    """A server sends its responses in the order of the requests (RFC 9112 §9.3.2; requirements R089 and R090)."""
+    """A server must answer in the order of the requests (RFC 9112 §9.3.2; requirements R089 and R090)."""
     octets = b"".join(get("/alphabet.txt", f"Range: bytes=0-{number % 26}") for number in range(100))
 
     answers = read_answers(talk(server.port, octets))
@@ -178,7 +178,7 @@ def test_a_hundred_pipelined_requests_are_answered_in_order(server: Server) -> N
 def test_a_client_that_pipelines_thousands_before_reading_gets_all_answers(
     server: Server, folder: pathlib.Path, slow_client: SlowClient
 ) -> None:
-    """TCP flow control stops the client until it reads its answers (requirements R090 and R095)."""
+    """TCP flow control stops the client's sending until it reads (requirements R090 and R095)."""
     (folder / "some.bin").write_bytes(content := octets_from("some", 1000))
     client = slow_client(server.port)
     writing = threading.Thread(target=client.sendall, args=(get("/some.bin") * 3000 + get("/nothing"),))
@@ -202,7 +202,7 @@ def test_a_client_that_pipelines_thousands_before_reading_gets_all_answers(
 def test_a_file_truncated_while_it_is_sent_ends_the_connection(
     folder: pathlib.Path, serve: Serve, platform: str, slow_client: SlowClient
 ) -> None:
-    """The connection ends, so that the client notices the missing octets (RFC 9112 §8)."""
+    """The connection ends early, so the client knows that octets are missing (RFC 9112 §8)."""
     with open(folder / "huge.bin", "wb") as file:
         file.truncate(128 * MEBIBYTE)
     client = slow_client(serve(folder).port)
@@ -274,7 +274,7 @@ Sendfile = Callable[[int, int, int, int], int]
 
 
 def refuse_sendfile(monkeypatch: pytest.MonkeyPatch, name: str, after: int) -> list[int]:
-    """Let sendfile() fail with the error *name* after *after* calls; return a list that records failed offsets."""
+    """Make sendfile() fail with the error *name* after *after* calls. Return a list of the offsets of failed calls."""
     refused: list[int] = []
     real: Sendfile = os.sendfile
     calls = iter(range(1 << 30))
@@ -335,7 +335,7 @@ def test_a_slow_reader_gets_a_whole_file_if_sendfile_is_refused(
 def test_a_response_is_broken_off_at_a_read_error_and_the_file_not_read_again(
     folder: pathlib.Path, serve: Serve, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """The length shows the client that the response is incomplete (RFC 9112 §8)."""
+    """The client gets fewer octets than Content-Length (RFC 9112 §8)."""
     content = octets_from("film", MEBIBYTE)
     (folder / "film.bin").write_bytes(content)
     refuse_sendfile(monkeypatch, name, 2)
@@ -352,7 +352,7 @@ def test_a_response_is_broken_off_at_a_read_error_and_the_file_not_read_again(
 @pytest.mark.usefixtures("platform")
 @pytest.mark.parametrize("length", [1, 100, 16 * 1024, 16 * 1024 + 1, 40_000])
 def test_256_parts_of_a_large_file_are_sent_exactly(folder: pathlib.Path, serve: Serve, length: int) -> None:
-    """The client zchunk requests up to 255 parts of any length in one request (requirement R136)."""
+    """The client zchunk requests up to 255 ranges at a time (requirement R136)."""
     content = octets_from("parts", 256 * (length + 1) + 100_000)
     (folder / "parts.bin").write_bytes(content)
     starts = [place * (length + 1) for place in range(256)]
@@ -377,7 +377,7 @@ def test_256_parts_of_a_large_file_are_sent_exactly(folder: pathlib.Path, serve:
 def test_a_file_truncated_between_its_parts_ends_the_connection(
     folder: pathlib.Path, serve: Serve, slow_client: SlowClient, length: int
 ) -> None:
-    """The client gets fewer octets than the head announces, and no other response after them (RFC 9112 §8)."""
+    """The client gets fewer octets than Content-Length, and no further response (RFC 9112 §8)."""
     film = folder / "film.bin"
     film.write_bytes(octets_from("film", 16 * MEBIBYTE))
     client = slow_client(serve(folder).port)
@@ -403,7 +403,7 @@ def test_a_file_truncated_between_its_parts_ends_the_connection(
 
 @pytest.fixture
 def vast(folder: pathlib.Path) -> pathlib.Path:
-    """A folder with a file of 5 GiB, which has text at its start, across the offset of 4 GiB, and at its end."""
+    """Create a sparse file of 5 GiB with text at its start, at 4 GiB, and at its end."""
     path = folder / "vast.bin"
     with open(path, "wb") as file:
         file.write(b"start")
@@ -428,7 +428,7 @@ def vast(folder: pathlib.Path) -> pathlib.Path:
 def test_ranges_of_a_file_of_more_than_4_gib_are_right(
     vast: pathlib.Path, serve: Serve, byte_range: str, sent_range: str, content: bytes
 ) -> None:
-    """Positions beyond 32 bits do not overflow (RFC 9110 §14.1.2; requirements R128 and R134)."""
+    """Positions above 32 bits must not overflow (RFC 9110 §14.1.2; requirements R128 and R134)."""
     (answer,) = read_answers(talk(serve(vast).port, get("/vast.bin", f"Range: bytes={byte_range}")))
 
     assert answer.status == 206
@@ -480,7 +480,7 @@ with httpsock.Server(sys.argv[1], port=0, log=print) as server:
 
 
 def test_a_serving_program_imports_no_module(folder: pathlib.Path) -> None:
-    """A later import could fail: descriptors may have run out, or the new user may not read the modules."""
+    """File descriptors may run out, and the user of the process may change, so a later import could fail."""
     octets = (folder / "hello.txt").read_bytes()
     (folder / "hello.txt.gz").write_bytes(gzip.compress(octets))
     for name in ("hello.txt", "hello.txt.gz"):

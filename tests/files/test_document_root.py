@@ -1,4 +1,4 @@
-"""The document root: the file, folder or error that each path leads to."""
+"""The document root: for each path, it finds a file, a folder or an error."""
 
 import gzip
 import os
@@ -179,7 +179,7 @@ def test_an_empty_folder_has_no_entries(tmp_path: pathlib.Path) -> None:
 
 @pytest.fixture
 def with_odd_objects(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
-    """The folder with a pipe without a writer, a socket without a listener, and links to devices."""
+    """Add a named pipe, a socket and links to devices to *folder*."""
     os.mkfifo(folder / "pipe")
     (folder / "pipe-link").symlink_to("pipe")
     # The path of a socket can have no more than about 100 octets.
@@ -219,7 +219,7 @@ def test_a_pipe_is_not_used_as_a_sibling(suffix: str, folder: pathlib.Path) -> N
 
 @needs_posix
 def test_a_name_with_a_backslash_is_listed_and_reached(tmp_path: pathlib.Path) -> None:
-    """On POSIX a backslash is a character like any other (requirement R146)."""
+    """On POSIX, a backslash is an ordinary character (requirement R146)."""
     for name in ("a\\b.txt", "\\", "plain.txt"):
         make(tmp_path / name, name.encode())
     assert set(listed(tmp_path)) == {"a\\b.txt", "\\", "plain.txt"}
@@ -256,7 +256,7 @@ def test_a_look_up_is_cached_for_one_tick(folder: pathlib.Path) -> None:
 
 
 def test_an_open_file_is_looked_up_each_time(folder: pathlib.Path) -> None:
-    """An open file belongs to one response, which closes it."""
+    """Each response closes its open file, so responses cannot share one."""
     served, tick = DocumentRoot(folder), Tick(LATER, 0.0)
     first, second = served.find(b"/large.bin", None, tick), served.find(b"/large.bin", None, tick)
     assert isinstance(first, Representation)
@@ -276,7 +276,7 @@ def test_a_tick_distinguishes_codings(folder: pathlib.Path) -> None:
 
 
 def test_a_folder_is_looked_up_once_in_each_tick(folder: pathlib.Path) -> None:
-    """Cached files are sent without opening them, so the look-up must check whether the folder is now a symlink."""
+    """Even if a file is cached, its folder may have become a symlink."""
     served = DocumentRoot(folder)
     paths = [b"/sub/a.txt", b"/sub/b.txt"]
     for name in ("a.txt", "b.txt"):

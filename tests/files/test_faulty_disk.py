@@ -1,7 +1,7 @@
-"""Read errors of a disk: each is reported, the response is broken off, and every descriptor is closed.
+"""A faulty disk: the server reports each read error, breaks the response off, and closes all descriptors.
 
-The program runs with a library in C that replaces read(), sendfile() and readdir(). They fail with EIO for files and
-folders whose names contain "faulty"; if the name also contains "late", they fail only from the second MiB on.
+A library in C replaces read(), sendfile() and readdir() in the server process. If a name starts with "faulty", these
+calls fail with EIO. If the name also contains "late", sendfile() fails only after the first MiB.
 """
 
 import os
@@ -79,7 +79,7 @@ struct dirent *readdir(DIR *folder)
 
 @pytest.fixture(scope="session")
 def library(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """The path of the compiled library."""
+    """Compile the C library and return its path."""
     folder = tmp_path_factory.mktemp("library")
     (folder / "faulty.c").write_text(SOURCE)
     command = [tool("cc", "gcc", "clang"), "-shared", "-fPIC", "-o", "library.so", "faulty.c", "-ldl"]
@@ -89,7 +89,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 @pytest.fixture
 def program(serving: Start, folder: pathlib.Path, library: pathlib.Path) -> Program:
-    """The program, which serves some files and a folder that can't be read."""
+    """Start the server for a folder with some files and a subfolder that cannot be read."""
     (folder / "faulty.txt").write_bytes(b"x" * 100)
     (folder / "faulty").mkdir()
     for name in ("faulty.bin", "faulty-late.bin"):

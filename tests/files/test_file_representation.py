@@ -1,4 +1,4 @@
-"""Representations of files: their content, fields, types and entity-tags."""
+"""Representations of files: their content, header fields, media types and entity-tags."""
 
 import functools
 import os

@@ -1,4 +1,4 @@
-"""The handler of files: methods, expectations, redirects, codings, generated requests (RFC 9110 §9, §10.1.1, §15)."""
+"""The file handler: methods, expectations, redirects, content codings, random requests (RFC 9110 §9, §10.1.1, §15)."""
 
 import contextlib
 import gzip
@@ -50,7 +50,7 @@ def test_get_sends_files_of_any_length(root: DocumentRoot, path: str, content: b
 
 
 def test_a_folder_with_an_index_sends_it(root: DocumentRoot) -> None:
-    """The path of a folder ends with a slash (requirement R142)."""
+    """A path with a final slash is a folder (requirement R142)."""
     answer = ask(root, get("/sub/"))
     assert answer.content == b"<!DOCTYPE html><title>sub</title>\n"
     assert answer.field("Content-Type") == "text/html; charset=utf-8"
@@ -72,7 +72,7 @@ def test_head_has_the_head_of_get(root: DocumentRoot, path: str, accept: str) ->
 @pytest.mark.parametrize("path", ["/alphabet.txt", "/", "/sub", "/missing", '/a"', "/%00"])
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "TRACE", "PATCH"])
 def test_a_method_that_files_do_not_support_is_not_allowed(root: DocumentRoot, method: str, path: str) -> None:
-    """The 405 lists the allowed methods (RFC 9110 §15.5.6; requirements R099 and R100)."""
+    """A 405 must list the allowed methods (RFC 9110 §15.5.6; requirements R099 and R100)."""
     answer = ask(root, get(path, method=method))
     assert answer.status == 405
     assert answer.field("Allow") == "GET, HEAD, OPTIONS"
@@ -90,7 +90,7 @@ def test_connect_opens_no_tunnel(root: DocumentRoot) -> None:
 
 
 def test_trace_is_refused_without_an_echo(root: DocumentRoot) -> None:
-    """A response with the fields of the request could reveal secrets (RFC 9110 §9.3.8, requirement R105)."""
+    """An echo of the request could reveal secrets (RFC 9110 §9.3.8, requirement R105)."""
     answer = ask(root, get("/hello.txt", "Authorization: Basic c2VjcmV0", "Cookie: secret", method="TRACE"))
     assert answer.status == 405
     assert "c2VjcmV0" not in answer.text
@@ -99,7 +99,7 @@ def test_trace_is_refused_without_an_echo(root: DocumentRoot) -> None:
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "POST"])
 def test_methods_that_would_write_are_refused(root: DocumentRoot, folder: pathlib.Path, method: str) -> None:
-    """A server of files does not write: PUT and DELETE leave the folder unchanged (requirement R106)."""
+    """The server never changes a file (requirement R106)."""
 
     def states() -> dict[pathlib.Path, tuple[int, ...]]:
         found = {file: file.stat() for file in folder.rglob("*")}
@@ -114,7 +114,7 @@ def test_methods_that_would_write_are_refused(root: DocumentRoot, folder: pathli
 
 @pytest.mark.parametrize("method", ["get", "Get", "head", "post", "options", "FOO", "PROPFIND", "GETX", "!#$%&'*+"])
 def test_an_unknown_method_is_not_implemented(root: DocumentRoot, method: str) -> None:
-    """The case of a method matters (RFC 9110 §9.1; requirements R098 and R099)."""
+    """Methods are case-sensitive (RFC 9110 §9.1; requirements R098 and R099)."""
     answer = ask(root, get("/hello.txt", method=method))
     assert answer.status == 501
     assert answer.text == (
@@ -123,7 +123,7 @@ def test_an_unknown_method_is_not_implemented(root: DocumentRoot, method: str) -
 
 
 def test_a_long_method_is_truncated_in_the_error(root: DocumentRoot) -> None:
-    """A method longer than all implemented ones is answered with 501 (RFC 9112 §3, requirement R014)."""
+    """If a method is longer than all known ones, the server answers 501 (RFC 9112 §3, requirement R014)."""
     answer = ask(root, get("/", method="A" * 1000))
     assert answer.status == 501
     assert f'the method "{"A" * 40}" is not supported' in answer.text
@@ -131,7 +131,7 @@ def test_a_long_method_is_truncated_in_the_error(root: DocumentRoot) -> None:
 
 @pytest.mark.parametrize("target", ["*", "/", "/hello.txt", "/missing", "/sub", '/a"', "/%00", "http://a/"])
 def test_options_names_the_allowed_methods(root: DocumentRoot, target: str) -> None:
-    """The target * means the server as a whole (RFC 9110 §9.3.7; requirements R026 and R104)."""
+    """With the target *, OPTIONS asks about the server as a whole (RFC 9110 §9.3.7; requirements R026, R104)."""
     answer = ask(root, get(target, method="OPTIONS"))
     assert answer.status == 204
     assert field_names(answer) == ["Allow", "Date"]
@@ -144,14 +144,14 @@ def test_options_names_the_allowed_methods(root: DocumentRoot, target: str) -> N
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("expect", ["100-continue", "100-Continue", "100-CONTINUE"])
 def test_the_expectation_100_continue_is_met(root: DocumentRoot, expect: str, method: str) -> None:
-    """The case of 100-continue does not matter (RFC 9110 §10.1.1; requirements R076 and R079)."""
+    """The expectation is case-insensitive (RFC 9110 §10.1.1; requirements R076 and R079)."""
     assert ask(root, get("/hello.txt", f"Expect: {expect}", method=method)).status == 200
 
 
 @pytest.mark.parametrize("path", ["/hello.txt", "/missing", "/sub", '/a"'])
 @pytest.mark.parametrize("expect", ["200-ok", "100-continue, 200-ok", "100-continue; x", "100"])
 def test_another_expectation_fails(root: DocumentRoot, expect: str, path: str) -> None:
-    """An expectation that the server can't meet may be answered with 417 (RFC 9110 §10.1.1, requirement R080)."""
+    """If a server cannot meet an expectation, it may answer 417 (RFC 9110 §10.1.1, requirement R080)."""
     answer = ask(root, get(path, f"Expect: {expect}"))
     assert answer.status == 417
     assert answer.text == (
@@ -168,7 +168,7 @@ def test_another_expectation_fails(root: DocumentRoot, expect: str, path: str) -
     ],
 )
 def test_expectations_are_a_list(root: DocumentRoot, expect: str) -> None:
-    """The value of Expect is a list; only an unknown member leads to 417 (RFC 9110 §5.6.1.2, §10.1.1)."""
+    """Only an unknown member of the list gives a 417 (RFC 9110 §5.6.1.2, §10.1.1)."""
     assert ask(root, get("/hello.txt", f"Expect: {expect}")).status == 200
 
 
@@ -244,7 +244,7 @@ def test_a_name_with_a_line_break_adds_no_field_to_a_redirect(root: DocumentRoot
     ],
 )
 def test_equivalent_paths_have_one_answer_without_a_redirect(root: DocumentRoot, path: str) -> None:
-    """Dot-segments, empty segments and encoding do not matter (RFC 3986 §6.2.2.3, requirement R146)."""
+    """Dot-segments, empty segments and percent-encoding make no difference (RFC 3986 §6.2.2.3, requirement R146)."""
     answer = ask(root, get(path))
     assert answer.status == 200
     assert answer.field("ETag") == ask(root, get("/alphabet.txt")).field("ETag")
@@ -261,7 +261,7 @@ def test_a_redirect_leads_to_the_intended_folder(root: DocumentRoot, folder: pat
 
 
 def test_a_compressed_sibling_is_a_separate_representation(root: DocumentRoot, folder: pathlib.Path) -> None:
-    """The sibling has its own entity-tag and ranges (RFC 9110 §8.8.3.3, §14.2; requirements R109 and R111)."""
+    """alphabet.txt.gz has its own entity-tag and ranges (RFC 9110 §8.8.3.3, §14.2; requirements R109 and R111)."""
     coded = gzip.compress(ALPHABET, mtime=0)
     (folder / "alphabet.txt.gz").write_bytes(coded)
     plain = ask(root, get("/alphabet.txt"))
@@ -355,7 +355,7 @@ _TARGETS = st.text(alphabet=[chr(octet) for octet in range(0x21, 0x7F)], max_siz
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_any_target_has_an_answer_that_stays_on_the_host(root: DocumentRoot, target: str, method: str) -> None:
-    """No target makes the server fail or redirect to another host (requirements R116, R138 and R143)."""
+    """The server never fails and never redirects to another host (requirements R116, R138 and R143)."""
     try:
         answer = ask(root, get("/" + target, method=method))
     except RequestError:
@@ -395,7 +395,7 @@ _NAMES = st.sampled_from(
 def test_any_field_values_get_an_answer_below_500(
     root: DocumentRoot, path: bytes, fields: list[tuple[bytes, bytes]]
 ) -> None:
-    """No request makes the server fail with 500 (RFC 9110 §15.6, requirement R116)."""
+    """A client must not be able to cause a 5xx (RFC 9110 §15.6, requirement R116)."""
     field_lines = [b"%b: %b" % field for field in fields]
     answer = ask(root, b"\r\n".join([b"GET %b HTTP/1.1" % path, b"Host: a", *field_lines, b"", b""]))
     assert answer.status in (200, 206, 304, 404, 412, 416, 417)

@@ -1,4 +1,4 @@
-"""The handler of files: missing files, invalid paths, and the folder's own page for missing files (404.html)."""
+"""The file handler: missing files, invalid paths, and a folder's own error page (404.html)."""
 
 import gzip
 import pathlib
@@ -34,7 +34,7 @@ def test_a_missing_file_is_404(root: DocumentRoot, folder: pathlib.Path, path: s
 
 @pytest.mark.parametrize("accept", ["*/*", "text/html"])
 def test_a_path_that_cannot_name_a_file_is_a_bad_request(root: DocumentRoot, accept: str) -> None:
-    """A path that leaves the root is refused (RFC 9110 §17.3; requirements R138 and R139)."""
+    """The path leads out of the document root (RFC 9110 §17.3; requirements R138 and R139)."""
     answer = ask(root, get("/sub/%2e%2e/%2e%2e/etc/passwd", f"Accept: {accept}"))
     assert answer.status == 400
     assert "ath segment 3 is " in answer.text
@@ -78,7 +78,7 @@ def test_the_error_page_of_the_folder_is_sent_for_missing_files_only(root: Docum
 
 
 def test_the_error_page_of_the_folder_is_sent_unchanged(root: DocumentRoot, folder: pathlib.Path) -> None:
-    """The compressed sibling of the error page is sent only if it is requested by name (requirement R111)."""
+    """The server never sends 404.html.gz in place of 404.html (requirement R111)."""
     (folder / "404.html").write_bytes(b"<h1>Nothing here.</h1>")
     (folder / "404.html.gz").write_bytes(gzip.compress(b"<h1>Nothing here.</h1>", mtime=0))
     answer = ask(root, get("/missing", BROWSER, "Accept-Encoding: gzip"))

@@ -1,4 +1,4 @@
-"""The handler of files: listings of folders without an index."""
+"""The file handler: listings of folders that have no index."""
 
 import contextlib
 import errno
@@ -34,7 +34,7 @@ from tests.support.context import FixedContext
 def test_a_folder_without_an_index_is_listed_as_its_client_prefers(
     root: DocumentRoot, accept: str, content_type: str
 ) -> None:
-    """The client states its preference in Accept (RFC 9110 §12.5.1, requirement R142)."""
+    """Accept selects the format of the listing (RFC 9110 §12.5.1, requirement R142)."""
     answer = ask(root, get("/", f"Accept: {accept}"))
     assert answer.status == 200
     assert answer.field("Content-Type") == content_type
@@ -45,7 +45,7 @@ def test_a_folder_without_an_index_is_listed_as_its_client_prefers(
 
 
 def test_a_listing_has_an_entity_tag_that_changes_with_it(root: DocumentRoot, folder: pathlib.Path) -> None:
-    """An ETag stays the same as long as the content does (RFC 9110 §8.8.3, requirement R109)."""
+    """Different content needs a different ETag (RFC 9110 §8.8.3, requirement R109)."""
     first = ask(root, get("/"))
     assert ask(root, get("/")) == first
     tags = {ask(root, get(target)).field("ETag") for target in ("/", "/?sort=size", "/?sort=size-desc")}
@@ -62,7 +62,7 @@ def test_the_query_sorts_a_listing(root: DocumentRoot) -> None:
 
 
 def test_head_for_a_listing_does_not_read_the_folder(root: DocumentRoot, folder: pathlib.Path) -> None:
-    """Fields that depend on the content may be left out of a response to HEAD (RFC 9110 §9.3.2)."""
+    """A response to HEAD may omit fields that depend on the content (RFC 9110 §9.3.2)."""
     for number in range(10 * BATCH):
         (folder / f"{number}").touch()
     work = respond(root, parse_head(get("/", method="HEAD"), 100), FixedContext(Tick(NOW, 0.0)))
@@ -94,7 +94,7 @@ def test_head_for_a_listing_with_a_condition_has_the_fields_of_get(root: Documen
     ],
 )
 def test_the_page_for_a_missing_file_links_to_the_folder_above(root: DocumentRoot, path: str, above: str) -> None:
-    """The link is a relative reference: it works behind a proxy's prefix, and can't lead to another host."""
+    """A relative link also works behind a proxy and cannot lead to another host."""
     answer = ask(root, get(path, BROWSER))
     assert answer.status == 404
     assert re.findall('href="(.*?)"', answer.text) == [above]
@@ -127,7 +127,7 @@ HOSTILE_NAMES = [
 
 
 def test_each_hostile_name_is_listed_with_a_link_that_leads_to_its_file(tmp_path: pathlib.Path) -> None:
-    """Names can break neither the page nor its links (RFC 9110 §17.4; requirements R140, R143 and R145)."""
+    """No name can break the page or its links (RFC 9110 §17.4; requirements R140, R143 and R145)."""
     made = set()
     for name in HOSTILE_NAMES:
         # Some file systems refuse some of the names.
@@ -155,7 +155,7 @@ def test_each_hostile_name_is_listed_with_a_link_that_leads_to_its_file(tmp_path
 
 
 def test_a_folder_with_a_hostile_name_is_redirected_to_and_listed(tmp_path: pathlib.Path) -> None:
-    """The name of a folder cannot add fields or markup to a response (RFC 9110 §17.4, requirement R143)."""
+    """A folder name cannot add fields or markup to a response (RFC 9110 §17.4, requirement R143)."""
     (tmp_path / "<b>\r\nX: y").mkdir()
     root = DocumentRoot(tmp_path)
     redirect = ask(root, get("/%3Cb%3E%0d%0aX:%20y"))
@@ -166,7 +166,7 @@ def test_a_folder_with_a_hostile_name_is_redirected_to_and_listed(tmp_path: path
 
 
 def test_a_folder_that_cant_be_read_to_its_end_is_refused(root: DocumentRoot, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A listing with some of the names would look complete."""
+    """A partial listing would look complete."""
 
     def entries(relative: str) -> Iterator[Entry]:
         yield Entry("hello.txt", False, 1, NOW)

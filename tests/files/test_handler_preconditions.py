@@ -1,4 +1,4 @@
-"""The handler of files: preconditions (RFC 9110 §13)."""
+"""The file handler: preconditions, such as If-None-Match (RFC 9110 §13)."""
 
 import itertools
 
@@ -28,9 +28,9 @@ VALUES = {
 
 
 def status_by_the_rfc(*held: bool | None) -> int | None:
-    """Return the status that RFC 9110 §13.2.2 requires for four conditions, or None if no precondition fails.
+    """Return the status that RFC 9110 §13.2.2 requires: 412, 304 or None.
 
-    *held* has, for each condition, True, False, or None if its field is missing.
+    *held* has one value for each of FIELDS: True, False, or None for a missing field.
     """
     if_match, if_unmodified_since, if_none_match, if_modified_since = held
     # Step 1, and step 2 if there is no If-Match.
@@ -53,7 +53,7 @@ COMBINATIONS = [
 def test_all_combinations_of_conditions_are_answered_in_order(
     root: DocumentRoot, held: tuple[bool | None, ...], path: str
 ) -> None:
-    """The id of a case has T(rue), F(alse) or - (no field) for each of FIELDS (RFC 9110 §13.2.2, requirement R123)."""
+    """In an id, T is true, F is false, and - means no field (RFC 9110 §13.2.2, requirement R123)."""
     whole = ask(root, get(path))
     etag = whole.field("ETag") or ""
     conditions = [
@@ -92,7 +92,7 @@ def test_all_combinations_of_conditions_are_answered_in_order(
 
 @pytest.mark.parametrize("path", ["/alphabet.txt", "/large.bin", "/sub/", "/"])
 def test_not_modified_repeats_only_the_fields_for_caches(root: DocumentRoot, path: str) -> None:
-    """A 304 leaves out the other metadata (RFC 9110 §15.4.5; requirements R125 and R126)."""
+    """A 304 omits other metadata, such as Content-Type (RFC 9110 §15.4.5; requirements R125 and R126)."""
     whole = ask(root, get(path))
     answer = ask(root, get(path, f"If-None-Match: {whole.field('ETag')}"))
     assert answer.status == 304
@@ -115,7 +115,7 @@ def test_not_modified_repeats_only_the_fields_for_caches(root: DocumentRoot, pat
 def test_a_failed_precondition_is_named(
     root: DocumentRoot, field_lines: tuple[str, ...], name: str, method: str
 ) -> None:
-    """The 412 names the field, and has no validators (RFC 9110 §15.5.13; requirements R121 and R122)."""
+    """The 412 explains which field failed, and has no validators (RFC 9110 §15.5.13; requirements R121 and R122)."""
     answer = ask(root, get("/alphabet.txt", *field_lines, method=method))
     assert answer.status == 412
     assert answer.text == (
@@ -134,13 +134,13 @@ def test_a_failed_precondition_is_named(
 def test_preconditions_are_ignored_if_the_answer_is_another_error_or_redirect(
     root: DocumentRoot, condition: str, path: str, status: int, method: str
 ) -> None:
-    """Preconditions are evaluated only if the answer would otherwise be a 2xx or 412 (requirement R124)."""
+    """A server evaluates preconditions only if it would otherwise answer 2xx or 412 (requirement R124)."""
     assert ask(root, get(path, condition, method=method)).status == status
 
 
 @pytest.mark.parametrize(("method", "status"), [("POST", 405), ("DELETE", 405), ("OPTIONS", 204), ("FOO", 501)])
 def test_preconditions_do_not_apply_to_other_methods(root: DocumentRoot, method: str, status: int) -> None:
-    """Conditions do not change the answer to a refused method (RFC 9110 §13.2.1; requirements R118 and R124)."""
+    """Preconditions do not change the answer to such a method (RFC 9110 §13.2.1; requirements R118 and R124)."""
     for condition in ('If-Match: "x"', "If-None-Match: *", f"If-Modified-Since: {MODIFIED}"):
         assert ask(root, get("/alphabet.txt", condition, method=method)).status == status
 
@@ -154,14 +154,14 @@ def test_preconditions_apply_to_a_listing(root: DocumentRoot) -> None:
 
 
 def test_a_date_split_over_two_field_lines_is_ignored(root: DocumentRoot) -> None:
-    """The two lines are not joined into one date (RFC 9110 §13.1.3, requirement R148)."""
+    """The server must not join two lines into one date (RFC 9110 §13.1.3, requirement R148)."""
     day, _, rest = MODIFIED.partition(", ")
     assert ask(root, get("/hello.txt", f"If-Modified-Since: {MODIFIED}")).status == 304
     assert ask(root, get("/hello.txt", f"If-Modified-Since: {day}", f"If-Modified-Since: {rest}")).status == 200
 
 
 def test_last_modified_of_a_file_with_a_future_time_is_now(root: DocumentRoot) -> None:
-    """Last-Modified is never later than Date (RFC 9110 §8.8.2.1, requirement R108)."""
+    """Last-Modified must not be later than Date (RFC 9110 §8.8.2.1, requirement R108)."""
     before = LONG_AGO - 1000
     answer = ask(root, get("/alphabet.txt"), now=before + 0.5)
     assert answer.field("Last-Modified") == answer.field("Date") == format_http_date(before)

@@ -1,4 +1,4 @@
-"""The handler of files: ranges (RFC 9110 §14)."""
+"""The file handler: ranges (RFC 9110 §14)."""
 
 import os
 import pathlib
@@ -34,7 +34,7 @@ from tests.support.folder import ALPHABET, LONG_AGO
     ],
 )
 def test_a_range_is_sent_unchanged(root: DocumentRoot, path: str, asked: str, selected: slice) -> None:
-    """All fields but Content-Length and Content-Range are the same as for the whole file (RFC 9110 §15.3.7.1)."""
+    """Except for Content-Length and Content-Range, a 206 has the fields of the 200 (RFC 9110 §15.3.7.1)."""
     whole = ask(root, get(path))
     answer = ask(root, get(path, f"Range: {asked}"))
     assert answer.status == 206
@@ -48,7 +48,7 @@ def test_a_range_is_sent_unchanged(root: DocumentRoot, path: str, asked: str, se
 
 
 def parts_of(answer: Answer) -> list[tuple[dict[str, str], bytes]]:
-    """Return the fields and the content of each part of a multipart/byteranges (RFC 9110 §14.6, RFC 2046 §5.1.1)."""
+    """Parse a multipart/byteranges answer. Return the fields and the content of each part (RFC 9110 §14.6)."""
     match = re.fullmatch(r"multipart/byteranges; boundary=([0-9A-Za-z]{1,70})", answer.field("Content-Type") or "")
     assert match
     # zsync looks for the CRLF before the first delimiter, too.
@@ -87,7 +87,7 @@ def parts_of(answer: Answer) -> list[tuple[dict[str, str], bytes]]:
     ],
 )
 def test_several_ranges_are_sent_in_parts(root: DocumentRoot, path: str, asked: str, selected: list[slice]) -> None:
-    """Each part has its Content-Range, the response has none (RFC 9110 §15.3.7.2; requirements R128 and R135)."""
+    """Only the parts have Content-Range, not the response (RFC 9110 §15.3.7.2; requirements R128 and R135)."""
     whole = ask(root, get(path))
     length = len(whole.content)
     answer = ask(root, get(path, f"Range: {asked}"))
@@ -123,7 +123,7 @@ _INT_RANGES = st.tuples(st.integers(0, 30), st.integers(0, 30)).filter(lambda pa
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_ranges_never_send_an_octet_twice(root: DocumentRoot, pairs: list[tuple[int, int]]) -> None:
-    """The client can't make the server send more than the file (RFC 9110 §17.15, requirement R136)."""
+    """Overlapping ranges must not multiply the response (RFC 9110 §17.15, requirement R136)."""
     answer = ask(root, get("/alphabet.txt", "Range: bytes=" + ",".join(f"{first}-{last}" for first, last in pairs)))
     asked = {octet for first, last in pairs for octet in ALPHABET[first : last + 1]}
     if not asked:
@@ -154,7 +154,7 @@ def test_a_malformed_range_is_ignored(root: DocumentRoot, path: str, asked: str)
 
 
 def test_a_range_applies_to_get_only(root: DocumentRoot) -> None:
-    """Range has an effect on GET alone, the only method that defines it (RFC 9110 §14.2, requirement R130)."""
+    """Only GET defines a meaning for Range (RFC 9110 §14.2, requirement R130)."""
     for asked in ("bytes=0-1", "bytes=0-1,5-6", "bytes=99999999-"):
         assert ask(root, get("/large.bin", f"Range: {asked}", method="HEAD")) == ask(root, get("/large.bin"))
 
@@ -174,7 +174,7 @@ def test_a_range_applies_to_get_only(root: DocumentRoot) -> None:
 def test_a_range_beyond_the_content_is_refused_with_the_length(
     root: DocumentRoot, path: str, asked: str, length: int
 ) -> None:
-    """A 416 states the current length, after an asterisk in Content-Range (RFC 9110 §15.5.17, requirement R133)."""
+    """A 416 has the current length in Content-Range (RFC 9110 §15.5.17, requirement R133)."""
     answer = ask(root, get(path, f"Range: {asked}"))
     assert answer.status == 416
     assert answer.field("Content-Range") == f"bytes */{length}"
@@ -185,7 +185,7 @@ def test_a_range_beyond_the_content_is_refused_with_the_length(
 
 
 def test_a_suffix_range_of_an_empty_file_gets_the_whole_file(root: DocumentRoot) -> None:
-    """The range is satisfiable, but Content-Range can't express it (RFC 9110 §14.1.2, requirement R132)."""
+    """The range is valid, but Content-Range cannot express it (RFC 9110 §14.1.2, requirement R132)."""
     answer = ask(root, get("/empty.txt", "Range: bytes=-5"))
     assert answer == ask(root, get("/empty.txt"))
     assert answer.status == 200
@@ -198,7 +198,7 @@ def test_a_missing_file_has_no_ranges(root: DocumentRoot) -> None:
 
 
 def test_a_range_of_a_listing_is_ignored(root: DocumentRoot) -> None:
-    """Ranges are optional (RFC 9110 §14.2); one octet of a listing would cost as much time as all of it."""
+    """One octet of a listing would cost as much time as the complete listing (RFC 9110 §14.2)."""
     whole = ask(root, get("/", "Accept: text/plain"))
     assert whole.field("Accept-Ranges") is None
     assert ask(root, get("/", "Accept: text/plain", "Range: bytes=0-0")) == whole
@@ -206,7 +206,7 @@ def test_a_range_of_a_listing_is_ignored(root: DocumentRoot) -> None:
 
 
 def test_if_range_gets_the_whole_of_a_file_that_changed_just_now(root: DocumentRoot, folder: pathlib.Path) -> None:
-    """A large file changed just now has a weak entity-tag, which If-Range never matches (RFC 9110 §13.1.5)."""
+    """Such a file has a weak entity-tag, which never matches If-Range (RFC 9110 §13.1.5)."""
     now = os.stat(folder / "large.bin").st_ctime
     etag = ask(root, get("/large.bin"), now).field("ETag") or ""
     assert etag.startswith('W/"')
@@ -217,7 +217,7 @@ def test_if_range_gets_the_whole_of_a_file_that_changed_just_now(root: DocumentR
 
 
 def test_a_date_of_the_last_second_is_not_a_strong_validator(root: DocumentRoot, folder: pathlib.Path) -> None:
-    """The file may have changed twice within that second (RFC 9110 §8.8.2.2, requirement R137)."""
+    """A file may change twice in one second (RFC 9110 §8.8.2.2, requirement R137)."""
     octets = get("/alphabet.txt", "Range: bytes=0-1", f"If-Range: {MODIFIED}")
     assert ask(root, octets, LONG_AGO + 0.5).status == 200
     assert ask(root, octets, LONG_AGO + 60).status == 206
@@ -234,7 +234,7 @@ def test_a_date_of_the_last_second_is_not_a_strong_validator(root: DocumentRoot,
 def test_all_answers_from_a_file_have_the_same_content_type(
     name: str, start: bytes, expected: str, root: DocumentRoot, folder: pathlib.Path
 ) -> None:
-    """HEAD, GET, one part, and each of several parts have the same type (requirements R102 and R147)."""
+    """The answers are to HEAD, GET, one range and two ranges (requirements R102 and R147)."""
     path = f"/{name}"
     (folder / name).write_bytes(start.ljust(100_000 if name == "large.html" else 100, b"x"))
     whole, head = ask(root, get(path)), respond_to(root, parse_head(get(path, method="HEAD"), 100), Tick(NOW, 0.0))

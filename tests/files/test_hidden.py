@@ -1,4 +1,4 @@
-"""Look-ups of hidden names, which start with a full stop."""
+"""Hidden names, which start with a full stop."""
 
 import os
 import pathlib
@@ -15,7 +15,7 @@ HIDDEN = [b"/.env", b"/.git/config", b"/sub/.env", b"/sub/.well-known/x", b"/.we
 
 @pytest.fixture
 def with_hidden(folder: pathlib.Path) -> pathlib.Path:
-    """*folder* with hidden files."""
+    """Add hidden files to *folder*."""
     for path in [*HIDDEN, b"/.well-known/x"]:
         make(folder / os.fsdecode(path[1:]), b"secret")
     return folder

@@ -1,4 +1,4 @@
-"""Look-ups through symbolic links."""
+"""Symbolic links in the path of a request."""
 
 import pathlib
 
@@ -13,7 +13,7 @@ from tests.files.lookup import LATER, listed, make, needs_posix, read, represent
 
 @pytest.fixture
 def linked(folder: pathlib.Path) -> pathlib.Path:
-    """*folder* with links to files inside and outside of it, and broken links."""
+    """Add symlinks to *folder*. Some lead to files inside, some lead outside, some are broken."""
     make(folder.parent / "outside" / "secret.txt", b"secret")
     for name, target in {
         "link.txt": "hello.txt",
@@ -32,7 +32,7 @@ def linked(folder: pathlib.Path) -> pathlib.Path:
 @needs_posix
 @pytest.mark.parametrize("can_walk", [True, False], ids=["walking", "comparing real paths"])
 class TestLinks:
-    """Symlinks within the document root are followed; all others are not found (requirement R144)."""
+    """The server follows symlinks that stay within the document root, and no others (requirement R144)."""
 
     @pytest.fixture(autouse=True)
     def way(self, can_walk: bool, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Listings: the names in a folder as an HTML page, as JSON or as text; hostile names do no harm."""
+"""Listings of a folder as HTML, JSON or text. Hostile file names do no harm."""
 
 import json
 import os
@@ -30,17 +30,17 @@ MODIFIED = 1_787_394_030.75
 
 
 def file(name: str, length: int = 1, modified: float = MODIFIED) -> Entry:
-    """Return the entry of a file."""
+    """Return a listing entry for a file."""
     return Entry(name, is_folder=False, length=length, modified=modified)
 
 
 def folder(name: str, length: int = 4096, modified: float = MODIFIED) -> Entry:
-    """Return the entry of a folder."""
+    """Return a listing entry for a folder."""
     return Entry(name, is_folder=True, length=length, modified=modified)
 
 
 class Page(HTMLParser):
-    """A parsed page: its elements, its links and buttons with their texts, and its cells."""
+    """A parsed HTML page: elements, attributes, links, buttons and texts."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -85,17 +85,17 @@ class Page(HTMLParser):
 
     @property
     def entries(self) -> list[tuple[str, str]]:
-        """The links in the rows, without the links of the path in the heading."""
+        """The links of the rows, without those of the heading."""
         return [(href, text) for href, text in self.links if text == "../" or href.strip("./")]
 
 
 def listing_of(directory: Directory, query: bytes | None = None, media_type: str = "text/html") -> bytes:
-    """Return the listing of *directory* in *media_type*."""
+    """Render *directory* in *media_type*."""
     return b"".join(finish(render(directory, query, media_type)))
 
 
 def page_of(*entries: Entry, name: ResourceName = ROOT, query: bytes | None = None) -> Page:
-    """Return the HTML page that lists *entries*."""
+    """Render *entries* as an HTML page and parse it."""
     return Page(listing_of(Directory(name, list(entries), served="www"), query).decode())
 
 
@@ -153,7 +153,7 @@ def test_a_folder_below_the_root_links_to_its_parent() -> None:
 
 
 def test_the_path_to_a_deep_folder_is_shortened_in_the_middle() -> None:
-    """The link to each folder above has ../ for each level in between; for thousands of levels this takes megabytes."""
+    """The heading links to each parent folder. For thousands of levels, these links would take megabytes."""
     segments = tuple(f"{number}" for number in range(1000))
     page = page_of(name=ResourceName(segments, "/".join(segments), is_folder=True, is_hidden=False))
     assert page.texts["h1"] == ["www/…/" + "/".join(segments[-12:])]
@@ -207,7 +207,7 @@ def test_the_exact_length_is_shown_on_demand() -> None:
 
 @each_row("modified", [1e12, 1e18, 1e300, -1e12, -1e300])
 def test_a_date_beyond_the_calendar_is_left_out(modified: float) -> None:
-    """A file system can store years that Python's calendar does not have (requirement R145)."""
+    """A file system can store dates that Python's calendar lacks (requirement R145)."""
     directory = Directory(ROOT, [file("x", 1, modified)])
     assert json.loads(listing_of(directory, None, "application/json"))[0]["modified"] is None
     assert page_of(file("x", 1, modified)).texts["td"] == ["x", "1 byte", ""]
@@ -223,7 +223,7 @@ def test_a_date_before_1970_is_shown() -> None:
 
 
 def hrefs(directory: Directory, query: bytes) -> list[bytes]:
-    """Return the names, decoded, to which the listing of *directory* for *query* links."""
+    """Return the link targets in the listing of *directory* for *query*, percent-decoded."""
     listed = json.loads(listing_of(directory, query, "application/json"))
     return [unquote_to_bytes(entry["href"]) for entry in listed]
 
@@ -287,13 +287,13 @@ def test_a_query_sorts_a_listing(query: bytes | None, expected: list[str]) -> No
 
 @each_row("query", [b"sort=size", b"sort=size-desc"])
 def test_folders_are_not_sorted_by_size(query: bytes) -> None:
-    """The length of a folder depends on the file system, so listings do not show it."""
+    """The length of a folder means nothing to a reader, so listings do not show it."""
     directory = Directory(ROOT, [folder("c", 4096), folder("a", 12_288), folder("b", 40)])
     assert hrefs(directory, query) == [b"a/", b"b/", b"c/"]
 
 
 def test_an_entry_that_changes_has_a_new_row_in_each_form() -> None:
-    """A cached listing is valid only for the entries that it was made from."""
+    """Rows are cached, and the cache must notice each change."""
     for entry in (file("a", 1), file("a", 2), folder("a"), file("a", 1)):
         forms = [listing_of(Directory(ROOT, [entry]), b"", media_type) for media_type in MEDIA_TYPES]
         assert [b"1 byte<" in forms[0], b'"size": 1,' in forms[1], b"1 byte " in forms[2]] == [entry.length == 1] * 3
@@ -322,7 +322,7 @@ def test_folders_with_equal_entries_have_different_listings() -> None:
 
 
 def test_a_long_listing_is_not_cached() -> None:
-    """A long listing would displace many others from the cache."""
+    """A long listing would evict many others from the cache."""
     entries = [file(f"n{number}") for number in range(4097)]
     first, again = (finish(render(Directory(SUB, entries), None, "text/plain")) for _ in range(2))
     assert again is not first
@@ -339,7 +339,7 @@ def test_a_long_listing_is_not_cached() -> None:
 def test_the_cache_of_listings_holds_no_more_than_its_capacity_whatever_the_filters(
     text: str, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client may filter a listing by a new text each time; even the listing of an empty folder takes memory."""
+    """Each filter text gives a new listing, and even an empty listing takes memory."""
     capacity = 256 * 1024
     monkeypatch.setattr(listing, "_known_listings", FileCache(capacity))
     tracemalloc.start()
@@ -355,7 +355,7 @@ def test_the_cache_of_listings_holds_no_more_than_its_capacity_whatever_the_filt
 
 @each_row("query", [b"sort=name", b"sort=name-desc", b"sort=size", b"sort=size-desc", b"sort=date-desc"])
 def test_many_names_are_sorted_in_steps(query: bytes) -> None:
-    """Each step is short, however large the folder is, and the names are in order across all steps."""
+    """Sorting a large folder takes many short steps, and the result is in order."""
     numbers = [number * 7919 % 5000 for number in range(5000)]
     entries = [
         file(f"n{number}", number % 7, number % 11) if number % 3 else folder(f"n{number}") for number in numbers
@@ -388,7 +388,7 @@ def test_many_names_are_sorted_in_steps(query: bytes) -> None:
 def test_a_heading_sorts_by_its_column_or_reverses_the_order(
     query: bytes | None, headings: list[tuple[str, str]]
 ) -> None:
-    """The headings are buttons, since crawlers follow links."""
+    """Each heading is a button, since crawlers would follow links."""
     page = page_of(file("x"), query=query)
     assert page.buttons == [(f"sort={value}", text) for value, text in headings]
     assert page.links == [("x", "x")]
@@ -462,7 +462,7 @@ def test_a_name_that_is_not_utf8_can_be_filtered() -> None:
     ],
 )
 def test_a_hostile_name_is_shown_and_linked_as_a_name(name: str, shown: str | None, href: str) -> None:
-    """Names add no markup to a page (RFC 9110 §17.4, requirement R143)."""
+    """A name must not add markup to a page (RFC 9110 §17.4, requirement R143)."""
     page = page_of(file(name))
     assert page.entries == [(href, name if shown is None else shown)]
     assert page.elements == page_of(file("x")).elements
@@ -476,7 +476,7 @@ def test_a_hostile_name_is_shown_and_linked_as_a_name(name: str, shown: str | No
 
 
 def test_a_hostile_name_of_the_folder_itself_is_shown_as_text() -> None:
-    """Names add no markup to a page (RFC 9110 §17.4, requirement R143)."""
+    """A name must not add markup to a page (RFC 9110 §17.4, requirement R143)."""
     hostile = "</title><script>\n\udcff"
     page = page_of(name=ResourceName((hostile,), hostile, is_folder=True, is_hidden=False))
     assert page.texts["title"] == ["www/</title><script>\ufffd\ufffd/"]
@@ -494,7 +494,7 @@ _NAMES = (
 @given(name=_NAMES, is_folder=st.booleans())
 @settings(derandomize=True, deadline=None, max_examples=200)
 def test_the_link_of_any_name_leads_to_that_name(name: str, is_folder: bool) -> None:
-    """Each octet of a name can be encoded in a link (RFC 3986 §2.1; requirements R140 and R143)."""
+    """A link can percent-encode any octet (RFC 3986 §2.1; requirements R140 and R143)."""
     entry = Entry(name, is_folder, 1, MODIFIED)
     page = page_of(entry)
     ((href, shown),) = page.entries
