@@ -1,6 +1,6 @@
-"""The client: the other end of a connection.
+"""The client: send requests to a server, and receive the responses.
 
-Must not know threads: a caller that wants parallel requests uses threads of its own. In reading order:
+Must not know threads. A caller that wants parallel requests uses its own threads. In reading order:
 
     url               parse an http URL, resolve a redirect
     connection        socket(), connect(), send(), recv(), close()

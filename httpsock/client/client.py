@@ -1,7 +1,7 @@
 """The client: a URL in, a response out.
 
-A program embeds ``Client``. It reuses connections, follows a limited number of redirects, and streams content. The
-sockets are in ``connection``; read that next.
+A program embeds ``Client``. The client reuses connections, follows a limited number of redirects, and streams content.
+The sockets are in ``connection``. Read that next.
 
 RFC 9110 §7.2 (Host), §8.6 (Content-Length), §9.2.2 (idempotent methods), §15.4 (redirection); RFC 9112 §3, §9.3.
 
@@ -52,11 +52,11 @@ MAX_REDIRECTS = 10
 
 
 class RedirectError(Exception):
-    """There are too many redirects, or a redirect leads to a URL that is not supported."""
+    """There are too many redirects, or a redirect leads to an unsupported URL."""
 
 
 class _Outgoing(NamedTuple):
-    """A request to send. The whole response must arrive by *deadline* (on the monotonic clock)."""
+    """A request to send. *deadline* is for the whole response, on the monotonic clock."""
 
     method: str
     url: Url
@@ -66,12 +66,13 @@ class _Outgoing(NamedTuple):
 
 
 class ClientResponse:
-    """A response whose head has arrived; its content is received as the caller reads it.
+    """A response whose head has arrived. Reading it receives the content.
 
-    Iterate over it for pieces of any size, or ``read()`` it whole; then ``close()`` it, preferably by ``with``.
-    *url* is the final URL, after redirects. A read raises IncompleteError if the connection ends early (RFC 9112 §8),
-    ResponseError if the framing is broken, or TimeoutError; a later read raises the same error again. A read after
-    ``close()`` raises ValueError if the content was not complete.
+    Iterate over the response to get pieces of any size, or ``read()`` it as a whole. Then ``close()`` it, or use
+    ``with``. *url* is the final URL, after redirects.
+    If the connection ends early, reading raises IncompleteError (RFC 9112 §8). If the framing is broken, it raises
+    ResponseError. If the server is too slow, it raises TimeoutError. Further reads raise the same error. If the
+    response was closed before its end, reading raises ValueError.
     """
 
     def __init__(self, url: Url, head: ResponseHead, connection: ClientConnection) -> None:
@@ -89,7 +90,7 @@ class ClientResponse:
             self.read()
 
     def field(self, name: str) -> str | None:
-        """Return the value of the field *name*, its lines joined with commas, or None if it is missing."""
+        """Return the value of the field *name*, or None if it is missing. Join several lines with commas."""
         value = self.head.field(name.lower().encode("latin-1"))
         return None if value is None else value.decode("latin-1")
 
@@ -115,18 +116,21 @@ class ClientResponse:
             raise self._fault
 
     def read(self) -> bytes:
-        """Return all remaining content, however large."""
+        """Return all remaining content. Its size is not limited."""
         return b"".join(self)
 
     def close(self) -> None:
-        """Close the response, and its connection if content is left."""
+        """Close the response. If its content has not been read to the end, close the connection, too."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
             self._fault = ValueError("the response was closed before its content was whole")
 
     def discard(self) -> None:
-        """Read the rest of the content, to reuse the connection; close the connection if the rest is long or slow."""
+        """Read and discard the rest of the content, so that the connection can be reused.
+
+        If the rest is long or slow, close the connection instead.
+        """
         if self._connection is not None:
             self._connection.hasten(_MAX_DISCARD_SECONDS)
         octets = 0
@@ -150,9 +154,9 @@ class ClientResponse:
 class Client:
     """Sends requests over HTTP/1.1, and returns the responses.
 
-    ``with Client() as client, client.get(url) as response: ...`` Use it from one thread at a time.
-    The client follows at most *redirects* redirects; with 0, it returns the redirect itself. *trace* receives an
-    event for each socket call.
+    ``with Client() as client, client.get(url) as response: ...`` Use a client from one thread at a time. The client
+    follows at most *redirects* redirects. If *redirects* is 0, it returns the redirect response itself. *trace*
+    receives an event for each socket call.
     """
 
     def __init__(
@@ -173,19 +177,23 @@ class Client:
         self._connections: list[tuple[tuple[str, int], ClientConnection]] = []
 
     def get(self, url: str, *, fields: Fields = ()) -> ClientResponse:
-        """Return the response to a GET for *url*; see ``request``."""
+        """Return the response to a GET for *url*. See ``request`` for the errors."""
         return self.request("GET", url, fields=fields)
 
     def request(
         self, method: str, url: str, *, fields: Fields = (), content: bytes | bytearray | memoryview = b""
     ) -> ClientResponse:
-        """Return the final response to a request with *method*, *fields* and *content* for *url*.
+        """Send a request, follow redirects, and return the final response.
 
-        *fields* are pairs of name and value, or a mapping.
-        Raise UrlError (a ValueError), ValueError or TypeError if an argument is wrong; socket.gaierror if the host has
-        no address, another OSError if the connection fails; TimeoutError if the server is too slow; ResponseError if
-        the response is malformed; IncompleteError if the connection ends before the response; RedirectError if a
-        redirect can't be followed.
+        *fields* may be a mapping, or pairs of name and value. The errors are:
+
+            TypeError, ValueError         an argument is wrong; UrlError is a ValueError
+            socket.gaierror               the host has no address
+            TimeoutError                  the server is too slow
+            OSError                       the connection fails for another reason
+            ResponseError                 the response is malformed
+            IncompleteError               the connection ends before the response
+            RedirectError                 a redirect can't be followed
         """
         check_kind("method", method, str, "a str")
         check_kind("url", url, str, "a str")
@@ -215,10 +223,10 @@ class Client:
         raise RedirectError(f"more than {self._redirects} redirects; the last one leads to {current}")
 
     def _exchange(self, request: _Outgoing) -> ClientResponse:
-        """Return the final response to one request, over an idle connection if there is one.
+        """Send one request, and return the final response. Reuse an idle connection if there is one.
 
-        RFC 9112 §9.3.1: the server may close an idle connection while the request is on its way. In that case,
-        retry once, on a new connection, if the method is idempotent.
+        The server may close an idle connection while the request is on its way (RFC 9112 §9.3.1). If this happens and
+        the method is idempotent, retry once on a new connection.
         """
         if connection := self._idle_connection(request.url.origin):
             try:
@@ -235,7 +243,7 @@ class Client:
         return self._send_and_receive(connection, request)
 
     def _idle_connection(self, origin: tuple[str, int]) -> ClientConnection | None:
-        """Return an idle connection to *origin*. If there is none, make room for a new one, and return None."""
+        """Return an idle connection to *origin*. If there is none, return None, and make room for a new connection."""
         self._connections = [each for each in self._connections if not each[1].is_closed]
         idle = [each for each in self._connections if each[1].is_idle]
         for peer, connection in idle:
@@ -248,7 +256,7 @@ class Client:
         return None
 
     def _send_and_receive(self, connection: ClientConnection, request: _Outgoing) -> ClientResponse:
-        """Send *request* on *connection* and return the response; close the connection on any error."""
+        """Send *request* on *connection*, and return the response. If an error occurs, close the connection."""
         try:
             connection.send(request.method, request.head, request.content, request.deadline)
             return ClientResponse(request.url, connection.receive_head(), connection)
@@ -257,7 +265,7 @@ class Client:
             raise
 
     def close(self) -> None:
-        """Close all connections, including those of unfinished responses."""
+        """Close all connections. Responses that are not complete can't be read any more."""
         for _, connection in self._connections:
             connection.close()
         self._connections.clear()
@@ -292,7 +300,7 @@ def format_head(method: str, url: Url, fields: Fields, content: bytes) -> bytes:
 
 
 def check_request_field(name: str, value: str) -> None:
-    """Raise ValueError if the field is malformed, or is one that only the client itself may set."""
+    """Raise ValueError if the field is malformed, or if only the client itself may set it."""
     check_field(name, value)
     if name.lower() in _OWN_FIELDS:
         raise ValueError(f"the client itself sets the field {name}")

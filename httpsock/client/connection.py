@@ -1,4 +1,4 @@
-"""The client's side of a connection, from the first system call to the last.
+"""The client's end of a connection, from the first system call to the last.
 
 Read this file to see what a TCP client does:
 
@@ -8,7 +8,7 @@ Read this file to see what a TCP client does:
     4  close          close()
 
 There is no bind(), since the system picks the local port, and no listen() or accept(), since a client connects out.
-Requests go out and parsed responses come back. Every call may block, but only until its deadline. The response parser
+Requests go out, and parsed responses come back. Every call may block, but only until its deadline. The response parser
 (httpsock.http.response_parser) interprets the octets.
 
 RFC 9293 (TCP); RFC 8305 (which address first); RFC 9112 §9 (connection management).
@@ -56,14 +56,14 @@ class ClientTimeouts:
     whole: float | None = None
 
     def __post_init__(self) -> None:
-        """Raise TypeError or ValueError unless each value is a valid time."""
+        """Raise TypeError or ValueError if any value is not a valid time-out."""
         for name, value in vars(self).items():
             if name != "whole" or value is not None:
                 check_seconds(name, value)
 
 
 def resolve(host: str, port: int, emit: Emit = discard) -> list[Address]:
-    """Return the addresses of *host*, a numeric address or a name. Raise socket.gaierror if it has no address."""
+    """Return the addresses of *host*, a name or a numeric address. Raise socket.gaierror if it has no address."""
     # Pass the name as octets, so that Python does not change it.
     with trace_errors(emit, "getaddrinfo", {"host": host}):
         found = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM)
@@ -73,16 +73,17 @@ def resolve(host: str, port: int, emit: Emit = discard) -> list[Address]:
 
 
 def interleave_families(addresses: Sequence[Address]) -> list[Address]:
-    """Return *addresses* with alternating families, the system's preferred one first (RFC 8305 §4)."""
+    """Return *addresses* so that IPv4 and IPv6 alternate. The system's preferred family comes first (RFC 8305 §4)."""
     first = [each for each in addresses if each[0] == addresses[0][0]]
     others = [each for each in addresses if each[0] != addresses[0][0]]
     return [each for each in chain.from_iterable(zip_longest(first, others)) if each is not None]
 
 
 def connect(addresses: Sequence[Address], deadline: float, emit: Emit = discard) -> socket.socket:
-    """Return a socket connected to the address that answers first; try *addresses* in order, a short delay apart.
+    """Return a socket connected to the first address that answers.
 
-    Raise TimeoutError at *deadline* (on the monotonic clock), or the OSError of the last address that failed.
+    Try *addresses* in order. If an address does not answer after a short delay, try the next one in parallel. Raise
+    TimeoutError at *deadline*, on the monotonic clock. If all addresses fail, raise the last OSError.
     """
     waiting = deque(addresses)
     attempts: dict[socket.socket, Any] = {}
@@ -119,7 +120,7 @@ def connect(addresses: Sequence[Address], deadline: float, emit: Emit = discard)
 
 
 def _start_connecting(family: socket.AddressFamily, address: Any, emit: Emit) -> socket.socket:
-    """Return a socket that is connecting to *address*. Raise OSError if connect() fails immediately."""
+    """Start to connect to *address*, and return the socket. Raise OSError if connect() fails immediately."""
     # 1. Create: a descriptor for one end of a TCP connection, over IPv4 or IPv6.
     created = socket.socket(family, socket.SOCK_STREAM)
     emit("socket", {"family": created.family.name, "type": created.type.name})
@@ -142,7 +143,7 @@ def _refused(code: int, address: Any, emit: Emit) -> OSError:
 
 
 def _ready(sockets: Iterable[socket.socket], awaited: int, seconds: float) -> list[socket.socket]:
-    """Return those of *sockets* that are ready for the event *awaited*; wait at most *seconds*."""
+    """Return the sockets that are ready for the event *awaited*. Wait at most this many *seconds*."""
     with selectors.DefaultSelector() as selector:
         for each in sockets:
             selector.register(each, awaited, each)
@@ -150,7 +151,7 @@ def _ready(sockets: Iterable[socket.socket], awaited: int, seconds: float) -> li
 
 
 class ClientConnection:
-    """A connection to a server: send one request, receive its response, repeat."""
+    """A connection to a server. Send one request, receive its response, repeat."""
 
     def __init__(
         self, connected: socket.socket, limits: ResponseLimits, timeouts: ClientTimeouts, emit: Emit = discard
@@ -169,7 +170,7 @@ class ClientConnection:
 
     @property
     def is_idle(self) -> bool:
-        """Whether the connection is open, and the last response is complete."""
+        """Whether the connection is open and the last response is complete."""
         return not self.is_closed and self._parser.is_idle
 
     @property
@@ -179,17 +180,20 @@ class ClientConnection:
 
     @property
     def is_reusable(self) -> bool:
-        """Whether another request may be sent: the server has neither closed its side nor sent unexpected octets."""
+        """Whether the connection can be used for another request.
+
+        This is false if the server has closed its end, or has sent unexpected octets.
+        """
         return self.is_idle and self._parser.is_reusable and not self._has_octets()
 
     @property
     def has_begun_to_answer(self) -> bool:
-        """Whether part of the response has arrived; if not, the server may never have seen the request."""
+        """Whether part of the response has arrived. If not, the server may never have received the request."""
         return self._parser.has_begun
 
     @property
     def content_length(self) -> int | None:
-        """The length of content that the last head announced, or None if it is unknown."""
+        """The length of the content in octets, or None if the last head did not announce it."""
         return self._parser.content_length
 
     @property
@@ -198,7 +202,7 @@ class ClientConnection:
         return self._parser.trailers
 
     def send(self, method: str, head: bytes, content: bytes, deadline: float) -> None:
-        """Send a request; the whole response must arrive by *deadline* (on the monotonic clock)."""
+        """Send a request. The whole response must arrive by *deadline*, on the monotonic clock."""
         self._deadline = deadline
         self._early = None
         self._octets = 0
@@ -215,11 +219,11 @@ class ClientConnection:
             self._is_last = True
 
     def hasten(self, seconds: float) -> None:
-        """Limit the rest of the response to *seconds*."""
+        """Shorten the deadline: the rest of the response must arrive within this many *seconds*."""
         self._deadline = min(self._deadline, time.monotonic() + seconds)
 
     def _send_all(self, octets: memoryview) -> bool:
-        """Send *octets*, but stop if the server answers with an error; return whether all were sent.
+        """Send *octets*. Stop early if the server answers with an error. Return whether all octets were sent.
 
         A server that refuses content may stop reading, so the socket might never become writable again.
         """
@@ -242,7 +246,7 @@ class ClientConnection:
         return True
 
     def _send_some(self, octets: memoryview) -> int:
-        """Send as many of *octets* as the kernel accepts; return how many."""
+        """Send as many of *octets* as the kernel accepts. Return how many octets were sent."""
         sent = self._socket.send(octets)
         # Trace the head whole: a part of it could escape the masking of credentials.
         head, self._head = self._head, b""
@@ -250,9 +254,10 @@ class ClientConnection:
         return sent
 
     def _is_refused(self) -> bool:
-        """Receive from the server while sending content; return whether it has answered with an error.
+        """Receive a response while content is being sent. Return whether it is an error response.
 
-        RFC 9112 §9.3: the connection can't be reused then, since the server still expects the rest of the content.
+        In that case the server still expects the rest of the content, so the connection can't be reused (RFC 9112
+        §9.3).
         """
         self._receive(*self._stall())
         self._early = self._final_head()
@@ -260,7 +265,10 @@ class ClientConnection:
         return self._is_last
 
     def receive_head(self) -> ResponseHead:
-        """Return the head of the final response. Raise ResponseError if it is malformed, TimeoutError if it is late."""
+        """Return the head of the final response.
+
+        Raise ResponseError if it is malformed. Raise TimeoutError if the server is too slow.
+        """
         seconds = self._timeouts.response
         deadline = time.monotonic() + seconds
         head = self._early or self._final_head()
@@ -270,7 +278,7 @@ class ClientConnection:
         return head
 
     def _final_head(self) -> ResponseHead | None:
-        """Return the final head if it has arrived; skip interim heads."""
+        """Skip interim heads, and return the final head. Return None if it has not arrived yet."""
         while isinstance(event := self._parser.next_event(), ResponseHead):
             self._emit("parse", {"status": event.status, "phrase": visible(event.phrase)}, head=event.octets)
             if not event.is_interim:
@@ -278,7 +286,10 @@ class ClientConnection:
         return None
 
     def receive_content(self) -> bytes:
-        """Return some content, or b"" at its end. Raise ResponseError if the framing is broken, or TimeoutError."""
+        """Return some content, or b"" at its end.
+
+        Raise ResponseError if the content is malformed. Raise TimeoutError if the server is too slow.
+        """
         while (event := self._parser.next_event()) is Pause.NEED_DATA:
             self._receive(*self._stall())
         if isinstance(event, Content):
@@ -290,12 +301,12 @@ class ClientConnection:
         return b""
 
     def _stall(self) -> tuple[float, str]:
-        """Return the deadline for the next octets, and the error message for a missed deadline."""
+        """Return the deadline for the next octets, and the message of the TimeoutError at this deadline."""
         seconds = self._timeouts.stall
         return time.monotonic() + seconds, f"the server sent nothing for {seconds:g} s"
 
     def _receive(self, deadline: float, reason: str) -> None:
-        """Receive octets into the parser. Raise TimeoutError with *reason* at *deadline*."""
+        """Receive octets into the parser. At *deadline*, raise TimeoutError with the message *reason*."""
         began = time.monotonic()
         try:
             self._wait_until(deadline)
@@ -309,20 +320,21 @@ class ClientConnection:
         self._parser.receive(octets)
 
     def _has_octets(self) -> bool:
-        """Return whether recv() would not block: octets, the end or an error have arrived."""
+        """Return whether recv() would return immediately, because of octets, the end of the stream, or an error."""
         return bool(_ready([self._socket], selectors.EVENT_READ, 0.0))
 
     def _wait_until(self, deadline: float) -> None:
-        """Let the next call time out at *deadline*, or at the deadline of the whole exchange if that is sooner."""
+        """Set the socket's time-out to *deadline*, or to the deadline of the whole exchange if that is sooner."""
         seconds = min(deadline, self._deadline) - time.monotonic()
         if seconds <= 0:
             raise TimeoutError
         self._socket.settimeout(seconds)
 
     def _timeout(self, awaited: str, seconds: float, reason: str) -> TimeoutError:
-        """Return the error of a missed deadline; its message is *reason*, unless the whole exchange has timed out.
+        """Emit an event for a missed deadline, and return a TimeoutError with the message *reason*.
 
-        Emit an event that says what was *awaited*, for how many *seconds*.
+        The event says what was *awaited*, and for how many *seconds*. If the time for the whole exchange is over, the
+        error says that instead of *reason*.
         """
         self._emit("timeout", {"for": awaited, "seconds": round(max(seconds, 0.0), 3)})
         if self._timeouts.whole is not None and time.monotonic() >= self._deadline:
@@ -330,7 +342,7 @@ class ClientConnection:
         return TimeoutError(reason)
 
     def close(self) -> None:
-        """Close the socket; closing it again has no effect."""
+        """Close the socket. A second call has no effect."""
         if not self.is_closed:
             known = None if self._emit is discard else tcp_info(self._socket)
             # 4. Close: the system sends FIN after the last octet; or a reset if received octets are still unread.

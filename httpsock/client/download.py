@@ -1,7 +1,7 @@
 """Downloads: save content to a file, complete or resumable.
 
-A path from the caller (never from a server) and responses come in; a file goes out, which gets its name when it is
-complete. A resumed download never mixes two versions: the server must confirm that its representation is unchanged.
+Responses come in, and a file goes out. The path comes from the caller, never from a server. The file gets its name when
+it is complete. A resumed download never mixes two versions, since the server must confirm that nothing has changed.
 
 RFC 9110 §8.8 (validators), §13.1.5 (If-Range), §14 (ranges), §15.3.7 (206), §15.5.17 (416).
 
@@ -9,7 +9,7 @@ RFC 9110 §8.8 (validators), §13.1.5 (If-Range), §14 (ranges), §15.3.7 (206),
     FILE.part     the content received so far
     FILE.resume   a note about that part: URLs, a strong validator, the complete length and the Content-Encoding
 
-Other users may be able to write to the folder, so part and note must be regular files of this user.
+Other users may be able to write to the folder. So FILE.part and FILE.resume must be regular files of this user.
 cli/get.py uses this module.
 """
 
@@ -42,7 +42,7 @@ class OutputError(Exception):
 
 @contextlib.contextmanager
 def _writing(path: str) -> Iterator[None]:
-    """Turn an OSError into an OutputError that names *path*."""
+    """Turn any OSError into an OutputError. Its message contains *path*."""
     try:
         yield
     except OSError as error:
@@ -50,7 +50,7 @@ def _writing(path: str) -> Iterator[None]:
 
 
 class _Part(NamedTuple):
-    """The contents of a note: the URL requested, the final URL (*source*), and the version of its representation."""
+    """The contents of FILE.resume: the requested URL, the final URL *source*, and the version of the content."""
 
     url: str
     source: str
@@ -62,9 +62,9 @@ class _Part(NamedTuple):
 
 
 def _open_own(path: str, flags: int) -> int:
-    """Open a regular file of this user. Raise OSError if it is anything else: a link, a pipe, another user's file.
+    """Open a regular file of this user. Raise OSError if it is a link, a pipe or another user's file.
 
-    The name is predictable, so in a shared folder another user may have placed something there.
+    The name is predictable, so in a shared folder another user may have created such a file.
     """
     # With O_NONBLOCK, a pipe without a reader fails instead of blocking.
     safely = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -86,7 +86,7 @@ def _check_own(found: os.stat_result) -> None:
 
 
 def _fault_of(found: os.stat_result) -> str | None:
-    """Return the reason to distrust a file, or None to trust it."""
+    """Return the reason to distrust a file, or None if it can be trusted."""
     if not stat.S_ISREG(found.st_mode):
         return "it is not a regular file"
     # Windows has neither such owners nor such links.
@@ -96,9 +96,9 @@ def _fault_of(found: os.stat_result) -> str | None:
 
 
 class Download:
-    """A download to the file *path*; with *resumes*, continue an earlier one if possible.
+    """A download to the file *path*. If *resumes* is true, continue an earlier download if possible.
 
-    If *path* exists but is not a regular file (``/dev/null``, a pipe), the content is written directly to it.
+    If *path* exists but is not a regular file, write the content directly to it. Examples are ``/dev/null`` and a pipe.
     All methods raise OutputError if the file can't be written.
     """
 
@@ -119,22 +119,28 @@ class Download:
 
     @property
     def is_resumable(self) -> bool:
-        """Whether there is a part to resume."""
+        """Whether a part from an earlier download can be continued."""
         return self._part is not None
 
     @property
     def fields(self) -> list[tuple[str, str]]:
-        """The request fields that ask for the rest of the content, or for all of it if it has changed."""
+        """The request fields that ask for the rest of the content.
+
+        If the content has changed, they ask for all of it.
+        """
         if self._part is None:
             return []
         return [("Range", f"bytes={self._resumed}-"), ("If-Range", self._part.validator)]
 
     def forget(self) -> None:
-        """Forget the earlier part, so that ``start`` starts over."""
+        """Ignore the earlier part, so that ``start`` starts over."""
         self._part = None
 
     def accepts(self, response: ClientResponse) -> bool:
-        """Return whether *response* may continue the part: it is not a 416, and comes from the part's final URL."""
+        """Return whether *response* is usable. Without an earlier part, every response is usable.
+
+        Otherwise, it must come from the same final URL as the earlier part, and must not be a 416.
+        """
         return self._part is None or (response.status != 416 and response.url == self._part.source)
 
     @property
@@ -143,9 +149,10 @@ class Download:
         return self.octets > 0 and os.path.exists(self._note_path)
 
     def start(self, response: ClientResponse) -> None:
-        """Open the file for the content of *response*: append if the content is the rest of the part, else start over.
+        """Open the file for the content of *response*.
 
-        Raise ResponseError if *response* is a 206 with any other range than the requested rest.
+        If this is the rest of the earlier part, append to the part. Otherwise, start over. Raise ResponseError if
+        *response* is a 206 with another range than the requested one.
         """
         if self._part is not None and response.status == 206:
             self.octets, self._expected = self._resumed, _check_rest(response, self._part, self._resumed)
@@ -172,7 +179,7 @@ class Download:
         self.octets += len(octets)
 
     def finish(self) -> None:
-        """Rename the complete part to its final name. Raise IncompleteError if octets are missing."""
+        """Rename FILE.part to FILE. Raise IncompleteError if octets are missing."""
         self.close()
         if self._expected is not None and self.octets != self._expected:
             reason = f"only {self.octets} of {self._expected} bytes arrived before the server stopped"
@@ -184,7 +191,7 @@ class Download:
         self._drop_note()
 
     def close(self) -> None:
-        """Close the file, complete or not."""
+        """Close the file, even if it is incomplete."""
         if self._file is None or self._file.closed:
             return
         with _writing(self.part_path):
@@ -207,7 +214,7 @@ class Download:
             os.unlink(self._note_path)
 
     def _known_part(self) -> _Part | None:
-        """Return the note of an earlier part of this URL, or None if there is no such part that can be resumed."""
+        """Return the contents of FILE.resume if FILE.part can be continued from this URL, else None."""
         try:
             found = os.lstat(self.part_path)
             fault, path = _fault_of(found), self.part_path
@@ -227,7 +234,7 @@ class Download:
 
 
 def _read_note(path: str) -> _Part | None:
-    """Return the contents of a note, or None if it is invalid. Raise OSError if it is unreadable or another user's."""
+    """Return the contents of FILE.resume, or None if they are invalid. Raise OSError if the file can't be trusted."""
     with open(path, "rb", opener=_open_own) as note:
         octets = note.read(_MAX_NOTE_OCTETS)
     if len(octets) == _MAX_NOTE_OCTETS:
@@ -249,7 +256,7 @@ def _coding_of(response: ClientResponse) -> str:
 
 
 def strong_validator(response: ClientResponse) -> str | None:
-    """Return the response's strong validator for If-Range, or None (RFC 9110 §8.8.1, §13.1.5)."""
+    """Return the validator for If-Range, or None if *response* has no strong one (RFC 9110 §8.8.1, §13.1.5)."""
     entity_tag, modified = response.field("ETag"), response.field("Last-Modified")
     if entity_tag is not None:
         return entity_tag if _is_strong(entity_tag) else None
@@ -263,7 +270,7 @@ def strong_validator(response: ClientResponse) -> str | None:
 
 
 def _is_strong(validator: str) -> bool:
-    """Return whether *validator* is valid in If-Range: a strong entity-tag or a date, all ASCII."""
+    """Return whether *validator* may be sent in If-Range. It must be ASCII, and a strong entity-tag or a date."""
     octets = validator.encode("utf-8", "surrogateescape")
     if not octets.isascii():
         return False
@@ -272,9 +279,9 @@ def _is_strong(validator: str) -> bool:
 
 
 def _check_rest(response: ClientResponse, part: _Part, start: int) -> int:
-    """Return the complete length from a 206.
+    """Check a 206, and return the complete length of the file.
 
-    Raise ResponseError unless the 206 has the requested range, from *start* on, of the version of *part*.
+    Raise ResponseError if the range does not start at *start*, or if the 206 is of another version than *part*.
     """
     content_range = (response.field("Content-Range") or "").encode("latin-1")
     shown = grammar.printable(content_range)

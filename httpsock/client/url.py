@@ -1,8 +1,8 @@
 """URLs: parse an http URL, and resolve a redirect against it.
 
-Text from a person or a server comes in; a Url goes out, or an error that names the fault. The parser percent-encodes
-harmless characters that a URL must not contain (a space, a letter beyond ASCII), and rejects controls, which could
-split a request. Must not know sockets; ``connection`` comes next.
+Text from a person or a server comes in. A Url goes out, or an error that names the fault. If a URL contains a forbidden
+but harmless character, for example a space, the parser percent-encodes it. The parser rejects control characters, which
+could split a request. Must not know sockets. Next: ``connection``.
 
 RFC 9110 §4.2 (http URIs), §15.4 (redirection); RFC 3986 §3 (parts), §5 (references).
 
@@ -34,11 +34,11 @@ class UrlError(ValueError):
 
 
 class _ReferenceError(UrlError):
-    """The text can't be resolved as a reference. The message continues a sentence: "has a control character"."""
+    """The text can't be resolved as a reference. The message is the end of a sentence: "has a control character"."""
 
 
 class Url(NamedTuple):
-    """A parsed http URL. *host* is in lower case; an IPv6 address has no brackets, and a zone follows a "%"."""
+    """A parsed http URL. *host* is in lower case. An IPv6 address has no brackets, but may have a zone after "%"."""
 
     host: str
     port: int
@@ -46,7 +46,7 @@ class Url(NamedTuple):
 
     @property
     def authority(self) -> str:
-        """The value of the field Host; the default port is left out (RFC 9110 §4.2.3, §7.2)."""
+        """The value of the Host field, without the default port (RFC 9110 §4.2.3, §7.2)."""
         # RFC 6874 §4: a zone has a meaning on this machine only, so leave it out.
         return self._written(self.host.partition("%")[0])
 
@@ -64,7 +64,7 @@ class Url(NamedTuple):
 
 
 def parse_url(text: str) -> Url:
-    """Return *text* as a Url. Raise UrlError with the reason if it is malformed or not supported."""
+    """Parse *text* as a Url. Raise UrlError with the reason if it is malformed or not supported."""
     octets = _octets_of(text)
     shown = grammar.printable(octets)
     if len(octets) > _MAX_OCTETS:
@@ -83,7 +83,7 @@ def parse_url(text: str) -> Url:
 
 
 def _octets_of(text: str) -> bytes:
-    """Return *text* in UTF-8; a surrogate of surrogateescape becomes its octet. Raise UrlError at other surrogates."""
+    """Return *text* in UTF-8. Raise UrlError if it has a surrogate that stands for no octet."""
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:
@@ -91,7 +91,7 @@ def _octets_of(text: str) -> bytes:
 
 
 def _parse_authority(authority: bytes) -> tuple[str, int]:
-    """Return host and port. Raise UrlError if the host or the port is invalid, or if there is a user name."""
+    """Return the host and the port. Raise UrlError if one of them is invalid, or if there is a user name."""
     shown = grammar.printable(authority)
     if b"@" in authority:
         # RFC 9110 §4.2.4: a password would end up in logs and histories, and text before "@" can pose as the host.
@@ -112,7 +112,7 @@ def _parse_authority(authority: bytes) -> tuple[str, int]:
 
 
 def resolve(base: Url, reference: str) -> Url:
-    """Return *reference* resolved against *base* (RFC 3986 §5.2). Raise UrlError if the result is not supported."""
+    """Resolve *reference* against *base* (RFC 3986 §5.2). Raise UrlError if the result is not supported."""
     if _control.search(_octets_of(reference)):
         # urljoin() would silently drop a tab.
         raise _ReferenceError("has a control character")
@@ -127,7 +127,7 @@ def resolve(base: Url, reference: str) -> Url:
 
 
 def redirect(method: str, url: Url, status: int, location: bytes | None) -> tuple[str, Url] | None:
-    """Return the method and the URL of the next request, or None if the response is not a redirect.
+    """Return the method and the URL for the request that follows a redirect. For other responses, return None.
 
     Raise UrlError if the new URL is not supported.
     """

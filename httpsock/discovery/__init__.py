@@ -1,7 +1,7 @@
 """Discovery: announce and find a folder on the local network, over UDP.
 
-A device's description is an HTTP resource: the server of the announced folder serves it, and a search downloads it with
-the client of this package. In reading order:
+A device's description is an HTTP resource. The server of the announced folder serves it, and a search downloads it with
+this package's client. In reading order:
 
     ssdp              SSDP messages: HTTP in datagrams, as values
     multicast         send to a group and join it, on each interface

@@ -80,14 +80,14 @@ _ALL_GROUPS = {socket.AF_INET: (socket.IPPROTO_IP, 49), socket.AF_INET6: (socket
 
 
 class Announcer:
-    """Announces, from its own thread, a folder that is served at *port* of the addresses *hosts*.
+    """Announces a folder on the local network, in its own thread. Use it with ``with``.
 
-    ``with Announcer(...):`` *description* is a middleware of the folder's server: each LOCATION has the path of the
-    description, at the address of one interface. Among *hosts*, 0.0.0.0 and :: stand for the addresses of all networks,
-    present and future.
-    *is_replaced* returns whether a successor process announces the folder now: then the announcer ends, without byebye.
-    A network that fails is skipped, and *report* gets the reason. *trace* receives an event for each socket call.
-    *group_port* is for tests; with 0 the system picks a free port.
+    The folder is served at *port* of the addresses *hosts*. Among *hosts*, 0.0.0.0 and :: stand for the addresses on
+    all networks, even on networks that appear later. *description* is a middleware of the folder's server. Its path is
+    part of each LOCATION.
+    *is_replaced* returns whether a successor process announces the folder now. If it does, this announcer ends without
+    a byebye. If a network fails, the announcer skips it, and passes the reason to *report*. *trace* receives an event
+    for each socket call. *group_port* is for tests. If it is 0, the system picks a free port.
     Raise OSError if every address fails and *hosts* has neither 0.0.0.0 nor ::.
     """
 
@@ -132,7 +132,7 @@ class Announcer:
 
     @property
     def group_port(self) -> int:
-        """The port that receives the group's datagrams."""
+        """The port that receives the datagrams sent to the group."""
         return self._group_port
 
     def _open(self, opened: contextlib.ExitStack) -> None:
@@ -158,7 +158,10 @@ class Announcer:
     # --- networks that come and go -----------------------------------------------------------------------------------
 
     def _join(self, wanted: Iterable[Interface], faults: dict[str, OSError]) -> list[Interface]:
-        """Join the group on each interface of *wanted*; return those that joined. Errors go to *faults*, by address."""
+        """Join the group on each interface of *wanted*, and return the interfaces that joined.
+
+        Store each error in *faults*, under the address of the interface.
+        """
         joined: list[Interface] = []
         for each in wanted:
             try:
@@ -186,7 +189,7 @@ class Announcer:
         self._emit("join", attributes)
 
     def _update_networks(self) -> None:
-        """Join new networks and announce there; leave networks that are gone (UDA 2.0 §1.2.2 to §1.2.4)."""
+        """Join new networks and announce there. Leave networks that are gone (UDA 2.0 §1.2.2 to §1.2.4)."""
         wanted = self._hosts.interfaces()
         gone = [each for each in self.devices if each not in wanted]
         # Each scan retries the networks that could not be joined.
@@ -212,11 +215,11 @@ class Announcer:
         self._send_twice({each: each for each in joined + removed}, Device.alive)
 
     def _device_at(self, each: Interface) -> Device:
-        """Return the device, with a location at the address of the interface *each*."""
+        """Return the device with a LOCATION at the interface's address."""
         return self._device._replace(location=url_of(each.address, self._port).removesuffix("/") + self._path)
 
     def _leave(self, each: Interface) -> None:
-        """Remove an interface, its pending answers and its device."""
+        """Remove an interface, with its pending answers and its device."""
         self._answers.drop(each)
         self._close(each)
         del self.devices[each]
@@ -233,7 +236,10 @@ class Announcer:
     # --- the loop ----------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        """Announce and answer searches until stopped; then send byebye, unless a successor has taken over."""
+        """Announce the folder and answer searches, until stopped. Then send byebye.
+
+        If a successor process has taken over, send no byebye.
+        """
         self._run_timers(time.monotonic())
         while True:
             due = min(self._announce_at, self._scan_at, self._answers.next_due)
@@ -249,7 +255,10 @@ class Announcer:
             self._announce(Device.byebye)
 
     def _run_timers(self, now: float) -> None:
-        """Run the timers that are due. Set the next time before each step, so that a failed step is retried later."""
+        """Run the timers that have expired.
+
+        Set the next time before each step, so that a failed step is retried later.
+        """
         if now >= self._scan_at:
             self._scan_at = now + _SCAN_SECONDS
             self._guard(self._update_networks)
@@ -261,7 +270,7 @@ class Announcer:
         self._guard(self._send_due_answers, now)
 
     def _guard(self, step: Callable[..., object], *arguments: object) -> None:
-        """Run one step of the loop. Report an error of the step; the loop continues."""
+        """Run one step of the loop. If it fails, report the error and return, so that the loop continues."""
         try:
             step(*arguments)
         except OSError as error:
@@ -274,7 +283,7 @@ class Announcer:
             self._report_once(f"{place.filename}:{place.lineno}", traceback.format_exc())
 
     def _report_faults(self, faults: dict[str, OSError]) -> None:
-        """Report each fault once, with its reason, and with the address that can't be announced."""
+        """Report each error, with its reason and the address that can't be announced. Report it only once."""
         for where, fault in faults.items():
             # A key that starts with "_" is a step of the loop, not an address.
             place = "" if where.startswith("_") else f" at {where}"
@@ -287,14 +296,14 @@ class Announcer:
                 self._report(text)
 
     def _announce(self, what: Callable[[Device], Iterable[bytes]]) -> None:
-        """On each interface, multicast the datagrams that *what* returns for the interface's device."""
+        """Send datagrams to the group on each interface. *what* makes the datagrams for a device."""
         for each in self.devices:
             self._send(each, each, what)
 
     def _send_twice(self, routes: dict[Interface, Interface], what: Callable[[Device], Iterable[bytes]]) -> None:
-        """Multicast the datagrams that *what* returns for a device, twice for each item of *routes*.
+        """Send datagrams to the group, twice for each item of *routes*. *what* makes the datagrams for a device.
 
-        The key of an item is the interface of the device, the value is the interface by which the datagrams leave.
+        In *routes*, the key is the interface of the device. The value is the interface by which to send.
         """
         for _ in range(_TIMES):
             for about, via in routes.items():
@@ -307,7 +316,7 @@ class Announcer:
                 via.send(self._sockets[via], datagram, _group_of(via.family), self._group_port)
 
     def _on_readable(self, descriptor: int) -> None:
-        """Receive from a ready socket: a datagram, or a change of networks."""
+        """Read from a ready socket. This is either a datagram or the notice that the networks have changed."""
         now = time.monotonic()
         if self._changes and descriptor == self._changes.fileno():
             discard_changes(self._changes)
@@ -317,7 +326,7 @@ class Announcer:
                 self._receive(each, receiver, now)
 
     def _receive(self, each: Interface, receiver: socket.socket, now: float) -> None:
-        """Receive one datagram; if it is a search by a neighbour, queue the answers."""
+        """Receive one datagram. If it is a search by a neighbour, queue the answers."""
         try:
             # 3. Communicate: one recvfrom() returns one whole datagram and its source address.
             octets, peer = receiver.recvfrom(_MAX_OCTETS + 1)
@@ -336,7 +345,7 @@ class Announcer:
             emit("ignore", error.attributes)
 
     def _answer(self, search: Search, peer: tuple[Any, ...], received_on: Interface, now: float, emit: Emit) -> None:
-        """Queue answers to *search*, each due at a random time. Raise DatagramError if the device does not match."""
+        """Queue answers to *search*, each at a random time. Raise DatagramError if the search is for other devices."""
         about = self._interface_towards(peer, received_on)
         answers = list(self.devices[about].answers(search))
         if not answers:
@@ -356,9 +365,9 @@ class Announcer:
                 self._sockets[due.received_on].sendto(due.datagram, due.peer)
 
     def _interface_towards(self, peer: tuple[Any, ...], received_on: Interface) -> Interface:
-        """Return the interface by which datagrams to *peer* leave; an answer must name the address of this interface.
+        """Return the interface by which datagrams to *peer* leave. An answer must have the address of this interface.
 
-        Raise DatagramError if that interface is new and not announced yet.
+        Raise DatagramError if the interface is new and not announced yet.
         """
         # connect() on a datagram socket only looks up the route.
         with contextlib.suppress(OSError), socket.socket(received_on.family, socket.SOCK_DGRAM) as probe:
@@ -391,14 +400,14 @@ def _shares_network(one: Interface, other: Interface) -> bool:
 
 
 def _neighbours_search(datagram: Datagram, host: str) -> Search:
-    """Return *datagram* as a search. Raise DatagramError if it is not a search, or *host* is not on a local network."""
+    """Return *datagram* as a search. Raise DatagramError if it is not a search, or not from a local network."""
     if not is_near(host):
         raise DatagramError(f"{host} is not on a local network", "UDA 2.0 §1.3.3")
     return search_of(datagram)
 
 
 def _bind(created: socket.socket, port: int) -> None:
-    """Bind the port that all SSDP programs of a machine share. Raise OSError if that fails."""
+    """Bind the SSDP port, which all SSDP programs of a machine share. Raise OSError if that fails."""
     # 1. Create: the caller has made a descriptor for UDP datagrams, over IPv4 or IPv6.
     for option in _SHARING:
         created.setsockopt(socket.SOL_SOCKET, option, 1)

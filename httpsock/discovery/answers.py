@@ -1,8 +1,8 @@
 """Delayed answers to searches, with rate limits.
 
-The announcer queues answers here, and removes and sends those that are due. A search may have a forged source address,
-to which the answers go, so all answers together have a rate limit. Each neighbour also has a limit, so that no
-neighbour can use up the rate of the others. Must not know sockets.
+The announcer queues answers here, and sends each answer when its time has come. A search may have a forged source
+address, and the answers go to this address. So all answers together have a rate limit. Each neighbour also has a rate
+limit, so that no neighbour can use up the whole limit. Must not know sockets.
 
 UDA 2.0 §1.3.2, §1.3.3 (when to answer); RFC 4732 §2.1 (reflected traffic).
 """
@@ -28,7 +28,7 @@ _MAX_NEIGHBOURS = 1024
 
 
 class RateLimit:
-    """A token bucket: *per_second* tokens on average, at most *burst* together."""
+    """A token bucket that gains *per_second* tokens a second and holds at most *burst* tokens."""
 
     def __init__(self, per_second: int, burst: int, now: float) -> None:
         self._per_second = per_second
@@ -37,25 +37,25 @@ class RateLimit:
         self._now = now
 
     def has_one(self, now: float) -> bool:
-        """Return whether a token is left at *now*."""
+        """Return whether there is a token at the time *now*."""
         self._left = min(float(self._burst), self._left + (now - self._now) * self._per_second)
         self._now = now
         return self._left >= 1
 
     def take(self) -> None:
-        """Spend one token."""
+        """Remove one token."""
         self._left -= 1
 
 
 class Shares:
-    """The rate limit of all neighbours together, and the rate limit of each neighbour."""
+    """The rate limits for answers: one for all neighbours together, and one for each neighbour."""
 
     def __init__(self, now: float) -> None:
         self._all = RateLimit(_ALL_PER_SECOND, _ALL_BURST, now)
         self._each: OrderedDict[str, RateLimit] = OrderedDict()
 
     def grant(self, neighbour: str, now: float) -> None:
-        """Spend a token for one answer to *neighbour*. Raise DatagramError if a limit is exceeded."""
+        """Use a token for one answer to *neighbour*. Raise DatagramError if a limit is exceeded."""
         share = self._each.setdefault(neighbour, RateLimit(_EACH_PER_SECOND, _EACH_BURST, now))
         self._each.move_to_end(neighbour)
         if len(self._each) > _MAX_NEIGHBOURS:
@@ -73,7 +73,10 @@ class Shares:
 
 
 class Answer(NamedTuple):
-    """A queued answer. *number* orders answers that are due at the same time; *about* is the interface described."""
+    """A queued answer to *peer*, to be sent at the time *due*. *about* is the interface that it describes.
+
+    *number* keeps the order of answers with the same time.
+    """
 
     due: float
     number: int
@@ -84,7 +87,7 @@ class Answer(NamedTuple):
 
 
 class Answers:
-    """The queue of answers, by due time."""
+    """The queue of answers, in the order of their times."""
 
     def __init__(self, now: float) -> None:
         self._queue: list[Answer] = []
@@ -96,7 +99,7 @@ class Answers:
 
     @property
     def next_due(self) -> float:
-        """The time when the next answer is due."""
+        """The time of the next answer, or infinity if there is no answer."""
         return self._queue[0].due if self._queue else math.inf
 
     def add(
@@ -107,9 +110,10 @@ class Answers:
         seconds: float,
         now: float,
     ) -> None:
-        """Queue *datagrams* to *peer*, due at random within *seconds*. Raise DatagramError if a limit is exceeded.
+        """Queue *datagrams* to *peer*, each at a random time within *seconds*.
 
-        *places* are the interface that received the search, and the interface that the answers describe.
+        *places* has two interfaces: the one that received the search, and the one that the answers describe. Raise
+        DatagramError if a limit is exceeded.
         """
         # Limit each address, not its /64 network, which all link-local addresses share; and not each port.
         neighbour = sender(peer)
@@ -123,13 +127,13 @@ class Answers:
             heapq.heappush(self._queue, Answer(due, next(self._count), datagram, peer, *places))
 
     def take_due(self, now: float) -> list[Answer]:
-        """Remove and return the answers that are due."""
+        """Remove and return the answers that are to be sent *now*."""
         answers = []
         while self.next_due <= now:
             answers.append(heapq.heappop(self._queue))
         return answers
 
     def drop(self, gone: Interface) -> None:
-        """Drop the answers that would leave by the interface *gone*, or that describe it."""
+        """Drop the answers that would leave by the interface *gone*, and the answers that describe this interface."""
         self._queue = [each for each in self._queue if gone not in (each.received_on, each.about)]
         heapq.heapify(self._queue)

@@ -1,7 +1,7 @@
-"""Device descriptions: format one for the folder; parse the name and the page in those of other devices.
+"""Device descriptions: format the description of the folder, and parse the descriptions of other devices.
 
 A program that searches downloads the description from the LOCATION that a device announces. Input is untrusted, so the
-parser matches three elements with linear-time patterns: it ignores document types and nesting, and decodes few
+parser only matches three elements, with linear-time patterns. It ignores document types and nesting, and decodes few
 encodings. Must not know sockets.
 
 UPnP Device Architecture 2.0 §2.3 (description), 1.0 §2.1 (URLBase); XML 1.0 §4.1 (references), §4.3.3 (encodings);
@@ -32,11 +32,10 @@ _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
 def format_description(device: Device, name: str) -> bytes:
-    """Return the description of *device*, with its *name* and the URL of the folder.
+    """Return the description of *device* as XML, with its *name* and the folder's URL.
 
-    The description has no services (UDA 2.0 §2.1 allows that). The URL of the folder is relative to the URL of the
-    description, so one description fits every address of the server. XML can't hold control characters, so they are
-    escaped as text.
+    The description has no services, as UDA 2.0 §2.1 allows. The folder's URL is relative to the description's URL, so
+    one description fits every address of the server. XML can't hold control characters, so they are escaped as text.
     """
     return f"""<?xml version="1.0" encoding="utf-8"?>
 <root xmlns="urn:schemas-upnp-org:device-1-0" configId="1">
@@ -54,7 +53,7 @@ def format_description(device: Device, name: str) -> bytes:
 
 
 class Description(NamedTuple):
-    """The elements of a description that this program uses; a missing element is empty text."""
+    """The elements of a description that this program uses. A missing element is an empty string."""
 
     name: str
     presentation: str
@@ -63,7 +62,8 @@ class Description(NamedTuple):
     def page(self, location: Url) -> Url | None:
         """Return the presentation URL, or None if it is missing or not http.
 
-        Resolve a relative URL against the URLBase (UDA 1.0), or else against *location*, the description's own URL.
+        If it is relative, resolve it against URLBase (UDA 1.0). If there is no URLBase, resolve it against *location*,
+        the URL of the description.
         """
         if not self.presentation:
             return None
@@ -74,7 +74,7 @@ class Description(NamedTuple):
 
 
 def parse_description(octets: bytes) -> Description:
-    """Return the description in *octets*."""
+    """Parse *octets* as a description."""
     text = _decoded(octets)
     name, presentation, base = (_first(pattern, text) for pattern in _ELEMENTS.values())
     return Description(name[:_MAX_THEIR_CHARACTERS], presentation, base)
@@ -90,7 +90,7 @@ def _decoded(octets: bytes) -> str:
 
 
 def _first(pattern: re.Pattern[str], text: str) -> str:
-    """Return the text of the first element that matches, or ""."""
+    """Return the text of the first matching element, or ""."""
     match = pattern.search(text)
     if match is None:
         return ""

@@ -1,7 +1,8 @@
 """The handler of the device description: a middleware in front of the handler of the announced folder.
 
-It answers requests for one path, which only the announcer's datagrams reveal. All processes of a server send the same
-response, which is made before the fork. Must not know sockets. Next: announcer.py, which names the path in LOCATION.
+It answers requests for one path. Only the announcer's datagrams reveal this path. The response is made before the fork,
+so all processes of a server send the same response. Must not know sockets. Next: announcer.py, which sends the path in
+LOCATION.
 
 UPnP Device Architecture 2.0 §2 (description), §2.11 (retrieval); RFC 9110 §9.1 (methods), §15.5.6 (405).
 """
@@ -25,10 +26,11 @@ _FIELDS = (("Content-Type", 'text/xml; charset="utf-8"'),)
 
 
 class DescriptionHandler:
-    """A middleware: answers requests for *path* with the description; the wrapped handler answers all other requests.
+    """A middleware that answers requests for *path* with the description. All other requests go to the wrapped handler.
 
-    *path* has 128 random bits. So no file of the folder has this name, and a program that has cached the description of
-    an earlier start requests the new one. Until ``describe`` is called, the wrapped handler answers *path*, too.
+    *path* has 128 random bits, so no file of the folder has this name. Each start has another path, so a program that
+    has cached an old description requests the new one. Before ``describe`` is called, all requests go to the wrapped
+    handler.
     """
 
     def __init__(self) -> None:
@@ -36,9 +38,9 @@ class DescriptionHandler:
         self._response: Response | None = None
 
     def describe(self, directory: str, port: int) -> Device:
-        """Make the description of the folder *directory*, served at *port*; return its device.
+        """Make the description of the folder *directory*, which is served at *port*. Return its device.
 
-        Call it before the server forks. A later call with the same arguments makes the same description.
+        Call this before the server forks. The same arguments always give the same description.
         """
         # The same folder on the same machine keeps its identity across restarts.
         origin = f"httpsock:{platform.node()}:{uuid.getnode()}:{visible(directory)}:{port}"
@@ -49,7 +51,7 @@ class DescriptionHandler:
         return device
 
     def __call__(self, handler: Handler) -> Handler:
-        """Return a handler that answers requests for *path*, and passes all others to *handler*."""
+        """Return a handler that answers requests for *path*, and passes all other requests to *handler*."""
         path = self.path.encode("ascii")
 
         def respond(request: Request, context: Context) -> Response | Steps[Response]:

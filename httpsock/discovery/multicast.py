@@ -1,4 +1,4 @@
-"""Multicast: send to a group and join it, on each interface.
+"""Multicast: join a group on a network interface, and send to the group by this interface.
 
 A multicast datagram leaves by one interface and reaches the members of the group on its network. IPv4 identifies an
 interface by one of its addresses, IPv6 by its index, which is also the zone of link-local addresses.
@@ -19,9 +19,9 @@ _NEAR = [
 
 
 class Interface(NamedTuple):
-    """A network interface of this machine: one of its addresses, and its index (*number*), or 0 if that is unknown.
+    """A network interface of this machine, as one of its addresses and its index *number*.
 
-    An interface that is deleted and created again has a new index.
+    If the index is unknown, *number* is 0. If an interface is deleted and created again, it gets a new index.
     """
 
     address: str
@@ -34,12 +34,12 @@ class Interface(NamedTuple):
 
     @property
     def is_link_local(self) -> bool:
-        """Whether the address is a link-local IPv6 address, which is unique on its network only."""
+        """Whether the address is a link-local IPv6 address. Such an address is unique only on its network."""
         return self.family == socket.AF_INET6 and ipaddress.ip_address(self.address).is_link_local
 
     @property
     def host(self) -> str:
-        """The address as programs on this machine write it, with its zone."""
+        """The address, with its zone if it is link-local, as programs on this machine write it."""
         return with_zone(self.address, self.number)
 
     def join(self, receiver: socket.socket, group: str) -> None:
@@ -53,7 +53,7 @@ class Interface(NamedTuple):
 
     @property
     def _ipv4(self) -> bytes:
-        """The interface in an IPv4 socket option: its address, then (if known) its index, which takes precedence."""
+        """The interface in the format of an IPv4 socket option: its address, and its index if that is known."""
         return socket.inet_aton(self.address) + (struct.pack("@i", self.number) if self.number else b"")
 
     def send(self, sender: socket.socket, octets: bytes, group: str, port: int) -> None:
@@ -69,19 +69,19 @@ class Interface(NamedTuple):
 
 
 def sender(address: tuple[Any, ...]) -> str:
-    """Return the host of an *address* from recvfrom(); if the host is link-local, with its zone."""
+    """Return the host of an *address* from recvfrom(). If it is link-local, add its zone."""
     host = str(address[0]).partition("%")[0]
     return with_zone(host, address[3]) if len(address) > 2 else host
 
 
 def with_zone(address: str, number: int) -> str:
-    """Return *address*; if it is link-local, with its zone: the index *number* of its interface (RFC 4007 §11)."""
+    """Return *address*. If it is link-local, add its zone, which is the interface's index *number* (RFC 4007 §11)."""
     is_of_a_zone = number and ":" in address and ipaddress.ip_address(address).is_link_local
     return f"{address}%{number}" if is_of_a_zone else address
 
 
 def is_near(host: str) -> bool:
-    """Return whether *host* is on a local network (IPv6: on the same link) or on this machine."""
+    """Return whether *host* is on this machine or on a local network. For IPv6, this means the same link."""
     address = ipaddress.ip_address(host.partition("%")[0])
     # Our sockets never receive IPv4-mapped IPv6 addresses.
     return any(address in network for network in _NEAR)

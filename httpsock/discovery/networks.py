@@ -1,8 +1,9 @@
 """Networks: list this machine's interfaces and addresses, and watch for changes.
 
-On Linux this uses netlink: the kernel answers a dump request with one message for each link or address. A netlink
-socket in the kernel's multicast groups becomes readable at each change; its messages are discarded, and the caller
-lists everything again. On systems without netlink, this uses the source addresses of the routes to other networks.
+On Linux this module uses netlink. The kernel answers a dump request with one message for each link or address. To watch
+for changes, a netlink socket joins the kernel's multicast groups, and becomes readable at each change. Its messages are
+discarded, and the caller lists everything again. On systems without netlink, this module uses the source addresses of
+the routes to other networks.
 
 RFC 3549 §2.3 (messages), §3.1.1 (links), §3.1.2 (addresses); RFC 1112 §6 (interfaces).
 """
@@ -37,7 +38,7 @@ _ANSWER_SECONDS = 5.0
 
 
 class Hosts:
-    """The numeric addresses of a server; 0.0.0.0 and :: stand for the addresses on all networks."""
+    """The numeric addresses of a server. 0.0.0.0 and :: stand for the addresses on all networks."""
 
     def __init__(self, hosts: Sequence[str]) -> None:
         self.of_all = [host for host in hosts if host in ("0.0.0.0", "::")]
@@ -54,12 +55,12 @@ class Hosts:
         return [*dict.fromkeys(found + self._of_networks())]
 
     def retain(self, joined: Sequence[Interface]) -> None:
-        """Drop the addresses not in *joined*, since an address that fails at the start is probably misspelled."""
+        """Forget each address that is not in *joined*. An address that fails at the start is probably misspelled."""
         known = {each.address: each.host for each in joined}
         self._own = [known[plain] for host in self._own if (plain := host.partition("%")[0]) in known]
 
     def interfaces(self) -> list[Interface]:
-        """Return the interfaces that have these addresses now. Raise OSError if the look-up fails."""
+        """Return the interfaces that have these addresses at the moment. Raise OSError if the look-up fails."""
         own = [interface(host) for host in self._own if _is_ours(host)]
         return [*dict.fromkeys(own + self._of_networks())]
 
@@ -69,7 +70,7 @@ class Hosts:
 
 
 def _is_ours(host: str) -> bool:
-    """Return whether this machine has the numeric address *host* now. Raise OSError if the look-up fails."""
+    """Return whether this machine has the numeric address *host* at the moment. Raise OSError if the look-up fails."""
     try:
         family, *_, address = _numeric(host)
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
@@ -92,13 +93,13 @@ def interface(host: str) -> Interface:
 
 
 def _numeric(host: str) -> tuple[Any, ...]:
-    """Return the numeric address *host* as a tuple of socket.getaddrinfo(): the family first, the address last."""
+    """Return the result of socket.getaddrinfo() for the numeric address *host*."""
     # Pass octets, as in server/listeners: for a str, Python would import the codec of IDNA.
     return socket.getaddrinfo(os.fsencode(host), 0, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)[0]
 
 
 def announcing_interfaces() -> list[Interface]:
-    """Return the interfaces to announce on, by their IPv4 addresses and their link-local IPv6 addresses."""
+    """Return the interfaces to announce on: all IPv4 addresses and all link-local IPv6 addresses."""
     return [each for each in interfaces() if each.family == socket.AF_INET or each.is_link_local]
 
 
@@ -121,7 +122,7 @@ def interfaces(*, with_loopback: bool = False) -> list[Interface]:
 
 
 def _addresses() -> Iterator[Interface]:
-    """Yield all usable addresses with their interfaces."""
+    """Yield all usable addresses of this machine with their interfaces."""
     for message in _all(_GET_ADDRESSES):
         family, _, flags, _, index = _ADDRESS.unpack_from(message)
         is_usable = family == socket.AF_INET or (family == socket.AF_INET6 and not flags & _IS_TENTATIVE)
@@ -138,7 +139,10 @@ def _attributes(octets: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _all(kind: int) -> Iterator[bytes]:
-    """Request a dump of one *kind* from the kernel; yield the content of each message. Raise OSError if that fails."""
+    """Request a dump from the kernel. Yield the content of each message. Raise OSError if that fails.
+
+    *kind* selects what the dump lists: links or addresses.
+    """
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as asking:
         asking.settimeout(_ANSWER_SECONDS)
         asking.send(_HEADER.pack(_HEADER.size + 4, kind, _REQUEST_ALL, 0, 0) + bytes(4))
@@ -161,7 +165,7 @@ def _aligned(length: int) -> int:
 
 
 def open_changes() -> socket.socket | None:
-    """Return a socket that becomes readable when a link or an address changes, or None on a system without netlink."""
+    """Return a socket that becomes readable when a link or an address changes. Without netlink, return None."""
     with contextlib.suppress(OSError, AttributeError), contextlib.ExitStack() as opened:
         changes = opened.enter_context(socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE))
         changes.bind((0, _GROUPS))
@@ -172,7 +176,7 @@ def open_changes() -> socket.socket | None:
 
 
 def discard_changes(changes: socket.socket) -> None:
-    """Discard the messages of a socket of ``open_changes``; the caller lists the interfaces afterwards."""
+    """Discard the messages of a socket from ``open_changes``. The caller then lists the interfaces again."""
     # EAGAIN: the socket is empty. ENOBUFS: its buffer overflowed; the next call drains the rest.
     with contextlib.suppress(OSError):
         while changes.recv(_MAX_OCTETS):

@@ -49,7 +49,7 @@ _MAX_CHARACTERS = 100
 
 
 class FoundDevice(NamedTuple):
-    """A device: its name, the URL of its page, the address it answered from, its software and its identity."""
+    """A device that answered a search. *url* is its page, and *address* is the source address of its answer."""
 
     name: str
     url: str
@@ -59,7 +59,7 @@ class FoundDevice(NamedTuple):
 
 
 class DescriptionError(Exception):
-    """A device's description is not used, for the reason in the message."""
+    """A device's description can't or must not be used. The message has the reason."""
 
 
 # All devices on the network of an interface, or one address.
@@ -69,9 +69,10 @@ Destination = Interface | tuple[Any, ...]
 def discover(
     target: str, destinations: Sequence[Destination], seconds: float, trace: "TraceWriter | None" = None
 ) -> Iterator[FoundDevice]:
-    """Search *destinations* for *target* for *seconds*; then yield the devices that have answered, without duplicates.
+    """Search for *seconds*. Then yield each device that has answered, without duplicates.
 
-    *trace* receives an event for each call. Raise OSError if no search can be sent.
+    *target* is the search target, for example ssdp:all. *trace* receives an event for each call. Raise OSError if no
+    search can be sent.
     """
     emit: Emit = trace.server if trace else discard
     answers: dict[str, tuple[str, Datagram]] = {}
@@ -91,9 +92,10 @@ def discover(
 def search(
     target: str, destinations: Sequence[Destination], seconds: float, trace: "TraceWriter | None" = None
 ) -> Iterator[tuple[str, Datagram]]:
-    """Search *destinations* for *target*; for *seconds*, yield each answer as (address of the sender, answer).
+    """Search for *seconds*, and yield each answer as a pair: the sender's address and the datagram.
 
-    *trace* receives an event for each call. Raise OSError if no search can be sent.
+    *target* is the search target, for example ssdp:all. *trace* receives an event for each call. Raise OSError if no
+    search can be sent.
     """
     emit: Emit = trace.server if trace else discard
     create: Callable[[int, int], socket.socket] = partial(TracedDatagramSocket, emit=emit) if trace else socket.socket
@@ -124,9 +126,9 @@ def _send_searches(
     sockets: dict[int, socket.socket],
     create: Callable[[int], socket.socket],
 ) -> None:
-    """Send the search to each of *destinations*. Raise the last OSError if all of them fail.
+    """Send the search to each of *destinations*. If no destination succeeds, raise the last OSError.
 
-    *sockets* has one socket for each family; *create* makes those that are missing.
+    *sockets* has one socket for each address family. If a socket is missing, *create* makes it.
     """
     fault: OSError | None = None
     has_sent = False
@@ -153,7 +155,7 @@ def _send_searches(
 
 
 def _receive_answer(receiver: socket.socket, emit: Emit) -> Iterator[tuple[str, Datagram]]:
-    """Receive one datagram; if it is an answer, yield the sender's address and the answer."""
+    """Receive one datagram. If it is an answer, yield the sender's address and the answer."""
     try:
         octets, peer = receiver.recvfrom(_MAX_OCTETS)
         datagram = _parse_answer(octets, emit)
@@ -167,7 +169,7 @@ def _receive_answer(receiver: socket.socket, emit: Emit) -> Iterator[tuple[str, 
 
 
 def _parse_answer(octets: bytes, emit: Emit) -> Datagram:
-    """Parse *octets* as an answer. Raise DatagramError if they are malformed or another message."""
+    """Parse *octets* as an answer. Raise DatagramError if they are malformed, or are another message."""
     datagram = parse_datagram(octets)
     emit("parse", datagram.summary, head=octets)
     if not datagram.is_answer:
@@ -176,9 +178,10 @@ def _parse_answer(octets: bytes, emit: Emit) -> Datagram:
 
 
 def identify(client: Client | None, address: str, datagram: Datagram, emit: Emit = discard) -> FoundDevice:
-    """Return the device at *address*, from its *datagram* and from the description that *client* downloads.
+    """Return the device at *address*, from its answer *datagram* and from its description.
 
-    *client* is None if the time for descriptions is over. *emit* receives the reason why a description is skipped.
+    *client* downloads the description. It is None if there is no time for that. If the description is skipped, *emit*
+    receives the reason.
     """
     name, url = datagram.field("usn"), datagram.field("location")
     try:
@@ -194,9 +197,10 @@ def identify(client: Client | None, address: str, datagram: Datagram, emit: Emit
 
 
 def _download(client: Client | None, location: Url, address: str) -> bytes:
-    """Return the octets of the description at *location*, a URL of the device at *address*.
+    """Download the description from *location*, which must be a URL of the device at *address*.
 
-    Raise DescriptionError if the description must not or can't be used, OSError or ResponseError if the client fails.
+    Raise DescriptionError if the description can't or must not be used. Raise OSError or ResponseError if the client
+    fails.
     """
     # A device must not make us connect to another host, or leave the local network.
     if not is_near(address):
@@ -217,9 +221,9 @@ def _download(client: Client | None, location: Url, address: str) -> bytes:
 
 
 def _seen_from_here(url: Url, address: str) -> Url:
-    """Return *url*; if its host is link-local, with the zone of *address*.
+    """Return *url*. If its host is a link-local address, replace the zone by the zone of *address*.
 
-    A link-local address is ambiguous without a zone, and a zone has a meaning on one machine only (RFC 4007 §6).
+    Without a zone, a link-local address is ambiguous. A zone has a meaning on one machine only (RFC 4007 §6).
     """
     _, percent, zone = address.partition("%")
     host = url.host.partition("%")[0]
@@ -227,7 +231,7 @@ def _seen_from_here(url: Url, address: str) -> Url:
 
 
 def _is_same(host: str, address: str) -> bool:
-    """Return whether *host* and *address* are the same numeric address, in any notation; False if *host* is a name."""
+    """Return whether *host* and *address* are the same numeric address. If *host* is a name, return False."""
     try:
         return ipaddress.ip_address(host) == ipaddress.ip_address(address)
     except ValueError:

@@ -1,7 +1,7 @@
 """SSDP: HTTP in datagrams, as values.
 
 Parses the octets of a datagram as a message, and formats messages as datagrams. Each datagram holds one complete
-message: no stream, no content, no connection. Must not know sockets or time; ``announcer`` uses it.
+message without content. Must not know sockets or time. ``announcer`` uses this module.
 
 UPnP Device Architecture 2.0 §1.2 (advertisement), §1.3 (search); RFC 9110 §5 (fields), RFC 9112 §2.1 (message format).
 
@@ -47,15 +47,15 @@ class DatagramError(Exception):
 
     @property
     def attributes(self) -> dict[str, str]:
-        """The attributes of the error's trace event."""
+        """The attributes for the trace event of this error."""
         return {"reason": self.reason, "section": self.section}
 
 
 class Datagram(NamedTuple):
-    """One message: its parsed start line, and its fields by name in lower case.
+    """One message: its parsed start line and its fields. The field names are in lower case.
 
-    If a field is repeated, only its last line is kept. A request has a *method* and a *target*; a response has a
-    *status* (0 in a request) and a *phrase*.
+    If a field is repeated, the last line counts. A request has a *method* and a *target*. A response has a *status* and
+    a *phrase*.
     """
 
     start_line: bytes
@@ -66,22 +66,22 @@ class Datagram(NamedTuple):
     phrase: str = ""
 
     def field(self, name: str) -> str:
-        """Return the value of a field as text, or "" if it is missing."""
+        """Return the value of the field *name* as text, or "" if the field is missing."""
         return _text(self.fields.get(name.encode("ascii"), b""))
 
     @property
     def identity(self) -> str:
-        """The name of the sending device: the USN up to the first "::" (UDA 2.0 §1.2.2)."""
+        """The name of the device that sent this message: the USN up to the first "::" (UDA 2.0 §1.2.2)."""
         return self.field("usn").partition("::")[0]
 
     @property
     def is_answer(self) -> bool:
-        """Whether the message answers a search and names a device (UDA 2.0 §1.3.3)."""
+        """Whether this message answers a search and identifies a device (UDA 2.0 §1.3.3)."""
         return self.status == 200 and bool(self.identity)
 
     @property
     def summary(self) -> dict[str, str | int]:
-        """The start line for a trace event: method and target, or status and phrase."""
+        """The start line for a trace event. A request gives method and target, a response gives status and phrase."""
         if self.method:
             return {"method": self.method, "target": visible(self.target)}
         return {"status": self.status, "phrase": visible(self.phrase)}
@@ -92,14 +92,14 @@ def _text(octets: bytes) -> str:
 
 
 class Search(NamedTuple):
-    """A search for *target*; each device answers at a random time within *seconds*."""
+    """A search for *target*. Each device waits for a random time of at most this many *seconds* before it answers."""
 
     target: str
     seconds: int
 
 
 def parse_datagram(octets: bytes) -> Datagram:
-    """Return *octets* as a Datagram. Raise DatagramError with the reason if they are malformed."""
+    """Parse *octets* as a Datagram. Raise DatagramError with the reason if they are malformed."""
     if len(octets) > _MAX_OCTETS:
         raise DatagramError(f"the datagram has {len(octets)} bytes; the limit is {_MAX_OCTETS}", "UDA 2.0 §1.1.2")
     start_line, crlf, rest = octets.partition(b"\r\n")
@@ -121,7 +121,7 @@ def parse_datagram(octets: bytes) -> Datagram:
 
 
 def _parse_start_line(octets: bytes) -> Datagram | None:
-    """Return a message with this start line and no fields, or None if the line is malformed."""
+    """Parse a start line, and return a message without fields. If the line is malformed, return None."""
     if match := re.fullmatch(grammar.REQUEST_LINE, octets):
         return Datagram(octets, {}, method=_text(match[1]), target=_text(match[2]))
     if match := re.fullmatch(grammar.STATUS_LINE, octets):
@@ -130,7 +130,7 @@ def _parse_start_line(octets: bytes) -> Datagram | None:
 
 
 def search_of(datagram: Datagram) -> Search:
-    """Return *datagram* as a search. Raise DatagramError if it is another message or a malformed search."""
+    """Return *datagram* as a search. Raise DatagramError if it is malformed, or is another message."""
     if datagram.start_line != b"M-SEARCH * HTTP/1.1" or datagram.field("man") != '"ssdp:discover"':
         raise DatagramError("it is not a search", "UDA 2.0 §1.3.2")
     seconds, target = datagram.field("mx"), datagram.field("st")
@@ -154,7 +154,7 @@ class Device(NamedTuple):
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """The search targets that the device answers to: root device, UUID, device type (UDA 2.0 §1.2.2, table 1-1)."""
+        """The search targets of the device: root device, UUID and device type (UDA 2.0 §1.2.2, table 1-1)."""
         return (ROOT_DEVICE, f"uuid:{self.identity}", DEVICE_TYPE)
 
     def name_of(self, target: str) -> str:
@@ -163,7 +163,7 @@ class Device(NamedTuple):
         return own if target == own else f"{own}::{target}"
 
     def answers(self, search: Search) -> Iterator[bytes]:
-        """Yield the datagrams that answer *search*: one for each target of the device that *search* matches."""
+        """Yield the datagrams that answer *search*, one for each matching search target of the device."""
         for target in self.targets:
             if search.target in (ALL, target):
                 yield _format(
@@ -193,7 +193,10 @@ class Device(NamedTuple):
             )
 
     def update(self, booted: int) -> Iterator[bytes]:
-        """Yield the datagrams that change the boot number to *booted*, sent when the device joins another network."""
+        """Yield the datagrams that announce *booted* as the next boot number.
+
+        The device sends them when it joins another network.
+        """
         for target in self.targets:
             yield _format(
                 "NOTIFY * HTTP/1.1",
@@ -220,7 +223,7 @@ class Device(NamedTuple):
 
     @property
     def _group(self) -> str:
-        """The group to announce to: of IPv6 if the location has an IPv6 address, else of IPv4 (UDA 2.0 §A.3)."""
+        """The group for announcements, IPv4 or IPv6. The device's location decides (UDA 2.0 §A.3)."""
         return _host_of(is_ipv6=self.location.startswith("http://["))
 
     def _numbers(self) -> tuple[tuple[str, str], ...]:
@@ -228,7 +231,7 @@ class Device(NamedTuple):
 
 
 def format_search(target: str, seconds: int, *, is_ipv6: bool = False) -> bytes:
-    """Return the datagram that searches for *target*, to be answered within *seconds*."""
+    """Return a datagram that searches for *target*. Devices must answer within *seconds*."""
     return _format(
         "M-SEARCH * HTTP/1.1",
         ("HOST", _host_of(is_ipv6=is_ipv6)),

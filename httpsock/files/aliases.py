@@ -1,7 +1,7 @@
-"""Aliases: detect the unlisted names by which some file systems open a hidden file.
+"""Aliases: detect second names of hidden files. For example, NTFS and FAT open .git as GIT~1, too.
 
-Takes segments of a path, gives a verdict. NTFS and FAT open .git as GIT~1, too; the name in the folder's list decides
-whether the file is hidden. The names in a folder are cached while the folder is unchanged, for at most a second.
+Takes the segments of a path. The name that the folder lists decides whether a file is hidden. The names in a folder are
+cached for at most a second, and only while the folder is unchanged.
 
 RFC 9110 §17.3 (attacks based on file and path names).
 """
@@ -23,7 +23,7 @@ Names = frozenset[str]
 
 
 class Aliases:
-    """Finds aliases of hidden names below the folder *root*. Safe to be used by several threads."""
+    """Detects second names of hidden files below the folder *root*. Several threads may use one object."""
 
     def __init__(self, root: str, *, follow_links: bool) -> None:
         self._root = root
@@ -33,9 +33,10 @@ class Aliases:
     def has_hidden(
         self, segments: Sequence[str], seen: MutableMapping[str, Names], monotonic: float, now: float
     ) -> bool:
-        """Return whether one of *segments*, a path from the root on, is an alias of a hidden name.
+        """Return whether any of *segments* is an alias of a hidden name. Raise OSError if a system call fails.
 
-        *seen* holds the names listed in this tick. *monotonic* and *now* are as in Tick. Raise OSError if a call fails.
+        *segments* are a path that starts at the root. *seen* caches the names listed in this tick. *monotonic* and
+        *now* are as in Tick.
         """
         for number, segment in enumerate(segments):
             if may_be_alias(segment):
@@ -49,7 +50,7 @@ class Aliases:
         return False
 
     def _listed(self, folder: str, seen: MutableMapping[str, Names], monotonic: float, now: float) -> Names:
-        """Return those listed names in *folder* that look like aliases."""
+        """Return the names listed in *folder* that look like aliases."""
         if (names := seen.get(folder)) is not None:
             return names
         status = os.stat(os.path.join(self._root, folder))
@@ -65,7 +66,7 @@ class Aliases:
         return names
 
     def _names_of(self, asked: os.stat_result, folder: str) -> list[str]:
-        """Return the names that *folder* lists for the file or folder with the status *asked*."""
+        """Return the names in *folder* that belong to the file with the status *asked*."""
         others, likely = [], []
         with scandir_beneath(self._root, folder, follow_links=self._follow_links) as entries:
             for entry in entries:

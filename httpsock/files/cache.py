@@ -2,8 +2,7 @@
 
 Takes a name and the file's current stat(), gives the value cached for this name and stat(). Knows no HTTP.
 A cached file costs one stat() instead of open(), fstat(), read() and close(). But a write through mmap() changes a file
-long before its times change, and some file systems keep times in whole seconds; so after a second the file is read
-again.
+long before its times change. Some file systems store times in whole seconds. So after a second the file is read again.
 """
 
 import os
@@ -26,12 +25,12 @@ FRESH_SECONDS = 1.0
 
 
 def file_stamp(status: os.stat_result) -> FileStamp:
-    """Return the stamp of a file: the parts of its *status* that show whether the file has changed."""
+    """Return the stamp of a file: the parts of its *status* that change when the file changes."""
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_dev
 
 
 class Cached(NamedTuple, Generic[Value]):
-    """A value made from a file in this *state*; *octets* is its size in memory.
+    """A cache entry: a *value* made from a file that was in *state*. *octets* is the entry's size in memory.
 
     After *fresh_until*, on the monotonic clock, the file must be read again.
     """
@@ -43,10 +42,10 @@ class Cached(NamedTuple, Generic[Value]):
 
 
 class FileCache(Generic[Value]):
-    """A cache of values made from files, up to *capacity* octets in all; then the oldest entry is evicted.
+    """A cache of values made from files. If the values exceed *capacity* octets, the oldest entry is evicted.
 
-    Shared by all threads. A read is one dict look-up, which is atomic in every Python, and values are immutable. A
-    write changes the dict and the total together, so it holds the lock.
+    All threads share it. A read is one dict look-up, which is atomic in every Python, so it needs no lock. A write
+    changes the dict and the total together, so it holds the lock.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -56,7 +55,7 @@ class FileCache(Generic[Value]):
         self._writing = threading.Lock()
 
     def get(self, key: Key, state: State, now: float) -> Value | None:
-        """Return the value of *key* if the file was read in this *state* less than a second ago, else None.
+        """Return the value of *key* if the entry is for *state* and less than a second old, else None.
 
         *now* is in seconds of the monotonic clock.
         """
@@ -64,16 +63,19 @@ class FileCache(Generic[Value]):
         return cached[1] if cached is not None and cached[0] == state and now < cached[2] else None
 
     def entry(self, key: Key) -> Cached[Value] | None:
-        """Return the entry stored under *key*, whatever the file's state is now."""
+        """Return the entry of *key*, even if the file has changed since."""
         return self._cache.get(key)
 
     def get_stale(self, key: Key, state: State) -> Value | None:
-        """Return the value of *key* if the file was read in this *state* at any time, else None."""
+        """Return the value of *key* if the entry is for *state*, else None. The entry may have any age."""
         cached = self._cache.get(key)
         return cached[1] if cached is not None and cached[0] == state else None
 
     def put(self, key: Key, state: State, value: Value, octets: int, now: float) -> None:
-        """Store *value*, read *now*, under *key*; it occupies *octets* of memory. Evict the oldest entries if full."""
+        """Store *value* for *key* and *state*. If the cache is full, evict the oldest entries.
+
+        *octets* is the size of the entry in memory. *now* is the time of the read.
+        """
         with self._writing:
             self._drop(key)
             self._cache[key] = Cached(state, value, now + FRESH_SECONDS, octets)

@@ -1,10 +1,9 @@
 """Confinement: open files beneath a folder, and no others.
 
-Takes a folder and a name relative to it, gives a file descriptor. To check the name alone is not enough, since a
-symlink may be swapped in between check and open. So the kernel opens each folder on the way without following symlinks.
-If it meets a symlink, the real path is computed; a real path within the folder is then opened in the same way. An
-attacker who swaps in a symlink gets a refusal, never a file from outside. Next: handler, which selects from the
-representation of the file.
+Takes a folder and a name relative to it, gives a file descriptor. A check of the name is not enough, since an attacker
+may create a symlink between check and open. So the kernel opens each folder on the way without following symlinks. If
+it meets a symlink, this module computes the real path. If that is within the folder, it is opened in the same way. If
+an attacker swaps in a symlink, the client gets a refusal, never a file from outside. Next: handler.
 
 RFC 9110 §17.3 (attacks based on file and path names).
 """
@@ -28,16 +27,19 @@ HAS_OPENAT = os.open in os.supports_dir_fd and bool(_NO_LINK)
 
 
 def open_beneath(root: str, relative: str, *, follow_links: bool) -> int:
-    """Return a descriptor of *relative*, a name below the folder *root*, opened without blocking.
+    """Open *relative*, a name below the folder *root*, without blocking. Return its descriptor.
 
-    With *follow_links*, symlinks may lead anywhere, else only to files beneath *root*.
-    Raise FileNotFoundError if a symlink leads out of *root*, another OSError if the system refuses.
+    If *follow_links* is true, symlinks may lead anywhere. Otherwise, raise FileNotFoundError if a symlink leads out of
+    *root*. Raise another OSError if the system refuses.
     """
     return _open(root, relative, _ANY, follow_links=follow_links)
 
 
 def check_folder_beneath(root: str, relative: str, *, follow_links: bool) -> None:
-    """Check that *relative* is a searchable folder beneath *root*; raise like ``open_beneath`` if not."""
+    """Raise OSError if *relative* is not a searchable folder beneath *root*.
+
+    *follow_links* and the errors are as for ``open_beneath``.
+    """
     if HAS_OPENAT:
         os.close(_open(root, relative, _FOLDER, follow_links=follow_links))
     else:
@@ -47,7 +49,7 @@ def check_folder_beneath(root: str, relative: str, *, follow_links: bool) -> Non
 
 
 def has_link(root: str, relative: str) -> bool:
-    """Return whether *relative*, or a folder between *root* and it, is a symlink."""
+    """Return whether the path from *root* to *relative* has a symlink."""
     below = root
     for name in relative.split(os.sep):
         below = os.path.join(below, name)
@@ -60,7 +62,7 @@ def has_link(root: str, relative: str) -> bool:
 def scandir_beneath(root: str, relative: str, *, follow_links: bool) -> Iterator[Iterator[os.DirEntry[str]]]:
     """Return a context manager that gives the entries of *relative*, a folder beneath *root*.
 
-    Raise like ``open_beneath``.
+    It raises the same errors as ``open_beneath``.
     """
     if not HAS_OPENAT:
         below = relative if follow_links else _real_relative(root, relative)
@@ -89,7 +91,7 @@ def _open(root: str, relative: str, flags: int, *, follow_links: bool) -> int:
 
 
 def _walk(root: str, relative: str, flags: int) -> int:
-    """Return a descriptor of *relative*, opened folder by folder from *root* without following symlinks."""
+    """Open each folder from *root* to *relative* without following symlinks. Return a descriptor of *relative*."""
     *folders, name = relative.split(os.sep)
     if not folders:
         return os.open(os.path.join(root, name), flags | _NO_LINK)
@@ -114,9 +116,9 @@ def _real_relative(root: str, relative: str) -> str:
 
 
 def _open_checked(root: str, relative: str) -> int:
-    """Return a descriptor of *relative* on a system without openat(): open it, then compare with its real path.
+    """Open *relative* on Windows, where openat() is missing, and then compare the file with its real path.
 
-    This is for Windows only, and weaker: an attacker who swaps links at the right moment can deceive it.
+    This check is weaker: an attacker who swaps links at the right moment can deceive it.
     """
     real = os.path.join(os.path.realpath(root), _real_relative(root, relative))
     descriptor = os.open(real, _ANY)

@@ -73,10 +73,10 @@ class Entry(NamedTuple):
 
 
 class Directory(NamedTuple):
-    """A folder without an index, and its visible *entries*, which are read during the iteration.
+    """A folder without an index. The iteration over *entries* reads the folder.
 
-    Iterate over *entries* exactly once; the iteration raises OSError if the folder can't be read to its end. Close
-    *allotment* to release the entries from the budget. *served* is the name of the document root, for the page.
+    Iterate exactly once. The iteration raises OSError if the folder can't be read to its end. Close *allotment* to
+    release the entries from the budget. *served* is the name of the document root, for the page.
     """
 
     name: ResourceName
@@ -86,7 +86,7 @@ class Directory(NamedTuple):
 
 
 class Redirect(NamedTuple):
-    """A folder whose path must change: it lacks the final slash, or relative references would lead elsewhere."""
+    """A folder whose path must change: the final slash is missing, or relative links would lead elsewhere."""
 
     name: ResourceName
 
@@ -95,7 +95,7 @@ Found = Representation | Directory | Redirect | Refusal
 
 
 class DocumentRoot:
-    """The folder that is served. Safe to be used by several threads, since only its caches change, under locks."""
+    """The folder that is served. Several threads may use one object."""
 
     def __init__(
         self,
@@ -107,9 +107,9 @@ class DocumentRoot:
         cache_control: str = "no-cache",
         file_system: FileSystem | None = None,
     ) -> None:
-        """Serve *directory*; with *siblings*, send a compressed sibling instead of a file if the client accepts it.
+        """Serve *directory*. Raise OSError if it is not a folder, or if it can't be read.
 
-        Raise NotADirectoryError, FileNotFoundError or PermissionError if the folder can't be read.
+        If *siblings* is true, send a compressed sibling instead of a file if the client accepts its coding.
         """
         self.directory = os.path.abspath(directory)
         self._prefix = os.path.join(self.directory, "")
@@ -133,7 +133,10 @@ class DocumentRoot:
         self._budget = ListingBudget(_MAX_LISTED)
 
     def find(self, path: bytes, accept_encoding: bytes | None, tick: Tick) -> Found:
-        """Return the resource at *path* in this *tick*, for a client with this Accept-Encoding."""
+        """Return the resource at *path*. *accept_encoding* is the client's Accept-Encoding field.
+
+        All requests of a *tick* share the results.
+        """
         memo = tick.memo.get(self)
         if memo is None:
             memo = tick.memo[self] = TickMemo(tick)
@@ -152,9 +155,9 @@ class DocumentRoot:
         return found
 
     def _recall(self, lookup: Lookup, tick: TickMemo) -> Representation | None:
-        """Return the representation of *lookup* if its files and its folder are unchanged in this *tick*, else None.
+        """Return the representation of *lookup* if its files and folder are unchanged in this *tick*, else None.
 
-        If the user allows stale answers, use a fresh look-up without looking at its files.
+        If the user allows stale answers, do not check a look-up that is less than a second old.
         """
         is_fresh = tick.monotonic < lookup.fresh_until
         if is_fresh and self._believes_lookups:
@@ -177,7 +180,7 @@ class DocumentRoot:
         return lookup.found()
 
     def _search(self, asked: Asked, tick: TickMemo) -> Found:
-        """Search the file system for the resource that is *asked* for; do not use look-ups."""
+        """Search the file system for the resource of a request, without the cache of look-ups."""
         path, accept_encoding = asked
         name = parse_path(path)
         if isinstance(name, Refusal):
@@ -200,13 +203,16 @@ class DocumentRoot:
         return NOT_FOUND
 
     def _is_hidden(self, name: ResourceName, tick: TickMemo) -> bool:
-        """Return whether a segment of *name* is hidden, or an alias of a hidden name."""
+        """Return whether any segment of *name* is hidden or an alias of a hidden name."""
         return name.is_hidden or (
             name.may_be_alias and self._aliases.has_hidden(name.segments, tick.listed_names, tick.monotonic, tick.time)
         )
 
     def _find_in_folder(self, asked: Asked, name: ResourceName, tick: TickMemo) -> Found:
-        """Return a folder's index, or the folder as a Directory, or a Redirect to its proper path."""
+        """Return the index of a folder or, if there is no index, the folder as a Directory.
+
+        If relative links would not lead into the folder, return a Redirect.
+        """
         path, accept_encoding = asked
         if not name.is_folder or not holds_references(path, name):
             check_folder_beneath(self.directory, name.relative, follow_links=self._follow_links)
@@ -228,7 +234,7 @@ class DocumentRoot:
     def _represent(
         self, name: str, status: os.stat_result, accept_encoding: bytes | None, tick: TickMemo
     ) -> Representation:
-        """Return the representation of a regular file, or of its sibling in a coding that the client prefers."""
+        """Return the representation of a regular file, or of a compressed sibling if the client prefers one."""
         if codings := self._codings(accept_encoding):
             # Look at the folder before the siblings: a sibling that appears from now on changes it.
             self._lookups.folder(os.path.dirname(name), tick)
@@ -238,11 +244,14 @@ class DocumentRoot:
         return self._plain(name, status, tick)
 
     def _codings(self, accept_encoding: bytes | None) -> tuple[str, ...]:
-        """Return the codings in which a sibling is preferred to its file, best first."""
+        """Return the codings that the client prefers to the uncompressed file, best first."""
         return accepted_codings(accept_encoding, CODING_NAMES) if accept_encoding and self._siblings else ()
 
     def _remember(self, asked: Asked, name: ResourceName, file: str, found: Representation, tick: TickMemo) -> None:
-        """Remember that *asked* led to *found*, the representation of *file*, if *found* is in the cache."""
+        """Cache a look-up: the request *asked* led to *found*, the representation of *file*.
+
+        Do nothing if *found* is not in the file cache.
+        """
         cached = self._cache.entry((file, found.coding))
         # Whether a name is an alias depends on all names in its folder.
         if cached is not None and cached.value is found and not name.may_be_alias:
@@ -254,7 +263,7 @@ class DocumentRoot:
         return self._cached_file(name, None, file_stamp(status), tick) or self._open(name, None, tick)
 
     def _sibling(self, name: str, coding: str, status: os.stat_result, tick: TickMemo) -> Representation | None:
-        """Return the representation of a file in *coding*, or None without a valid sibling."""
+        """Return the representation of the sibling in *coding*, or None if there is no valid sibling."""
         of_sibling = self._stat_regular(name + CODINGS[coding])
         if of_sibling is None:
             return None
@@ -279,7 +288,10 @@ class DocumentRoot:
             return None
 
     def _verify(self, name: str, coding: str, status: os.stat_result, tick: TickMemo) -> str:
-        """Return the Content-Type of the file *name* if its sibling in *coding* provably holds this file, else ""."""
+        """Check whether a compressed sibling has the content of the file *name*.
+
+        Return the file's Content-Type if it has, else "".
+        """
         from .siblings import Original  # few folders have compressed siblings
 
         with contextlib.closing(self._plain(name, status, tick)) as plain:
@@ -296,24 +308,25 @@ class DocumentRoot:
             return plain.media_type if is_its_sibling else ""
 
     def _cached_file(self, name: str, coding: str | None, state: FileStamp, tick: TickMemo) -> Representation | None:
-        """Return the cached file if it was read in this *state* and its path leads through no symlink, else None.
+        """Return the cached file if it was read in this *state* and its path has no symlink, else None.
 
-        A file keeps its *state* if its folder is moved out of the root, and a symlink to the new place is put instead.
+        The state alone is not enough: if the folder is moved out of the root and a symlink takes its place, the file
+        keeps its state.
         """
         cached = self._cache.get((name, coding), state, tick.monotonic)
         folder = os.path.dirname(name)
         return None if cached and folder and self._lookups.folder(folder, tick).has_link else cached
 
     def _passes_symlink(self, relative: str) -> bool:
-        """Return whether there is a symlink on the way to *relative*; always False with ``follow_links``."""
+        """Return whether a symlink is on the path to *relative*. If symlinks are allowed, always return False."""
         return not self._follow_links and has_link(self.directory, relative)
 
     def _open(
         self, name: str, coding: str | None, tick: TickMemo, verified: FileStamp = (), media_type: str = ""
     ) -> Representation:
-        """Open or read the file *name*, or its sibling in *coding*, and cache it if that is safe.
+        """Open the file *name* or its sibling in *coding*, and read it if it is small. Cache it if that is safe.
 
-        The sibling has this *media_type*, and must still be in the state in which it was *verified*.
+        A sibling has the content type *media_type*. Raise FileNotFoundError if it has changed since it was *verified*.
         """
         relative = name + CODINGS[coding] if coding else name
         descriptor = self._file_system.open(self.directory, relative, follow_links=self._follow_links)
@@ -348,7 +361,7 @@ class DocumentRoot:
         octets: bytes = b"",
         file: io.FileIO | None = None,
     ) -> Representation:
-        """Return the representation of a file whose status is *opened*, from its *octets* or from the open *file*."""
+        """Return the representation of a file with the status *opened*. Its content is *octets* or the open *file*."""
         return Representation(
             media_type,
             coding,
@@ -361,7 +374,7 @@ class DocumentRoot:
         )
 
     def _entries(self, relative: str) -> Iterator[Entry]:
-        """Return the visible entries of a folder. Raise OSError if it can't be opened."""
+        """Return an iterator over the visible entries of a folder. Raise OSError if the folder can't be opened."""
         opened = contextlib.ExitStack()
         entries = opened.enter_context(
             self._file_system.scandir(self.directory, relative, follow_links=self._follow_links)
@@ -386,7 +399,7 @@ class DocumentRoot:
         return self._file_system.listed(relative, look_up())
 
     def _is_nameable(self, relative: str, name: str) -> bool:
-        """Return whether a client may request *name*."""
+        """Return whether clients may request the file *name*."""
         return self._show_hidden or not is_hidden_name(name, is_top=not relative)
 
     def _stat_link(self, relative: str) -> os.stat_result:
@@ -408,7 +421,7 @@ class DocumentRoot:
 
 
 def _type_of_large(name: str, descriptor: int) -> str:
-    """Return the Content-Type of a large file, reading its first octets only if necessary."""
+    """Return the Content-Type of a large file. Read its first octets only if the name is not enough."""
     if not depends_on_content(name):
         return content_type_of(name, b"", is_whole=False)
     octets = read_whole(descriptor, _MAX_SNIFFED_OCTETS)

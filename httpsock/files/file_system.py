@@ -1,6 +1,6 @@
-"""The file system: the calls with which a document root looks at files.
+"""The file system: the system calls of a document root.
 
-Takes names, gives the results of the system's calls. A traced server uses a subclass, which also emits events. Next:
+Takes names, gives the results of the calls. A traced server uses a subclass, which also emits events. Next:
 confinement, which opens files beneath the root and no others.
 
 POSIX.1 (the calls); RFC 9110 §17.3 (attacks based on file and path names).
@@ -24,18 +24,18 @@ Value = TypeVar("Value")
 
 
 class FileSystem:
-    """The system's own calls."""
+    """The system calls of a document root. A subclass may observe them."""
 
     def __init__(self) -> None:
         # The system's own function, since a method around it would cost time at each request.
         self.stat: Callable[[str], os.stat_result] = os.stat
 
     def open(self, root: str, relative: str, *, follow_links: bool) -> int:
-        """Return a descriptor of *relative*, a name below the folder *root*. Raise OSError if that fails."""
+        """Open *relative*, a name below the folder *root*, and return its descriptor. Raise OSError if that fails."""
         return open_beneath(root, relative, follow_links=follow_links)
 
     def read(self, descriptor: int, length: int) -> bytes:
-        """Return the first *length* octets of a file, or fewer if the file has become shorter."""
+        """Return the first *length* octets of a file. If the file has become shorter, return fewer octets."""
         return read_whole(descriptor, length)
 
     def scandir(
@@ -45,11 +45,14 @@ class FileSystem:
         return scandir_beneath(root, relative, follow_links=follow_links)
 
     def listed(self, relative: str, entries: Iterator[Item]) -> Iterator[Item]:  # noqa: ARG002 (for an observer)
-        """Return *entries*, the visible entries of the folder *relative*; a subclass may count them."""
+        """Return *entries*, the visible entries of the folder *relative*. A subclass may count the entries."""
         return entries
 
     def is_verified(self, name: str, coding: str, read: "Read", length: int, original: "Original") -> bool:  # noqa: ARG002 (for an observer)
-        """Return whether the sibling *name*, whose *length* octets *read* returns, holds the *original* in *coding*."""
+        """Return whether the sibling *name* has the content of *original*, compressed in *coding*.
+
+        *read* reads from the sibling, which has *length* octets.
+        """
         from .siblings import is_verified  # few folders have compressed siblings
 
         return is_verified(coding, read, length, original)
@@ -64,7 +67,7 @@ class FileSystem:
 
 
 def read_whole(descriptor: int, length: int) -> bytes:
-    """Return the first *length* octets of a file, or fewer if the file has become shorter."""
+    """Return the first *length* octets of a file. If the file has become shorter, return fewer octets."""
     parts = []
     while length and (part := os.read(descriptor, length)):
         parts.append(part)

@@ -1,6 +1,6 @@
 """The handler for files: turn a request into the response of an origin server.
 
-Takes a Request, gives a Response, or, for a listing, steps of work that end with a Response.
+Takes a Request, gives a Response. For a listing, it gives a generator of steps that ends with a Response.
 A refusal is a response like any other, so the connection persists.
 Knows no sockets or threads. Next: document_root, which finds the resource.
 
@@ -39,7 +39,7 @@ def serve_folder(root: DocumentRoot) -> Handler:
 
 
 def respond(root: DocumentRoot, request: Request, context: Context) -> Response | Steps[Response]:
-    """Return the response to *request*, from the files of *root* in this tick. First discard any content."""
+    """Return the response to *request* from the files of *root*. If the request has content, discard it first."""
     if request.content_length != 0:
         return _discard_content(root, request, context)
     if request.method not in ("GET", "HEAD"):
@@ -67,7 +67,7 @@ def respond(root: DocumentRoot, request: Request, context: Context) -> Response 
 
 
 def _discard_content(root: DocumentRoot, request: Request, context: Context) -> Steps[Response]:
-    """Discard the content, which a folder does not use; then look at the files and respond."""
+    """Discard the content of a request, then respond. A folder does not use content."""
     is_read = (yield from context.discard_content()) is not None
     # All connections receive before any answers: see Tick.
     yield
@@ -81,7 +81,7 @@ def _discard_content(root: DocumentRoot, request: Request, context: Context) -> 
 
 
 def _respond_to_other_method(request: Request) -> Response:
-    """Return the response to a method other than GET or HEAD, the same for all resources."""
+    """Return the response to a method other than GET and HEAD. It does not depend on the resource."""
     if request.method == "OPTIONS":
         return Response(Status.NO_CONTENT, (_ALLOW,))
     if request.method in _NOT_ALLOWED:
@@ -92,7 +92,7 @@ def _respond_to_other_method(request: Request) -> Response:
 
 
 def _check(request: Request, representation: Representation, now: float) -> Response | None:
-    """Return the 304 or 412 that the preconditions of *request* require, or None."""
+    """Return a 304 or 412 if the preconditions require it, else None."""
     verdict = preconditions.evaluate(request, representation.validators, now)
     if verdict is PROCEED:
         return None
@@ -105,7 +105,7 @@ def _check(request: Request, representation: Representation, now: float) -> Resp
 
 
 def _select_ranges(request: Request, representation: Representation, now: float) -> Response:
-    """Return the 200, 206 or 416 for the Range of *request* and this *representation*."""
+    """Return a 206 or 416 if the Range field applies, else the 200 with the whole *representation*."""
     range_field = request.fields.get(b"range")
     # RFC 9110 §14.2: Range is defined for GET alone.
     if (
@@ -130,7 +130,7 @@ def _select_ranges(request: Request, representation: Representation, now: float)
 
 
 def _partial(representation: Representation, byte_ranges: list[ByteRange]) -> Response:
-    """Return a 206: one range as plain content, several as multipart/byteranges (RFC 9110 §15.3.7)."""
+    """Return a 206. One range is sent as it is, several ranges are sent as multipart/byteranges (RFC 9110 §15.3.7)."""
     if len(byte_ranges) == 1:
         (byte_range,) = byte_ranges
         content_range = ("Content-Range", format_content_range(byte_range, representation.length))
@@ -153,9 +153,9 @@ def _partial(representation: Representation, byte_ranges: list[ByteRange]) -> Re
 
 
 def _list(root: DocumentRoot, request: Request, directory: Directory, context: Context) -> Steps[Response]:
-    """Return the listing of *directory* in the form that the client prefers; charge it to the client's network.
+    """Return the listing of *directory* in the format that the client prefers. Charge it to the client's network.
 
-    Each request reads the whole folder, since the times of a folder do not show a change of its files. To save work,
+    Each request reads the whole folder, since the times of a folder do not change when its files change. To save work,
     ignore Range, which is optional (RFC 9110 §14.2). The response to an unconditional HEAD lacks the fields that depend
     on the page (§9.3.2).
     """
@@ -189,14 +189,14 @@ def _list(root: DocumentRoot, request: Request, directory: Directory, context: C
 
 
 def _redirect(location: str) -> Response:
-    """Return a 301 to *location*, which caches must revalidate, since a folder may be a file tomorrow."""
+    """Return a 301 to *location*. Caches must revalidate it, since a folder may become a file."""
     content = f"{location}\n".encode("ascii")
     fields = (("Location", location), ("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-cache"))
     return Response(Status.MOVED_PERMANENTLY, fields, (content,))
 
 
 def _refuse(root: DocumentRoot, refusal: Refusal, request: Request, tick: Tick) -> Response:
-    """Return the error response to *request*: for a 404, the page /404.html of *root* if the client prefers a page."""
+    """Return the error response to *request*. If the client prefers a page, a 404 has the page /404.html of *root*."""
     wants_page = preferred_media_type(request.fields.get(b"accept"), error_response.MEDIA_TYPES) == "text/html"
     if refusal.status is Status.NOT_FOUND and wants_page:
         page = root.find(b"/404.html", None, tick)
@@ -216,10 +216,9 @@ def _not_here(request: Request) -> str:
 
 
 def _above(path: bytes) -> str:
-    """Return the reference to the folder above *path*, or "" for the root.
+    """Return a relative reference to the folder above *path*, or "" for the root.
 
-    The reference is relative to the requested path, so it works behind a proxy that has removed a prefix, and can't
-    name another host (RFC 3986 §5.2.2).
+    It works behind a proxy that removes a prefix, and it can't lead to another host (RFC 3986 §5.2.2).
     """
     if not path.strip(b"/"):
         return ""

@@ -1,11 +1,11 @@
-"""Listings: a folder's names as a page, as JSON or as text; safe against hostile names.
+"""Listings: a folder's names as a page, as JSON or as text, safe against hostile names.
 
-Takes a Directory, gives bytes in parts. Knows no requests, files or sockets. Next: listing_page.
-A name may have any bytes but NUL and slash. References percent-encode it; text escapes it, and shows U+FFFD in place of
-octets that are not UTF-8. Links are relative, so that a listing works below any prefix.
+Takes a Directory, gives octets in parts. Knows no requests, files or sockets. Next: listing_page.
+A name may have any octets but NUL and slash. In a link, the name is percent-encoded. In text, it is escaped, and U+FFFD
+replaces octets that are not UTF-8. Links are relative, so a listing works below any prefix.
 
-The length of a step does not grow with the folder: each entry becomes a row as it is read, rows are sorted in short
-runs, the runs are merged lazily, and other connections run between any two steps.
+The duration of a step does not grow with the folder. Each entry becomes a row when it is read. Rows are sorted in short
+runs, and the runs are merged lazily. Other connections run between any two steps.
 """
 
 import os
@@ -31,7 +31,7 @@ MEDIA_TYPES = ("text/html", "application/json", "text/plain")
 
 
 class Order(Enum):
-    """The sort order of a listing; folders always come first."""
+    """The sort order of a listing. Folders always come first."""
 
     NAME = "name"
     SIZE = "size"
@@ -39,7 +39,7 @@ class Order(Enum):
 
 
 class View(NamedTuple):
-    """The order of a listing, and its filter: it shows the names that contain *text*, ignoring case."""
+    """The order of a listing, and its filter: only names that contain *text* are shown. Case does not matter."""
 
     order: Order = Order.NAME
     is_descending: bool = False
@@ -47,7 +47,7 @@ class View(NamedTuple):
 
     @property
     def sort(self) -> str:
-        """The order as a query spells it, for example size-desc."""
+        """The order as the query parameter ``sort`` spells it, for example size-desc."""
         return self.order.value + ("-desc" if self.is_descending else "")
 
 
@@ -74,7 +74,7 @@ _known_listings: FileCache[tuple[bytes, ...]] = FileCache(_MAX_KNOWN_OCTETS)
 
 
 def parse_view(query: bytes | None) -> View:
-    """Return the view that *query* asks for (``sort=size-desc&filter=text``); ignore other parameters."""
+    """Return the view for a *query* such as ``sort=size-desc&filter=text``. Ignore other parameters."""
     view, text = View(), b""
     for parameter in (query or b"").split(b"&"):
         name, _, value = parameter.partition(b"=")
@@ -87,9 +87,9 @@ def parse_view(query: bytes | None) -> View:
 
 
 def render(directory: Directory, query: bytes | None, media_type: str) -> Steps[tuple[bytes, ...]]:
-    """Return the listing of *directory* in one of MEDIA_TYPES, as *query* asks for it, in parts of some 64 KiB.
+    """Return the listing of *directory* in the format *media_type*. *query* has its order and its filter.
 
-    Raise OSError if the folder can't be read to its end.
+    The result has several parts, so that no step takes long. Raise OSError if the folder can't be read to its end.
     """
     view = parse_view(query)
     unread = iter(directory.entries)
@@ -137,7 +137,7 @@ def _render(directory: Directory, entries: Iterable[Entry], view: View, media_ty
 
 
 class _Runs:
-    """Sorts rows in the order of *view*: it sorts runs as rows are added, and merges the runs as rows are taken."""
+    """Sorts rows in the order of *view*: ``add`` collects rows in sorted runs, and ``take_all`` merges the runs."""
 
     def __init__(self, view: View) -> None:
         self.count = 0
@@ -150,7 +150,7 @@ class _Runs:
         self._sign = -1 if view.is_descending else 1
 
     def add(self, entry: Entry, row: _Row) -> None:
-        """Add the row of *entry*."""
+        """Add *entry*. The function *row* makes its row."""
         self.count += 1
         self.length += entry.length
         value: float = 0
@@ -169,7 +169,7 @@ class _Runs:
         self._newest = []
 
     def take_all(self) -> Iterator[bytes]:
-        """Return an iterator over all rows in order; call it once."""
+        """Return an iterator over all rows in order. Call this only once."""
         self._end_run()
         runs = [_drain(run) for run in self._runs]
         in_order = merge(*runs, reverse=self._is_reversed) if len(runs) > 1 else runs[0]
@@ -182,9 +182,9 @@ def _drain(run: list[Key]) -> Iterator[Key]:
 
 
 def _natural(name: str) -> str:
-    """Return a key that sorts numbers within names by value, before other characters, and ignores case.
+    """Return a sort key that ignores case and compares numbers in names by value: "a9" comes before "a10".
 
-    In the key a number is NUL, which names can't contain, then the count of its digits, then the digits.
+    In the key, a number becomes NUL, the count of its digits, and its digits. Names can't contain NUL.
     """
     parts = _DIGITS.split(name.casefold())
     for place in range(1, len(parts), 2):
@@ -194,7 +194,7 @@ def _natural(name: str) -> str:
 
 
 def _shown(name: str) -> str:
-    """Return a name as text on one line, with U+FFFD in place of octets that are not UTF-8."""
+    """Return a file name as text on one line. U+FFFD replaces octets that are not UTF-8."""
     text = os.fsencode(name).decode("utf-8", "replace")
     if text.isprintable():
         return text
@@ -202,12 +202,12 @@ def _shown(name: str) -> str:
 
 
 def _reference(name: str) -> str:
-    """Return the relative reference to a name; encode all reserved characters, since a colon would end a scheme."""
+    """Return a file name as a relative reference. Encode all reserved characters, since a colon would end a scheme."""
     return percent_encode(os.fsencode(name))
 
 
 def _time(modified: float) -> datetime | None:
-    """Return when an entry was modified, or None if the time lies outside the years of datetime."""
+    """Return when an entry was modified, or None if datetime can't represent the time."""
     try:
         return _EPOCH + timedelta(seconds=int(modified))
     except (OverflowError, ValueError):
@@ -241,7 +241,7 @@ def _page_size(length: int) -> str:
 
 
 def _text_row(entry: Entry) -> bytes:
-    """Return a line for a terminal: size, time, name."""
+    """Return a line for a terminal with size, time and name."""
     size = "-" if entry.is_folder else format_size(entry.length)
     slash = "/" if entry.is_folder else ""
     return f"{size:>9}  {_text_date(entry.modified // 60)}  {_shown(entry.name)}{slash}\n".encode()
@@ -254,7 +254,7 @@ def _text_date(minutes: float) -> str:
 
 
 def _json_row(entry: Entry) -> bytes:
-    """Return a line with an object: name, href, type, size in bytes (null for a folder), modification time in UTC."""
+    """Return an entry as a line of JSON: name, href, type, size in bytes, and modification time in UTC."""
     import json  # 3 ms of start-up, and seldom needed
 
     time = _time(entry.modified)
@@ -269,7 +269,7 @@ def _json_row(entry: Entry) -> bytes:
 
 
 def format_size(length: int) -> str:
-    """Return a length for people: 1 byte, 999 bytes, 1.0 KiB, 12 MiB."""
+    """Return a length as text for people, for example 1 byte, 999 bytes, 1.0 KiB or 12 MiB."""
     if length < 1000:
         return "1 byte" if length == 1 else f"{length} bytes"
     power = next(n for n in (1, 2, 3, 4, 5) if length < 999.5 * 1024**n or n == 5)

@@ -1,7 +1,7 @@
-"""Listing budget: a limit on the names that all listings in progress hold, in total and for each network.
+"""Listing budget: limit the number of names in memory for listings, in total and for each network.
 
 A listing occupies memory until the last byte of its page is sent, and a client may read slowly. So each listing charges
-its names to the budget as it reads them, and releases them when it is closed. Safe to be used by several threads.
+its names to the budget when it reads them, and releases them when it is closed. Several threads may use one budget.
 """
 
 import errno
@@ -20,10 +20,11 @@ UNCOUNTED = 4 * BATCH
 
 
 class ListingBudget:
-    """Limits the names in all listings to *maximum*, and those of each network to a share of it.
+    """Limits the number of names in all listings to *maximum*, and gives each network a share.
 
-    A network may not hold more names than remain free: so one network alone gets half of *maximum*, two networks
-    get a third each, and so on. One listing at a time, if its network has no other, may exceed share and maximum.
+    A network may not hold more names than remain free. So a single network gets half of *maximum*, two networks get a
+    third each, and so on. There is one exception, so that a very large folder can be listed: a network with a single
+    listing may exceed the limits. Only one listing at a time may do this.
     """
 
     def __init__(self, maximum: int) -> None:
@@ -33,7 +34,7 @@ class ListingBudget:
         self._changing = threading.Lock()
 
     def add(self, allotment: "Allotment", names: int) -> None:
-        """Charge *names* more to *allotment*. Raise OSError if the network has spent its share."""
+        """Charge this many *names* to *allotment*. Raise OSError if the network has used up its share."""
         with self._changing:
             if allotment is self._longest:
                 return
@@ -47,7 +48,7 @@ class ListingBudget:
                 raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
 
     def release(self, allotment: "Allotment") -> None:
-        """Release all names of *allotment*; safe to call twice."""
+        """Release all names of *allotment*. A second call has no effect."""
         with self._changing:
             self._adjust(allotment, -allotment.held)
             if allotment is self._longest:
@@ -61,7 +62,7 @@ class ListingBudget:
 
 
 class Allotment:
-    """The part of *budget* that one listing has charged to the client's *network*."""
+    """The names that one listing has charged to *budget*, for the client's *network*."""
 
     def __init__(self, budget: ListingBudget) -> None:
         self._budget = budget
@@ -69,7 +70,10 @@ class Allotment:
         self.held = 0
 
     def charge(self, items: Iterable[Item]) -> Iterator[Item]:
-        """Yield *items*; charge all but the first few, in batches. Raise OSError when the budget is spent."""
+        """Yield *items*, and charge them to the budget in batches. Raise OSError if the budget is used up.
+
+        The first few items are free, so that short listings always succeed.
+        """
         iterator = iter(items)
         yield from islice(iterator, UNCOUNTED)
         while batch := list(islice(iterator, BATCH)):
@@ -77,5 +81,5 @@ class Allotment:
             yield from batch
 
     def close(self) -> None:
-        """Release all names of this listing; safe to call twice."""
+        """Release all names of this listing. A second call has no effect."""
         self._budget.release(self)

@@ -1,9 +1,9 @@
 """The listing page: the HTML around the rows of a listing, with its style and its script.
 
 Takes texts and counts, gives HTML. Knows no files, requests or rows.
-Everything works without the script: a form sorts and filters (not links, which a crawler would follow in every order).
-The script shows times in the visitor's zone, and filters while the visitor types. The page's policy allows only the
-script with its digest, so that a script in a file name can't run.
+Everything works without the script, since a form sorts and filters. Links would make a crawler request every order. The
+script shows times in the visitor's time zone, and filters while the visitor types. The page's policy allows only the
+script with the right digest, so a script in a file name can't run.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ _MAX_TRAIL = 12
 
 
 class Counts(NamedTuple):
-    """The number of entries in a folder, of folders and of files shown, and the total length of the files shown."""
+    """Numbers for the page: entries in the folder, folders shown, files shown, total length of the files shown."""
 
     found: int
     folders: int
@@ -140,8 +140,8 @@ END = f"""</tbody>
 def beginning(path: Sequence[str], sort: str, text: str, counts: Counts) -> str:
     """Return the page up to its first row.
 
-    *path* has the names of the document root and of each folder on the way to this one, *sort* is the order as a query
-    spells it, and *text* filters the names.
+    *path* has the names of the document root and of each folder down to this one. *sort* is the order as a query spells
+    it, and *text* is the filter.
     """
     title = escape("/".join(path if path[0] != "/" else ["", *path[1:]]) + "/")
     return "".join((
@@ -160,7 +160,7 @@ def beginning(path: Sequence[str], sort: str, text: str, counts: Counts) -> str:
 
 
 def _trail(path: Sequence[str]) -> Iterator[str]:
-    """Yield a link to each folder above, then the name of the folder itself."""
+    """Yield a link to each folder above this one, then this folder's name."""
     depth = len(path) - 1
     for number, name in enumerate(path[:-1]):
         if number and depth - number >= _MAX_TRAIL:
@@ -188,7 +188,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def _filter_field(sort: str, text: str) -> str:
-    """Return the filter field and the form's first button, which Enter presses: it filters, and keeps the order."""
+    """Return the filter field and its button. Enter presses the button, which filters and keeps the order."""
     return (
         f'<div class="find"><input type="search" name="filter" value="{escape(text)}" placeholder="Filter names"'
         ' aria-label="Filter names" autocomplete="off" spellcheck="false">'
@@ -197,7 +197,7 @@ def _filter_field(sort: str, text: str) -> str:
 
 
 def _heading(column: str, sort: str) -> str:
-    """Return a column's heading: a button that sorts by the column, or reverses the order if already sorted by it."""
+    """Return the heading of a column, a button that sorts by the column. A second click reverses the order."""
     order, _, is_descending = sort.partition("-")
     label = {"name": "Name", "size": "Size", "date": 'Modified, <span id="zone">UTC</span>'}[column]
     if column != order:

@@ -1,16 +1,16 @@
-"""Look-ups: remember the file found for a path, and which files and folder must be unchanged to use the result again.
+"""Look-ups: cache the file found for a path. A result is valid only while certain files and a folder are unchanged.
 
-Takes stamps of files and folders, gives verdicts. It knows paths and codings, and no other HTTP. To
-find a file of a page again costs two calls instead of five, and one of the two serves all files of its folder in a
-tick:
+Takes stamps of files and folders, and decides whether a result is still valid. Knows paths and codings, but no other
+HTTP. A second request for a file costs two calls instead of five. One of the two calls serves all files of a folder in
+a tick:
 
     GET /js/a.js, Accept-Encoding: gzip, br      stat(js/a.js)  lstat(js)  stat(js/a.js.br)  stat(js/a.js.gz)  read ...
     the same again                               stat(js/a.js)  lstat(js)
 
-A missing sibling stays missing while its folder is unchanged, since a new name changes the folder's times, and another
-folder or a symlink in its place has another inode. Times prove this only if the last change is older than their
-granularity, and a few file systems do not store them; so after a second the file is read again and compared. Until
-then, if the user has allowed caches a ``max-age``, a look-up is used without any call.
+A missing sibling stays missing while its folder is unchanged: a new name changes the folder's times, and a replaced
+folder has another inode. The times prove this only if the last change is older than their granularity. A few file
+systems do not store these times. So after a second the file is read again and compared. If the user has allowed caches
+a ``max-age``, a look-up is used without any call during this second.
 
 RFC 9110 §12.5.3 (Accept-Encoding); RFC 9111 §5.2.2.1 (max-age).
 """
@@ -52,7 +52,10 @@ Reference = Callable[[], Representation | None]
 
 
 class FolderState(NamedTuple):
-    """The folder *relative* as it is in one tick; *has_link*: the folder, or one above it, is a symlink."""
+    """The state of the folder *relative* in one tick.
+
+    If the folder, or a folder above it, is a symlink, *has_link* is true.
+    """
 
     relative: str
     stamp: FileStamp
@@ -61,15 +64,15 @@ class FolderState(NamedTuple):
 
 
 class Lookup:
-    """The file *found* at *path* for a request.
+    """A cached result: a request led to the file *found* at *path*.
 
-    A look-up is valid while the file has this *stamp*, each of the *siblings* that the search saw has the stamp stored
-    with it, and the *folder* is no symlink; if siblings are *missing*, the folder must have the same stamp, too.
-    *contents* are the files whose octets can be compared to make the look-up fresh again; it is empty if the look-up
-    depends on other octets, too. *number* is the number of the last tick in which the look-up was valid.
+    It is valid while the file has this *stamp*, the *siblings* have their stamps, and the *folder* is no symlink. If
+    any siblings are *missing*, the folder must have the same stamp, too. *number* is the last tick in which this was
+    checked.
+    *contents* are the files to compare when the look-up has expired. It is empty if a comparison would not be enough.
 
-    Look-ups share objects where they can: a page has a thousand look-ups, and each separate object that is read costs a
-    miss in the processor's cache.
+    Look-ups share objects where possible. A page has a thousand look-ups, and each separate object costs a miss in the
+    processor's cache.
     """
 
     __slots__ = ("contents", "folder", "found", "fresh_until", "missing", "number", "path", "siblings", "stamp")
@@ -85,7 +88,7 @@ class Lookup:
         missing: tuple[str, ...],
         contents: tuple[tuple[str, weakref.ref[Representation]], ...],
     ) -> None:
-        """*files* are the paths and stamps of the file and of each sibling that the search saw."""
+        """Store a result. *files* are the paths and stamps of the file and of each existing sibling."""
         self.found = found
         self.path, self.stamp = files[0]
         self.siblings = tuple(files[1:])
@@ -97,7 +100,7 @@ class Lookup:
 
 
 class TickMemo:
-    """The memo of a document root in one tick: its results serve all requests of that tick."""
+    """The results of a document root in one tick. All requests of the tick use them."""
 
     __slots__ = ("folders", "found", "listed_names", "monotonic", "number", "time")
 
@@ -113,10 +116,10 @@ class TickMemo:
 
 
 class Lookups:
-    """A cache of look-ups below *root*; the oldest is evicted. Shared by all threads, like FileCache."""
+    """A cache of look-ups below *root*. If it is full, the oldest look-up is evicted. All threads share it."""
 
     def __init__(self, root: str, *, follow_links: bool, reference: Callable[[str, Representation], Reference]) -> None:
-        """Remember look-ups below *root*; *reference* makes a weak reference to the representation of a file."""
+        """Create an empty cache. *reference* makes a weak reference to the representation of a file."""
         self._reference = reference
         self._root = root
         self._follow_links = follow_links
@@ -127,7 +130,7 @@ class Lookups:
         self._writing = threading.Lock()
 
     def folder(self, relative: str, tick: TickMemo) -> FolderState:
-        """Return the state of a folder; look at it once in each *tick*. Raise OSError if that fails.
+        """Return the state of a folder. Use the file system only once in a *tick*. Raise OSError if that fails.
 
         While the state is unchanged, return the same object, so that look-ups share it.
         """
@@ -145,7 +148,7 @@ class Lookups:
         return state
 
     def holds_names(self, lookup: Lookup, folder: FolderState, tick: TickMemo) -> bool:
-        """Return whether *folder* is still no symlink, and the missing siblings of *lookup* are still missing."""
+        """Return whether the missing siblings of *lookup* are still missing, and *folder* is still no symlink."""
         state = self.folder(folder.relative, tick)
         if state.has_link or (lookup.missing and state.stamp != folder.stamp):
             return False
@@ -162,11 +165,11 @@ class Lookups:
         original: Cached[Representation] | None,
         codings: Codings,
     ) -> None:
-        """Store that *asked* led to the *cached* representation of *file*.
+        """Cache a result: the request *asked* led to the *cached* representation of *file*.
 
-        *codings* are those that the client prefers, best first; in the codings before that of *cached*, no sibling was
-        usable. The folder of *file* must have been looked at before the siblings, since a sibling that appears later
-        changes the folder. A representation in a coding also depends on the *original*, if that is cached.
+        *codings* are the codings that the client prefers, best first. Before the siblings, the caller must have called
+        ``folder`` for the folder of *file*: a sibling that appears later then changes the folder's stamp. If *cached*
+        has a coding, it also depends on the uncompressed file *original*.
         """
         path = os.path.join(self._root, file)
         # The state of a sibling is followed by that of its file.
@@ -196,10 +199,10 @@ class Lookups:
         self._put(asked, codings, lookup)
 
     def is_confirmed(self, lookup: Lookup, tick: TickMemo) -> bool:
-        """Return whether an expired look-up is still valid; if so, make it fresh for another second.
+        """Return whether an expired look-up is still valid. If it is, extend it by a second.
 
-        The caller has compared the stamps. This function compares the octets of the files with those read before, and
-        checks that the missing siblings are still missing.
+        The caller has compared the stamps. This function compares the content of the files with the cached octets. The
+        missing siblings must still be missing.
         """
         if not lookup.contents or any(map(os.path.lexists, lookup.missing)):
             return False
@@ -211,7 +214,7 @@ class Lookups:
         return True
 
     def _read(self, path: str, length: int) -> bytes:
-        """Return the first octets of a file, to compare them; never send them, since a symlink may have replaced it."""
+        """Return the first octets of a file, only for a comparison. Never send them: the file may be a symlink now."""
         descriptor = open_beneath(self._root, path, follow_links=True)
         try:
             return os.read(descriptor, length)
@@ -234,7 +237,7 @@ class Lookups:
 
 
 def allows_staleness(cache_control: str) -> bool:
-    """Return whether caches may reuse a response with this Cache-Control for a second, unchecked (RFC 9111 §4.2)."""
+    """Return whether *cache_control* allows caches to reuse a response unchecked for a second (RFC 9111 §4.2)."""
     directives = [directive.strip().lower() for directive in cache_control.split(",")]
     if any(directive.startswith(("no-cache", "no-store")) for directive in directives):
         return False
@@ -242,7 +245,10 @@ def allows_staleness(cache_control: str) -> bool:
 
 
 def folder_state(root: str, relative: str, now: float, *, follow_links: bool) -> FolderState:
-    """Return the state of the folder *relative* beneath *root*; look for symlinks on its path unless *follow_links*."""
+    """Return the state of the folder *relative* beneath *root*.
+
+    If *follow_links* is false, detect symlinks on its path.
+    """
     status = os.stat(os.path.join(root, relative) if follow_links else root)
     if relative and not follow_links:
         below = root
@@ -255,9 +261,9 @@ def folder_state(root: str, relative: str, now: float, *, follow_links: bool) ->
 
 
 def _stamps_of_present(paths: Iterable[str], now: float) -> list[tuple[str, FileStamp]] | None:
-    """Return the stamps of those *paths* that exist; None if one has changed lately, or if another error occurs.
+    """Return the stamps of the *paths* that exist. If one has just changed, or if an error occurs, return None.
 
-    A symlink gets its own stamp, not that of its target; so the stamp never matches, and the path is looked up anew.
+    For a symlink, this is the stamp of the symlink itself. It never matches later, so the path is searched again.
     """
     stamps = []
     for path in paths:

@@ -1,8 +1,8 @@
-"""Paths: the name of the file or folder that the path of a request-target means.
+"""Paths: convert the path of a request-target to the name of a file or folder.
 
-Takes a path's octets, gives the segments of a name, or a Refusal. Equivalent paths give the same name: a path is
-percent-decoded once, then split, then its dot-segments and empty segments are removed, all as text, before any access
-to the file system. So all later checks see exactly the name that will be opened. Next: document_root.
+Takes a path's octets, gives the segments of a name, or a Refusal. Equivalent paths give the same name. A path is first
+percent-decoded, then split. Then its dot-segments and empty segments are removed. All this happens before any access to
+the file system, so all later checks see exactly the name that will be opened. Next: document_root.
 
 RFC 3986 §2.4 (when to decode), §3.3 (path), §5.2.4 and §6.2.2.3 (dot-segments); RFC 9110 §4.2.3, §17.3.
 
@@ -42,9 +42,9 @@ _FILLERS = "\u115f\u1160\u3164\uffa0"
 class ResourceName(NamedTuple):
     """The name of a file or folder below the document root.
 
-    *relative* has the system's separators. *is_folder*: the path ended with a slash or a dot-segment. *is_hidden*: a
-    segment starts with a full stop, except /.well-known/, which is public (RFC 8615). *may_be_alias*: a segment may be
-    another name of a hidden file.
+    *relative* has the system's separators. *is_folder* is true if the path ended with a slash or a dot-segment.
+    *is_hidden* is true if a segment starts with a full stop, except for /.well-known/, which is public (RFC 8615).
+    *may_be_alias* is true if a segment may be a second name of a hidden file.
     """
 
     segments: tuple[str, ...]
@@ -55,12 +55,12 @@ class ResourceName(NamedTuple):
 
 
 def parse_path(path: bytes) -> ResourceName | Refusal:
-    """Return the name that *path* means, or the refusal of an invalid path; *path* starts with a slash."""
+    """Return the name for *path*, or a refusal if the path is invalid. *path* must start with a slash."""
     return _memoised_parse_path(path) if len(path) <= _MAX_MEMOISED else _parse_path(path)
 
 
 def _parse_path(path: bytes) -> ResourceName | Refusal:
-    """Return the result of ``parse_path``; a pure function, so that it can be memoised."""
+    """Return the result of ``parse_path``. The result depends only on *path*, so it can be cached."""
     decoded = percent_decode(path)
     if b"\0" in decoded:
         number = decoded[: decoded.index(b"\0")].count(b"/")
@@ -95,9 +95,9 @@ _memoised_parse_path = lru_cache(maxsize=2048)(_parse_path)
 
 
 def normalise(path: bytes) -> bytes:
-    """Return the normal form of *path*, which starts with a slash: decoded, without dot-segments.
+    """Return *path* decoded and without dot-segments. If it is invalid, return it unchanged.
 
-    Return an invalid path unchanged.
+    *path* must start with a slash.
     """
     name = parse_path(path)
     if isinstance(name, Refusal):
@@ -107,15 +107,15 @@ def normalise(path: bytes) -> bytes:
 
 
 def is_hidden_name(name: str, *, is_top: bool) -> bool:
-    """Return whether a name is hidden by default; *is_top* if it lies directly in the root."""
+    """Return whether a name is hidden by default. If the name is directly in the root, *is_top* is true."""
     return name.startswith(".") and not (is_top and name == ".well-known")
 
 
 def may_be_alias(name: str) -> bool:
-    """Return whether *name* may be another name, on some file system, of a file whose name starts with a full stop.
+    """Return whether a file system may use *name* as a second name of a hidden file.
 
-    NTFS and FAT open .git as GIT~1, too. On case-insensitive volumes HFS+ and ext4 ignore some characters, and a few
-    file systems treat compatibility forms of the full stop as a full stop.
+    NTFS and FAT open .git as GIT~1, too. On case-insensitive volumes HFS+ and ext4 ignore some characters. A few file
+    systems treat compatibility forms of the full stop as a full stop.
     """
     if name.isascii():
         return _has_short_name(name)
@@ -130,16 +130,16 @@ def _has_short_name(name: str) -> bool:
 
 
 def _is_ignorable(character: str) -> bool:
-    """Return whether a file system may ignore *character*; Unicode calls a few of these not ignorable."""
+    """Return whether a file system may ignore *character* in a name."""
     return unicodedata.category(character) in _IGNORABLE_CATEGORIES or character in _FILLERS
 
 
 def folder_reference(path: bytes, query: bytes | None) -> str:
-    """Return the reference from *path*, which lacks its folder's final slash, to that folder.
+    """Return a reference from *path* to the same path with a final slash.
 
-    The reference is the last segment as sent and a slash, so that it works behind any prefix, even one that a proxy has
-    stripped, and can't name another host. Clients count empty segments and do not decode slashes; if a client would
-    therefore resolve the reference to another folder, return the whole path instead.
+    It is the last segment and a slash. So it works behind a proxy that removes a prefix, and can't lead to another
+    host. But clients resolve references differently from this server: to clients, empty segments count, and an encoded
+    slash separates no segments. If a client would reach another folder, return the whole path instead.
     """
     before, _, last = path.rpartition(b"/")
     # A colon in the first segment would end a scheme (RFC 3986 §4.2).
@@ -151,9 +151,10 @@ def folder_reference(path: bytes, query: bytes | None) -> str:
 
 
 def holds_references(path: bytes, folder: ResourceName) -> bool:
-    """Return whether relative references against *path*, which means *folder*, lead into that folder.
+    """Return whether a relative reference, resolved against *path*, leads into *folder*.
 
-    The references lead elsewhere if the last slash is encoded, or if clients split the path into other segments.
+    *path* is the path of *folder*. The reference leads elsewhere if the last slash is percent-encoded, or if clients
+    split the path into other segments.
     """
     if path.endswith(b"/") and b"%" not in path and b".." not in path:
         return True
@@ -162,9 +163,9 @@ def holds_references(path: bytes, folder: ResourceName) -> bool:
 
 
 def encoded_reference(path: bytes, query: bytes | None) -> str:
-    """Return the reference to *path* and *query*; percent-encode every octet that must be encoded.
+    """Return a reference to *path* and *query*. Percent-encode every octet that must be encoded.
 
-    The reference starts with a single slash, so it can't name another host.
+    It starts with a single slash, so it can't lead to another host.
     """
     reference = b"/" + encode_unencoded(path.lstrip(b"/")).encode("ascii")
     name = parse_path(path)
@@ -174,7 +175,7 @@ def encoded_reference(path: bytes, query: bytes | None) -> str:
 
 
 def _leads_to(path: bytes, name: ResourceName) -> bool:
-    """Return whether every client that resolves *path*, behind any prefix, then requests *name*."""
+    """Return whether a client that resolves *path* requests *name*, whatever prefix a proxy adds."""
     # Only two full stops can make a difference; skip the work for all other paths.
     if b".." not in percent_decode(path):
         return True
@@ -186,9 +187,9 @@ def _leads_to(path: bytes, name: ResourceName) -> bool:
 
 
 def _resolved(path: bytes, *, is_browser: bool) -> list[bytes]:
-    """Return the segments of *path* as clients resolve it (RFC 3986 §5.2.4), including empty segments.
+    """Return the segments of *path* after a client has resolved it (RFC 3986 §5.2.4). Keep empty segments.
 
-    Browsers also treat %2E as a full stop, by WHATWG's URL Standard.
+    Browsers also treat %2E as a full stop, as WHATWG's URL Standard requires.
     """
     segments: list[bytes] = []
     dots = b""
@@ -203,7 +204,7 @@ def _resolved(path: bytes, *, is_browser: bool) -> list[bytes]:
 
 
 def _whole(name: ResourceName) -> bytes:
-    """Return the whole path of *name*; it starts with a single slash."""
+    """Return the whole path of *name*. It starts with a single slash."""
     path = b"".join(b"/" + percent_encode(os.fsencode(segment)).encode("ascii") for segment in name.segments)
     return path + b"/" if name.is_folder else path
 
@@ -213,5 +214,5 @@ def _with_query(reference: bytes, query: bytes | None) -> str:
 
 
 def is_reserved_on_windows(name: str) -> bool:
-    """Return whether Windows would open something other than a file of exactly this name."""
+    """Return whether Windows would open something other than a file with exactly this name."""
     return re.fullmatch(_WINDOWS_TRAP, name) is not None

@@ -57,13 +57,13 @@ class Representation:
 
     @property
     def fields(self) -> tuple[tuple[str, str], ...]:
-        """All fields that describe the representation (RFC 9110 §8), for a 200."""
+        """All fields that describe the representation, for a 200 (RFC 9110 §8)."""
         encoding = (("Content-Encoding", self.coding),) if self.coding else ()
         return (("Content-Type", self.media_type), *encoding, ("Accept-Ranges", "bytes"), *self.caching_fields)
 
     @property
     def caching_fields(self) -> tuple[tuple[str, str], ...]:
-        """The fields for caches, which a 304 repeats (RFC 9110 §15.4.5)."""
+        """The fields for caches. A 304 repeats them (RFC 9110 §15.4.5)."""
         last_modified = self.validators.last_modified
         dated = () if last_modified is None else (("Last-Modified", format_http_date(last_modified)),)
         etag = ("ETag", self.validators.etag.decode("ascii"))
@@ -72,7 +72,7 @@ class Representation:
 
     @property
     def whole(self) -> Response:
-        """The response with the whole content; made once for a cached file."""
+        """The response with the whole content. It is made only once for a cached file."""
         if self._whole is None:
             self._whole = Response(Status.OK, self.fields, (self.part(0, self.length),), self.file)
         return self._whole
@@ -85,7 +85,7 @@ class Representation:
         return self._not_modified
 
     def part(self, offset: int, length: int) -> Part:
-        """Return *length* octets from *offset* on, as a part of a response."""
+        """Return *length* octets, starting at *offset*, as a part of a response."""
         if self.file is None:
             return self.octets[offset : offset + length]
         return FileSlice(self.file, offset, length)
@@ -97,16 +97,16 @@ class Representation:
 
 
 def validators_of(etag: bytes, opened: os.stat_result, now: float) -> Validators:
-    """Return the validators of a file; Last-Modified is never later than Date (RFC 9110 §8.8.2.1)."""
+    """Return the validators of a file. Last-Modified is never later than Date (RFC 9110 §8.8.2.1)."""
     last_modified = int(min(opened.st_mtime, now))
     return Validators(etag, last_modified if can_be_http_date(last_modified) else None)
 
 
 def etag_of_state(opened: os.stat_result, now: float) -> bytes:
-    """Return the entity-tag of a large file, from its status instead of its octets.
+    """Return the entity-tag of a large file, computed from its status instead of its content.
 
-    The tag is weak while the file could change again without a change of its times, since with a strong tag a client
-    could join parts of two versions (RFC 9110 §8.8.1).
+    If the file has just changed, it could change again with the same times. Then the tag is weak, so that no client
+    joins parts of two versions (RFC 9110 §8.8.1).
     """
     weak = "W/" if _could_keep_its_times(opened, now) else ""
     tag = f'{weak}"{opened.st_ino:x}-{opened.st_size:x}-{opened.st_mtime_ns:x}-{opened.st_ctime_ns:x}"'
@@ -114,12 +114,12 @@ def etag_of_state(opened: os.stat_result, now: float) -> bytes:
 
 
 def is_settled(status: os.stat_result, now: float) -> bool:
-    """Return whether any further change of a file or folder would certainly change its times."""
+    """Return whether the last change of a file or folder is so old that another change would change its times."""
     return max(status.st_mtime, status.st_ctime) + MTIME_GRANULARITY_SECONDS < now
 
 
 def _could_keep_its_times(opened: os.stat_result, now: float) -> bool:
-    """Return whether a further change of the file could leave its times as they are."""
+    """Return whether the file could change again without a change of its times."""
     # On Windows st_ctime is the time of creation, and does not change.
     changed_ns = opened.st_mtime_ns if os.name == "nt" else opened.st_ctime_ns
     # A fraction of a second proves that the file system stores fractions.

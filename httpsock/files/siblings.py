@@ -1,8 +1,8 @@
-"""Siblings: verify that a compressed file (app.js.gz) holds the file beside it (app.js) in a content coding.
+"""Siblings: verify that a compressed file (app.js.gz) has the content of the file beside it (app.js).
 
-Takes a reader of the sibling and the length of the file, gives a verdict. A sibling may be empty, cut, still being
-written, or the compressed form of another file. It is used only if its octets show, as far as they can, that it
-is whole and holds the file.
+Takes a function that reads the sibling, and the length of the file. Decides whether the sibling may be sent. A sibling
+may be empty, cut off, still being written, or compressed from another file. It is sent only if its octets show, as far
+as they can, that it is complete and has the content of the file.
 
     gzip    RFC 1952 §2.3    decompressed and compared if the file is small; else its signature and ISIZE, the length
                              modulo 2^32 in the last four octets, which a cut file has lost
@@ -50,14 +50,14 @@ Read = Callable[[int, int], bytes]
 
 
 class Original(NamedTuple):
-    """The uncompressed file: its length, and its octets if it is small."""
+    """The uncompressed file: its length, and its octets if the file is small."""
 
     length: int
     octets: bytes | None
 
 
 def may_be_used(sibling: os.stat_result, original: os.stat_result, now: float) -> bool:
-    """Return whether *sibling* is not older than its file, and not still being written."""
+    """Return whether *sibling* is at least as new as its file, and is not still being written."""
     # The time of modification is enough: a file that is being written has a recent one, and a copy gets the time of its
     # source only when it is complete.
     is_settled = sibling.st_mtime + _SETTLED_SECONDS < now
@@ -65,15 +65,18 @@ def may_be_used(sibling: os.stat_result, original: os.stat_result, now: float) -
 
 
 def is_verified(coding: str, read: Read, length: int, original: Original) -> bool:
-    """Return whether a sibling of *length* octets holds *original* in *coding*, as far as its octets can show."""
+    """Return whether a compressed file has the content of *original*, as far as its octets can show this.
+
+    *read* reads from the compressed file, which has *length* octets.
+    """
     verify = {"gzip": _is_verified_gzip, "zstd": _is_verified_zstd, "br": _is_verified_brotli}[coding]
     return verify(read, length, original)
 
 
 def _is_verified_gzip(read: Read, length: int, original: Original) -> bool:
-    """Return whether a gzip file states the length of *original* and, if *original* is small, has its content.
+    """Return whether a gzip file has the length of *original* and, if *original* is small, the same content.
 
-    A file is compared as one member: gzip allows several members, but many clients read only the first.
+    A gzip file may have several members, but many clients read only the first. So the content must be a single member.
     """
     # RFC 1952 §2.3.1.2: a reserved flag changes the format.
     head = read(0, 4)
@@ -88,7 +91,7 @@ def _is_verified_gzip(read: Read, length: int, original: Original) -> bool:
 
 
 def _decompresses_to(compressed: bytes, octets: bytes) -> bool:
-    """Return whether *compressed* is one gzip member with exactly *octets* as content."""
+    """Return whether *compressed* is one gzip member, and its content is exactly *octets*."""
     decompressor = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
     try:
         # Decompress one octet more than expected: enough to notice longer content, and to reach the end.
@@ -99,7 +102,7 @@ def _decompresses_to(compressed: bytes, octets: bytes) -> bool:
 
 
 def _is_verified_zstd(read: Read, length: int, original: Original) -> bool:
-    """Return whether a Zstandard file is one whole frame, with the length of *original* if it states a length."""
+    """Return whether a Zstandard file is a single, complete frame. If the frame states a length, it must match."""
     head = read(0, _MAX_ZSTD_HEAD)
     if len(head) < 6 or not head.startswith(_ZSTD):
         return False
@@ -129,7 +132,7 @@ def _is_verified_zstd(read: Read, length: int, original: Original) -> bool:
 
 
 def _end_of_zstd_blocks(read: Read, offset: int) -> int | None:
-    """Return the end of the blocks that start at *offset*, or None if they are cut (RFC 8878 §3.1.1.2)."""
+    """Return where the blocks that start at *offset* end, or None if they are incomplete (RFC 8878 §3.1.1.2)."""
     for _ in range(_MAX_ZSTD_BLOCKS):
         head = read(offset, 3)
         if len(head) < 3:
@@ -145,7 +148,7 @@ def _end_of_zstd_blocks(read: Read, offset: int) -> int | None:
 
 
 def _is_verified_brotli(read: Read, length: int, original: Original) -> bool:
-    """Return whether a file may be *original* in Brotli: its first and last octets are plausible."""
+    """Return whether a file may be *original* in Brotli. Only its first and last octets are checked."""
     head = read(0, _BROTLI_HEAD)
     if head.startswith(_OTHER_FORMATS):
         return False
@@ -157,10 +160,10 @@ def _is_verified_brotli(read: Read, length: int, original: Original) -> bool:
 
 
 def _fits_brotli(bits: int, content_length: int) -> bool:
-    """Return whether a stream with these first *bits* may hold *content_length* octets (RFC 7932 §9).
+    """Return whether a stream that starts with *bits* may have *content_length* octets of content (RFC 7932 §9).
 
-    The lowest bit comes first. The first meta-block must not be longer than the content; if it is also the last one, it
-    must be exactly as long.
+    The lowest bit comes first. The first meta-block must not be longer than the content. If it is the only one, it must
+    have the same length.
     """
     window_bits = _brotli_window_bits(bits)
     if window_bits is None:
@@ -184,7 +187,7 @@ def _fits_brotli(bits: int, content_length: int) -> bool:
 
 
 def _brotli_window_bits(bits: int) -> int | None:
-    """Return the number of bits that encode the window size, or None for Large Window Brotli."""
+    """Return how many bits encode the window size, or None for Large Window Brotli."""
     if not bits & 1:
         return 1
     if bits & 0b1110:

@@ -1,4 +1,4 @@
-"""HTTP: octets to values and back, without a socket.
+"""HTTP: parse octets into values and format values as octets, without a socket.
 
 Knows no socket, file or thread, so octets alone are enough to test it. In reading order:
 
@@ -7,7 +7,7 @@ Knows no socket, file or thread, so octets alone are enough to test it. In readi
     target            the request-target and the host
     framing           where content ends
     known_heads       a cache of heads and of their parts, which clients repeat
-    message_reader    octets in, content out: the base of both parsers
+    message_reader    octets in, content out: the base of the two parsers
     request_parser    requests: octets in, events out
     response_parser   responses: octets in, events out
     preconditions     the five conditional fields

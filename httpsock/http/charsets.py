@@ -1,7 +1,7 @@
-"""Charsets: whether octets are text, whether they are UTF-8, and whether they declare another charset.
+"""Charsets: check whether a file is text, whether the text is UTF-8, and which charset the text declares.
 
 Takes the first octets of a file, or all of them. A charset parameter overrides every declaration within the content
-(RFC 9110 §8.3.2, RFC 7303 §3.2, CSS Syntax §3.2), so a server may state only a charset that it has checked.
+(RFC 9110 §8.3.2, RFC 7303 §3.2, CSS Syntax §3.2). So a server must check a charset before it sends one.
 Next: media_types, which uses the answers.
 
     <meta charset=...>, <meta http-equiv=content-type content="...; charset=...">    HTML §13.2.3.2
@@ -40,7 +40,7 @@ _IN_CONTENT = rb"charset[\t\n\f\r ]*+=[\t\n\f\r ]*+[\"']?([^\"';\t\n\f\r ]*)"
 
 
 class Syntax(Enum):
-    """The place in which content of a media type declares its charset."""
+    """The place where a file declares its charset."""
 
     HTML = "in a meta tag or an XML declaration"
     XML = "in an XML declaration"
@@ -63,21 +63,24 @@ _SCRIPTS = frozenset(("py", "pyi", "pyw", "rb"))
 
 
 def syntax_of(media_type: str, suffix: str) -> Syntax:
-    """Return where content of this *media_type*, in a file with this *suffix*, declares its charset."""
+    """Return where a file of this *media_type* and *suffix* declares its charset."""
     if suffix in _SCRIPTS:
         return Syntax.SCRIPT
     return _SYNTAXES.get(media_type, Syntax.XML if media_type.endswith("+xml") else Syntax.PLAIN)
 
 
 def is_text(octets: bytes) -> bool:
-    """Return whether *octets* are text in any charset: they hold no octet that only binary data has."""
+    """Return whether *octets* are text in any charset. Text has no octet that only binary data has."""
     if octets.startswith(_UTF16_MARKS):
         return True
     return not octets.startswith(_PDF) and len(octets.translate(None, _BINARY)) == len(octets)
 
 
 def is_utf8(octets: bytes, *, is_whole: bool) -> bool:
-    """Return whether *octets* are UTF-8 text; without *is_whole* they are a prefix and may end within a character."""
+    """Return whether *octets* are UTF-8 text.
+
+    If *is_whole* is false, *octets* are the start of a file and may end within a character.
+    """
     if b"\0" in octets:
         # Latin letters in UTF-16 or UTF-32 are valid UTF-8 too, with NULs between them.
         return False
@@ -91,7 +94,7 @@ def is_utf8(octets: bytes, *, is_whole: bool) -> bool:
 
 
 def declares_other(octets: bytes, syntax: Syntax) -> bool:
-    """Return whether the first charset that *octets* declare is not UTF-8; False without a declaration."""
+    """Return whether *octets* declare a charset other than UTF-8. The first declaration counts."""
     octets = octets.removeprefix(codecs.BOM_UTF8)
     # The value of <meta charset=utf-8/> includes the slash.
     label = _declared(octets, syntax).strip(b"\t\n\f\r /").lower()
@@ -102,7 +105,7 @@ def declares_other(octets: bytes, syntax: Syntax) -> bool:
 
 
 def _declared(octets: bytes, syntax: Syntax) -> bytes:
-    """Return the first charset that *octets* declare, as written, or b"" without a declaration."""
+    """Return the first charset that *octets* declare, or b"" if *octets* declare none."""
     match syntax:
         case Syntax.HTML:
             return _first(_XML_DECLARATION, octets) or _declared_in_html(octets)
@@ -117,7 +120,7 @@ def _declared(octets: bytes, syntax: Syntax) -> bytes:
 
 
 def _declared_in_source(octets: bytes, patterns: tuple[bytes, ...]) -> bytes:
-    """Return the charset that a comment in the first two lines declares in the form of one of *patterns*, or b""."""
+    """Return the charset that a comment in the first two lines declares, or b"". Try each of *patterns*."""
     lines = octets[:_MAX_SOURCE_OCTETS].split(b"\n", 2)[:2]
     return next((label for line in lines for pattern in patterns if (label := _first(pattern, line))), b"")
 
@@ -147,9 +150,9 @@ def _up_to_meta() -> re.Pattern[bytes]:
 
 
 def _declared_in_html(octets: bytes) -> bytes:
-    """Return the first charset that a meta tag declares.
+    """Return the first charset that a meta tag declares, or b"".
 
-    A browser's prescan ends after 1,024 octets, but its parser still obeys a later meta tag, so all *octets* count.
+    A browser obeys even a meta tag behind its prescan of 1,024 octets. So this function searches all *octets*.
     """
     # A plain search first: the pattern is slow.
     lowered = octets.lower()
@@ -164,7 +167,7 @@ def _declared_in_html(octets: bytes) -> bytes:
 
 
 def _attributes(octets: bytes, position: int) -> tuple[dict[bytes, bytes], int]:
-    """Return the values of the attributes from *position* on, by name in lower case, and the position after them."""
+    """Return the attributes that start at *position*, and the position after the last one."""
     attributes: dict[bytes, bytes] = {}
     while found := _meta_attribute().match(octets, position):
         value = found["double"] or found["single"] or found["bare"] or b""
@@ -175,7 +178,7 @@ def _attributes(octets: bytes, position: int) -> tuple[dict[bytes, bytes], int]:
 
 
 def _declared_in_meta(attributes: dict[bytes, bytes]) -> bytes:
-    """Return the charset that a meta tag with these *attributes* declares, or b""."""
+    """Return the charset that a meta tag with these attributes declares, or b""."""
     if charset := attributes.get(b"charset"):
         return charset
     if attributes.get(b"http-equiv", b"").strip(b"\t\n\f\r ").lower() != b"content-type":

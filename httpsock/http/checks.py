@@ -1,4 +1,4 @@
-"""Argument checks: reject what a program passes by mistake, with one sentence that names the argument.
+"""Argument checks: reject wrong arguments of the public API, with one sentence that names the argument.
 
 Takes names and values; raises TypeError for a value of the wrong kind, ValueError for a value out of range.
 
@@ -14,26 +14,26 @@ MAX_SECONDS = 1_000_000
 
 
 def check_kind(name: str, value: object, kinds: type | tuple[type, ...], wanted: str) -> None:
-    """Raise TypeError unless *value* is one of *kinds*; *wanted* describes them in words."""
+    """Raise TypeError if *value* is not an instance of *kinds*. The message says that *wanted* was expected."""
     if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
         raise TypeError(f"{name} must be {wanted}, not {_named(value)}")
 
 
 def check_callable(name: str, value: object) -> None:
-    """Raise TypeError unless *value* can be called."""
+    """Raise TypeError if *value* can't be called."""
     if not callable(value):
         raise TypeError(f"{name} must be a function, not {_named(value)}")
 
 
 def check_number(name: str, value: object, minimum: int, maximum: int) -> None:
-    """Raise TypeError or ValueError unless *value* is a whole number from *minimum* to *maximum*."""
+    """Raise TypeError if *value* is not a whole number, or ValueError if the number is out of range."""
     check_kind(name, value, int, "a whole number")
     if not minimum <= value <= maximum:  # type: ignore[operator]
         raise ValueError(f"{name} must be from {minimum} to {maximum}, not {value}")
 
 
 def check_seconds(name: str, value: object) -> None:
-    """Raise TypeError or ValueError unless *value* is a valid time-out: neither negative nor infinite."""
+    """Raise TypeError or ValueError if *value* is not a valid time-out. A time-out is neither negative nor infinite."""
     check_kind(name, value, (int, float), "a number of seconds")
     # NaN fails this comparison too.
     if not 0 <= value <= MAX_SECONDS:  # type: ignore[operator]
@@ -41,7 +41,10 @@ def check_seconds(name: str, value: object) -> None:
 
 
 def field_list(fields: object) -> list[tuple[str, str]]:
-    """Return *fields*, pairs of name and value or a mapping, as a list of pairs. Raise TypeError for anything else."""
+    """Return *fields* as a list of pairs (name, value). Raise TypeError if that is impossible.
+
+    *fields* may be a mapping, or pairs of name and value.
+    """
     if isinstance(fields, Mapping):
         fields = fields.items()
     if isinstance(fields, str | bytes) or not isinstance(fields, Iterable):
@@ -56,7 +59,7 @@ def field_list(fields: object) -> list[tuple[str, str]]:
 
 
 def check_field(name: str, value: str) -> None:
-    """Raise ValueError unless *name* and *value* are valid in a field line."""
+    """Raise ValueError if *name* or *value* is invalid in a field line."""
     # Every character beyond ASCII becomes a "?", which is not allowed in a token either.
     if not grammar.token.fullmatch(name.encode("ascii", "replace")):
         raise ValueError(f"the field name {name!r} is not a token (RFC 9110 §5.1)")

@@ -51,9 +51,10 @@ ErrorHandler = Callable[[Refusal, Request | None, bytes], Response]
 
 
 def explain_fault(refusal: Refusal, request: Request | None, unread: bytes) -> Response:
-    """Return the error response to *refusal*, in the form that the client prefers.
+    """Return the error response for *refusal*, in the format that the client prefers.
 
-    The preference is in the Accept field of *request* or, without a request, of the malformed head *unread*.
+    The Accept field of *request* decides. If the head was malformed, *request* is None. Then the Accept line in
+    *unread* decides, which holds the octets of that head.
     """
     return explain(refusal, request.fields.get(b"accept") if request else accept_line(unread))
 
@@ -61,10 +62,10 @@ def explain_fault(refusal: Refusal, request: Request | None, unread: bytes) -> R
 def explain(
     refusal: Refusal, accept: bytes | None, fields: tuple[tuple[str, str], ...] = (), above: str = ""
 ) -> Response:
-    """Return the error response to *refusal*, in the form that the Accept value *accept* prefers.
+    """Return the error response for *refusal*, in the format that the Accept value *accept* prefers.
 
-    *fields* are added to the response. *above* is a relative reference to the folder above, for a link on the page; ""
-    for no link.
+    The response also gets *fields*. If *above* is not empty, the page has a link to this relative reference, the folder
+    above.
     """
     media_type = preferred_media_type(accept, MEDIA_TYPES)
     title = f"{refusal.status} {refusal.status.phrase}"

@@ -51,8 +51,8 @@ class FramingFault(Enum):
 class FramingError(Exception):
     """The octets received are not a message, or their framing is ambiguous.
 
-    *reason* names the fault and its place, *section* the rule, both as a server reports them. *value* is the field
-    value at fault, for a client that words the reason differently.
+    *reason* names the fault and its place. *section* is the section of the RFC that the octets violate. *value* is the
+    invalid field value, since a client words some reasons differently.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class _Limits(Protocol):
 
 
 def check_limits(limits: _Limits) -> None:
-    """Raise TypeError or ValueError unless all *limits*, including those on content, are whole numbers from 0."""
+    """Raise TypeError or ValueError if any limit is not a whole number from 0 on. Check the limits on content, too."""
     check_kind("content", limits.content, ContentLimits, "ContentLimits")
     names: Iterable[str] = getattr(limits, "_fields", None) or vars(limits)
     for name in names:
@@ -98,9 +98,9 @@ def check_limits(limits: _Limits) -> None:
 
 
 def parse_content_length(fields: Mapping[bytes, bytes], minor_version: int) -> int | None:
-    """Return the number of octets of a request's content, or None for chunked content (RFC 9112 §6.3).
+    """Return the length of a request's content in octets, or None if the content is chunked (RFC 9112 §6.3).
 
-    Raise FramingError when the fields are ambiguous.
+    Raise FramingError if the fields are ambiguous.
     """
     transfer_encoding = fields.get(b"transfer-encoding")
     content_length = fields.get(b"content-length")
@@ -115,7 +115,7 @@ def parse_content_length(fields: Mapping[bytes, bytes], minor_version: int) -> i
 def parse_length(content_length: bytes) -> int:
     """Return the number in a Content-Length value (RFC 9110 §8.6).
 
-    Raise FramingError unless it is one decimal number of at most 18 significant digits.
+    Raise FramingError if the value is not one decimal number, or if the number has more than 18 significant digits.
     """
     if not re.fullmatch(_DIGITS, content_length):
         reason = f'Content-Length is "{grammar.printable(content_length)}", not one decimal number'
@@ -128,7 +128,7 @@ def parse_length(content_length: bytes) -> int:
 
 
 def check_chunked(transfer_encoding: bytes, content_length: bytes | None, minor_version: int) -> None:
-    """Raise FramingError unless the chunked coding alone frames the content."""
+    """Raise FramingError if a Transfer-Encoding value is ambiguous, or has any coding but chunked."""
     if minor_version == 0:
         reason = "Transfer-Encoding in an HTTP/1.0 request"
         raise FramingError(reason, "RFC 9112 §6.1", FramingFault.CODED_IN_1_0)
@@ -169,7 +169,7 @@ def is_persistent(connection: bytes | None, minor_version: int) -> bool:
 
 
 class Decoded(NamedTuple):
-    """The result of one decoding step: the *content*, and how many octets were *used*."""
+    """The result of one decoding step: the decoded *content*, and how many octets of the input were *used*."""
 
     content: bytes
     used: int
@@ -188,14 +188,14 @@ class LengthDecoder:
         return self.remaining == 0
 
     def decode(self, octets: bytes) -> Decoded:
-        """Return the part of *octets* that is content."""
+        """Return the part of *octets* that belongs to the content."""
         content = octets[: self.remaining]
         self.remaining -= len(content)
         return Decoded(content, len(content))
 
 
 class CloseDecoder:
-    """Decodes content that ends with the connection (RFC 9112 §6.3, the last case)."""
+    """Decodes content that ends when the connection is closed (RFC 9112 §6.3, the last case)."""
 
     is_complete = False
     # 0, since the number of octets to come is unknown.
@@ -217,9 +217,10 @@ class ChunkState(Enum):
 
 
 class ChunkedDecoder:
-    """Decodes chunked content; checks trailer fields, and never merges them into the head (RFC 9110 §6.5.1).
+    """Decodes chunked content, and checks the trailer fields.
 
-    *trailers* are in the order received: names in lower case, values without surrounding whitespace.
+    *trailers* has the trailer fields in the order received. Names are in lower case, and values have no surrounding
+    whitespace. Trailers are never merged into the head (RFC 9110 §6.5.1).
     """
 
     def __init__(self, limits: ContentLimits) -> None:
@@ -241,9 +242,9 @@ class ChunkedDecoder:
         return self._state is ChunkState.COMPLETE
 
     def decode(self, octets: bytes) -> Decoded:
-        """Return the content in *octets*.
+        """Return the content in *octets*, and how many octets were used.
 
-        Unused octets are an incomplete line or CRLF; the caller passes them again, followed by more. Raise
+        Unused octets are an incomplete line or CRLF. The caller must pass them again, followed by new octets. Raise
         FramingError at the first octet that breaks the framing.
         """
         content: list[bytes] = []
@@ -270,9 +271,9 @@ class ChunkedDecoder:
         return Decoded(b"".join(content), position)
 
     def _decode_whole_chunks(self, octets: bytes, position: int, content: list[bytes]) -> int:
-        """Decode complete chunks from *position* on, and append them to *content*; return the position after the last.
+        """Decode all complete chunks from *position* on, and append their data to *content*. Return the new position.
 
-        This is a fast path: decoded state by state, each chunk takes five times as long.
+        This is a fast path: it is five times as fast as decoding a chunk state by state.
         """
         chunk_line = grammar.chunk_line()
         while match := chunk_line.match(octets, position):
@@ -290,7 +291,7 @@ class ChunkedDecoder:
         return position
 
     def _count(self, size: int, line_octets: int, extension_octets: int) -> None:
-        """Count a chunk of *size* octets; raise FramingError if the content or its framing is now too long."""
+        """Add a chunk of *size* octets to the totals. Raise FramingError if a total exceeds its limit."""
         self._extension_octets += extension_octets
         if self._extension_octets > self._limits.chunk_extensions:
             reason = f"chunk extensions take more than {self._limits.chunk_extensions} bytes"
@@ -362,7 +363,7 @@ def content_too_large(limit: int) -> FramingError:
 def parse_field_line(line: bytes, name: str) -> tuple[bytes, bytes]:
     """Return the name, in lower case, and the value of a field line that ends in LF.
 
-    Raise FramingError if the line is invalid; the reason starts with *name*, for example "field line 3".
+    Raise FramingError if the line is invalid. The error's reason starts with *name*, for example "field line 3".
     """
     if fault := field_line_fault(line, name):
         raise fault
@@ -370,7 +371,10 @@ def parse_field_line(line: bytes, name: str) -> tuple[bytes, bytes]:
 
 
 def field_line_fault(line: bytes, name: str) -> FramingError | None:
-    """Return the fault of a field line that ends in LF, or None if it is valid; the reason starts with *name*."""
+    """Return the error for an invalid field line, or None if the line is valid.
+
+    The line ends in LF. The error's reason starts with *name*, for example "field line 3".
+    """
     text = line.removesuffix(b"\n").removesuffix(b"\r")
     if line.endswith(b"\r\n") and re.fullmatch(grammar.FIELD_LINE, text):
         return None
@@ -379,7 +383,7 @@ def field_line_fault(line: bytes, name: str) -> FramingError | None:
 
 
 def _field_line_reason(line: bytes, text: bytes) -> tuple[str, str]:
-    """Return why *line*, which is *text* and a line end, is not a field line, and the section that it violates."""
+    """Return why *line* is not a field line, and the section that it violates. *text* is the line without its end."""
     if not line.endswith(b"\r\n"):
         return "ends with a bare LF, not with CRLF", "RFC 9112 §2.2"
     if text.startswith((b" ", b"\t")):
@@ -395,7 +399,7 @@ def _field_line_reason(line: bytes, text: bytes) -> tuple[str, str]:
 
 
 def _value_reason(value: bytes) -> tuple[str, str]:
-    """Return which forbidden octet a field value holds, and the section that forbids it."""
+    """Return which forbidden octet a field value contains, and the section that forbids the octet."""
     if b"\r" in value:
         return "has a bare CR in its value", "RFC 9112 §2.2"
     if b"\0" in value:

@@ -117,13 +117,13 @@ QVALUE = rb"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?"
 
 
 def split_field_line(line: bytes) -> tuple[bytes, bytes]:
-    """Return the name, in lower case, and the value of a valid field line, with or without its CRLF."""
+    """Return the name and the value of a valid field line. The name is in lower case. The line may end with CRLF."""
     name, _, value = line.partition(b":")
     return name.lower(), value.strip(b" \t\r\n")
 
 
 def match_host(octets: bytes) -> re.Match[bytes] | None:
-    """Return the match of a host with an optional port (the group "port"), or None if it is invalid."""
+    """Return the match of a host with an optional port, or None if the host is invalid."""
     match = re.fullmatch(_HOST, octets)
     is_valid = match and (match["literal"] is None or re.fullmatch(_IP_LITERAL, match["literal"]))
     return match if is_valid else None
@@ -131,24 +131,24 @@ def match_host(octets: bytes) -> re.Match[bytes] | None:
 
 @cache
 def chunk_line() -> re.Pattern[bytes]:
-    """Return the pattern of a chunk's first line, compiled on first use."""
+    """Return the pattern of a chunk's first line. The pattern is compiled on first use."""
     return re.compile(_CHUNK_LINE)
 
 
 def list_members(field_value: bytes) -> list[bytes]:
-    """Return the members of a comma-separated list, empty ones skipped (RFC 9110 §5.6.1.2)."""
+    """Return the members of a comma-separated list. Skip empty members (RFC 9110 §5.6.1.2)."""
     return list(each_member(field_value))
 
 
 def each_member(field_value: bytes) -> Iterator[bytes]:
-    """Yield the members of a comma-separated list one by one, for callers that need the first few only."""
+    """Yield the members of a comma-separated list one by one. This saves time if only the first members are needed."""
     for match in re.finditer(_LIST_MEMBER, field_value):
         if member := match[0].strip(b" \t"):
             yield member
 
 
 def printable(octets: bytes, maximum: int = 60) -> str:
-    r"""Return the first *maximum* octets as text for a person; write those that are not printable ASCII as ``\xNN``.
+    r"""Return the first *maximum* octets as text for a person. Octets other than printable ASCII become ``\xNN``.
 
     Mask credentials (RFC 9110 §17.9, §17.16), since the text may end up in a log that other people read.
     """
@@ -166,30 +166,30 @@ _RESERVED = rb"[^0-9A-Za-z\-._~]++"
 
 
 def percent_decode(octets: bytes) -> bytes:
-    """Return *octets* with each percent-encoded octet decoded, once (RFC 3986 §2.4)."""
+    """Decode each percent-encoded octet once (RFC 3986 §2.4). So "%2541" becomes "%41"."""
     if b"%" not in octets:
         return octets
     return re.sub(_PERCENT_ENCODED, lambda run: bytes.fromhex(run[0].replace(b"%", b"").decode("ascii")), octets)
 
 
 def encode_unencoded(octets: bytes) -> str:
-    """Return a path or query as the client should have sent it: percent-encode every octet that must be encoded."""
+    """Percent-encode the octets of a path or query that a client must not send unencoded. Keep existing escapes."""
     return "".join(map(_written().__getitem__, re.sub(BROKEN_PERCENT, b"%25", octets)))
 
 
 @cache
 def _written() -> list[str]:
-    """Return a table of how a path or query writes each octet, so that all octets take the same time to encode."""
+    """Return a table with the encoded form of each octet. So the time to encode does not depend on the octets."""
     return [f"%{octet:02X}" if re.match(UNENCODED, bytes((octet,))) else chr(octet) for octet in range(256)]
 
 
 def percent_encode(octets: bytes) -> str:
-    """Return *octets* with all but unreserved characters percent-encoded (RFC 3986 §2.1, §2.3)."""
+    """Percent-encode all octets except unreserved characters (RFC 3986 §2.1, §2.3)."""
     return re.sub(_RESERVED, lambda run: b"%" + run[0].hex("%").upper().encode("ascii"), octets).decode("ascii")
 
 
 def accept_line(octets: bytes) -> bytes | None:
-    """Return the value of the Accept field line in an invalid head at the start of *octets*, or None."""
+    """Return the value of the Accept field line in an invalid head, or None if there is no such line."""
     match = re.search(rb"(?i)\naccept:[ \t]*+([\t -~]*+)", octets.partition(b"\r\n\r\n")[0])
     return match[1] if match else None
 
@@ -215,20 +215,20 @@ _LAST_SECOND_OF_9999 = 253_402_300_799
 
 @lru_cache(maxsize=1024)
 def format_http_date(seconds: int) -> str:
-    """Return *seconds* since 1970 UTC as an IMF-fixdate; the year must be from 1970 to 9999."""
+    """Return a time as an IMF-fixdate. *seconds* count from 1970 UTC, and the year must be from 1970 to 9999."""
     year, month, day, hour, minute, second, weekday, *_ = time.gmtime(seconds)
     return f"{_DAYS[weekday]}, {day:02} {MONTHS[month - 1]} {year} {hour:02}:{minute:02}:{second:02} GMT"
 
 
 def can_be_http_date(seconds: int) -> bool:
-    """Return whether *seconds* since 1970 lie in the years 1970 to 9999; the time of a file may lie outside."""
+    """Return whether a time in seconds since 1970 lies in the years 1970 to 9999. The time of a file may not."""
     return 0 <= seconds <= _LAST_SECOND_OF_9999
 
 
 def parse_http_date(field_value: bytes, now: float) -> int | None:
-    """Return the seconds since 1970 of an HTTP-date in any of its three forms, or None for anything else.
+    """Return the seconds since 1970 of an HTTP-date in any of its three forms, or None if the date is invalid.
 
-    A two-digit year that seems more than 50 years later than *now* lies in the past (RFC 9110 §5.6.7).
+    If a two-digit year would be more than 50 years later than *now*, it is a year in the past (RFC 9110 §5.6.7).
     """
     for form in _DATES:
         if match := re.fullmatch(form, field_value):

@@ -1,8 +1,8 @@
-"""The handler, which turns a request into a response, and the context, which describes the connection to the handler.
+"""Handlers turn a request into a response. The context describes the connection to the handler.
 
-A handler takes a Request and a Context, and gives a Response, or steps of work that end in one. A middleware takes a
-handler and gives another one. A parsed Request is cached and shared by all connections, so whatever belongs to one
-connection is in the Context. Knows no sockets or threads: the connection (server/connection.py) runs the steps.
+A handler takes a Request and a Context. It returns a Response, or a generator of steps that ends with a Response. A
+middleware takes a handler and returns a new handler. A Request is cached and shared by all connections, so the data of
+one connection is in the Context. Knows no sockets or threads: the connection (server/connection.py) runs the steps.
 
     def hello(request, context):                  one response, immediately
         return Response(Status.OK, (("Content-Type", "text/plain"),), (b"hello",))
@@ -37,14 +37,14 @@ CONTENT_OCTETS = 64 * 1024
 class Tick:
     """One pass of the event loop: its time, and a memo.
 
-    Every request answered in a tick arrived before the first is answered. So one look-up serves all of them, and no
-    client gets a result older than its request. *memo* holds whatever handlers look up; each handler uses its own key.
+    All requests of a tick arrived before the first one is answered. So one look-up serves all requests, and no client
+    gets a result older than its request. Handlers store look-ups in *memo*. Each handler uses its own key.
     """
 
     __slots__ = ("memo", "monotonic", "second", "time")
 
     def __init__(self, now: float, monotonic: float) -> None:
-        """Begin at *now*, in seconds since 1970 (for fields); *monotonic* is the monotonic time (for deadlines)."""
+        """Start a tick at *now*, in seconds since 1970. *monotonic* is the same moment on the monotonic clock."""
         self.time = now
         self.second = int(now)
         self.monotonic = monotonic
@@ -52,7 +52,7 @@ class Tick:
 
 
 class Context(Protocol):
-    """The connection on which a request came, as a handler sees it."""
+    """The connection of a request, as a handler sees it."""
 
     @property
     def descriptor(self) -> int:
@@ -68,7 +68,7 @@ class Context(Protocol):
 
     @property
     def network(self) -> str:
-        """The network of the client, for limits: its IPv4 address, or the /64 prefix of its IPv6 address."""
+        """The client's network, for limits: an IPv4 address, or the /64 prefix of an IPv6 address."""
 
     @property
     def scheme(self) -> str:
@@ -76,23 +76,23 @@ class Context(Protocol):
 
     @property
     def is_stopping(self) -> bool:
-        """Whether the server is stopping; an endless response should end then."""
+        """Whether the server is stopping. If it is, an endless response should end."""
 
     @property
     def max_content(self) -> int:
         """The limit on the content of a request, in octets."""
 
     def read_content(self, maximum: int = CONTENT_OCTETS) -> Steps[bytes]:
-        """Return the next octets of the request's content, at most *maximum*; b"" at its end.
+        """Return the next octets of the request's content, at most *maximum*. Return b"" at the end of the content.
 
-        The first call sends 100 (Continue) if the client waits for it. Raise RequestError if the content is malformed,
-        too long or late, and ConnectionError if the client is gone; a handler must not catch either.
+        If the client waits for 100 (Continue), the first call sends it. Raise RequestError if the content is malformed,
+        too long or too late. Raise ConnectionError if the client is gone. A handler must not catch these errors.
         """
 
     def discard_content(self) -> Steps[int | None]:
-        """Receive and discard the rest of the content. Return how many octets it had, or None if it was left unread.
+        """Receive and discard the rest of the content. Return the number of octets, or None if the rest was not read.
 
-        It is left unread if the client waits for 100 (Continue), or has announced more than *max_content*.
+        The rest is not read if the client waits for 100 (Continue), or if it announced more than *max_content*.
         """
 
     def suspend(self, start: Callable[[Callable[[], object]], object]) -> Steps[None]:
@@ -104,6 +104,9 @@ Middleware = Callable[[Handler], Handler]
 
 
 def respond(handler: Handler, request: Request, context: Context) -> Steps[Response]:
-    """Call *handler*, run the steps if it returns any, and return its response, for a middleware to change."""
+    """Call *handler*, run its steps if there are any, and return the response.
+
+    A middleware calls this function if it changes the response of the handler that it wraps.
+    """
     response = handler(request, context)
     return response if isinstance(response, Response) else (yield from response)

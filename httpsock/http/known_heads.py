@@ -1,8 +1,8 @@
-"""Known heads: a cache of parsed heads, and of their parts, since clients repeat them.
+"""Known heads: a cache of parsed heads and of parts of heads, since clients repeat them.
 
 Takes complete heads, gives requests. A client that requests a file again repeats the whole head. Clients that load the
-same page send the same request lines. One client sends the same field lines for all files of a page, and if it loads
-the page again, it only appends conditions. Next: request_parser, which parses the parts that are new.
+same page send the same request lines. One client sends the same field lines for all files of a page. If the client
+loads the page again, it only appends conditions. Next: request_parser, which parses the new parts.
 
     GET /a.png HTTP/1.1               request line
     Host: localhost                   stem: the field lines up to the first condition; the same for all files
@@ -41,12 +41,13 @@ Part = TypeVar("Part")
 
 
 class Parsers(NamedTuple):
-    """The functions that parse new parts; *line* and *section* raise RequestError or FramingError.
+    """The functions that parse the parts of a head that are not cached.
 
-    *line* takes a request line. *section* takes the octets from the CRLF before the first field line to the empty line,
-    and the minor version, on which the meaning of some fields depends. *tail* takes the octets from the CRLF before a
-    later field line to the empty line. *tail* returns the fields of these lines, or None if a line is invalid, if two
-    lines have the same name, or if a field determines the host, the framing or the persistence.
+    *line* parses a request line. *section* parses all field lines; its second argument is the minor version. Both raise
+    RequestError or FramingError.
+    *tail* parses the last field lines of a head and returns their fields. It returns None in three cases: if a line is
+    invalid, if a name is repeated, or if a field determines the host, the framing or the persistence.
+    The octets of a section or a tail start with the CRLF before its first line and end with the empty line.
     """
 
     line: Callable[[bytes], RequestLine]
@@ -56,10 +57,10 @@ class Parsers(NamedTuple):
 
 
 class KnownHeads:
-    """Parses heads, and caches the results for parts that are repeated.
+    """Parses heads, and caches the results for heads and parts that are repeated.
 
-    A head that never repeats costs little more than its parsing. All threads share one object without a lock: results
-    are immutable, and at worst two threads parse the same octets.
+    A head that is never repeated costs little more than its parsing. All threads share one object without a lock:
+    results are immutable, and at worst two threads parse the same octets.
     """
 
     def __init__(self, parsers: Parsers) -> None:
@@ -74,9 +75,9 @@ class KnownHeads:
         self._hashes = [0] * _MAX_HASHES
 
     def parse(self, octets: bytes) -> Request:
-        """Return the request whose complete head, including its empty line, is at the start of *octets*.
+        """Return the request at the start of *octets*. Raise RequestError or FramingError if it is invalid.
 
-        *octets* may contain further heads, all of which are complete, too. Raise the errors of the parsers.
+        The head must be complete, including its empty line. More heads may follow, and they must be complete, too.
         """
         line_end = octets.find(b"\r\n")
         line_octets, section_octets = octets[:line_end], octets[line_end - 1 :]
@@ -104,7 +105,7 @@ class KnownHeads:
         return Request._make((octets, *line, *section))
 
     def _conditional_section(self, head: bytes, line_end: int) -> FieldSection | None:
-        """Return the parsed field section of *head* if its stem is known and its tail only adds fields, else None."""
+        """Return the fields of *head*, combined from its cached parts, or None if that is impossible."""
         stem_end = head.find(b"\r\nIf-", max(line_end, len(head) - _MAX_TAIL_OCTETS))
         if stem_end < 0:
             return None
@@ -124,7 +125,10 @@ class KnownHeads:
         return (fields, stem[1], stem[2]) if len(fields) == len(stem[0]) + len(tail) else None
 
     def _learn_stem(self, octets: bytes) -> FieldSection | None:
-        """Parse the stem *octets*, store and return the result; None if the stem is new, invalid or too long."""
+        """Parse a stem, the field lines before the conditions, and cache the result.
+
+        Return None if the stem is new, invalid or too long.
+        """
         section_octets = octets + _END
         # The condition that ends the stem may belong to the next head.
         is_whole = section_octets.find(_END) == len(octets)
@@ -139,7 +143,7 @@ class KnownHeads:
         return stem
 
     def _comes_again(self, octets: bytes) -> bool:
-        """Return whether *octets* have come before, as far as remembered; remember them."""
+        """Remember *octets*, and return whether they came before."""
         hashed = hash(octets)
         place = hashed % _MAX_HASHES
         if self._hashes[place] == hashed:
@@ -149,7 +153,7 @@ class KnownHeads:
 
 
 def _put(parts: dict[bytes, Part], octets: bytes, part: Part) -> None:
-    """Store *part*, the result for *octets*, in *parts*; if *parts* is full, clear it first."""
+    """Store the result *part* for *octets* in the cache *parts*. If the cache is full, clear it first."""
     if len(parts) >= _MAX_PARTS:
         parts.clear()
     parts[octets] = part

@@ -1,7 +1,7 @@
 """Masking: hide credentials in all output: the access log, traces, reasons, error messages.
 
-Takes octets as they went over a connection, gives them with asterisks in place of credentials. It does not parse
-requests: a line of content that looks like a field with credentials is masked too. When in doubt, it masks. It hides
+Takes octets as sent over a connection. Replaces credentials with asterisks. It does not parse requests, so it also
+masks a line of content that looks like a field with credentials. If in doubt, it masks. It hides
 
     the values of Authorization (without the scheme, if it is known), Proxy-Authorization, Cookie, Set-Cookie,
       and of fields whose names end in token, jwt, secret, password, passphrase, api-key (also access-, secret- and
@@ -15,7 +15,7 @@ RFC 9110 §11.6.2, §11.7.2 (credentials), §4.2.4 (userinfo); RFC 6265 §4 (coo
     GET http://user:secret@localhost/ HTTP/1.1  →   GET http://***@localhost/ HTTP/1.1
     GET /?access_token=secret HTTP/1.1          →   GET /?access_token=*** HTTP/1.1
 
-Each attempt to match begins with an octet that stops the repetition of the attempt before, so the work is linear.
+The time is linear: each attempt to match starts with an octet at which the previous attempt stopped.
 """
 
 import re
@@ -54,9 +54,9 @@ _BEFORE_USERINFO = (
 
 @cache  # compiled when it is first needed: at start-up it would take 5 ms
 def _pattern(before_userinfo: bytes, after_userinfo: bytes) -> re.Pattern[bytes]:
-    """Return the pattern of all secrets: a match sets two groups, and the second one is the secret.
+    """Return a pattern that matches each secret. A match has two groups, and the second group is the secret.
 
-    *before_userinfo* and *after_userinfo* are patterns of the octets on both sides of userinfo.
+    *before_userinfo* and *after_userinfo* are patterns for the octets around userinfo.
     """
     userinfo = rb"(%b)([^/?#\s]+)(?=%b)" % (before_userinfo, after_userinfo)
     return re.compile(
@@ -81,14 +81,17 @@ _MAX_REMEMBERED = 64
 
 
 def mask(octets: bytes, *, keeps_length: bool = False) -> bytes:
-    """Return *octets* with each secret replaced by three asterisks, or with *keeps_length* by one for each octet."""
+    """Return *octets* with three asterisks in place of each secret.
+
+    If *keeps_length* is true, there is one asterisk for each octet of a secret.
+    """
     return _masked(_pattern(*_WHOLE), octets, keeps_length=keeps_length)
 
 
 def mask_start(octets: bytes, minimum: int) -> bytes:
-    """Return the start of ``mask(octets)``: at least *minimum* octets, or fewer if masking has shortened it.
+    """Return the start of ``mask(octets)``: at least *minimum* octets, or fewer if masking has shortened the text.
 
-    The work grows with *minimum*, not with the length of *octets*.
+    The time depends on *minimum*, not on the length of *octets*.
     """
     cut = minimum + MARGIN
     if len(octets) <= cut:
@@ -109,14 +112,14 @@ def _masked(pattern: re.Pattern[bytes], octets: bytes, *, keeps_length: bool) ->
 
 
 class Masker:
-    """Masks one direction of a connection, however its octets are split, with constant work for each octet."""
+    """Masks the octets that one peer of a connection sends, even if a secret arrives in pieces."""
 
     def __init__(self) -> None:
         # A short text that can replace all octets so far: the next octets are masked as if after those.
         self._context = b""
 
     def mask(self, octets: bytes) -> bytes:
-        """Return *octets*, which follow those of the last call, with each octet of a secret replaced by an asterisk."""
+        """Return *octets*, the next octets of the stream, with an asterisk in place of each octet of a secret."""
         joined = self._context + octets
         masked = _masked(_pattern(*_BEGUN), joined, keeps_length=True)[len(self._context) :]
         start = 0
@@ -128,7 +131,7 @@ class Masker:
 
 
 def _context(line: bytes) -> bytes:
-    """Return a short line with the same effect as *line*: octets after either are masked in the same way."""
+    """Return a short line that can replace *line*: the next octets are masked in the same way after either line."""
     ends = re.search(_LINE_ENDS, line)
     if re.match(_FIELD, line, re.IGNORECASE):
         return b"cookie: x" + (ends[0] if ends else b"")
@@ -142,7 +145,7 @@ def _context(line: bytes) -> bytes:
 
 
 def _context_of_word(word: bytes) -> bytes:
-    """Return a short word with the same effect as *word*: octets after either are masked in the same way."""
+    """Return a short word that can replace *word*: the next octets are masked in the same way after either word."""
     if re.search(_OPEN_PARAMETER, word, re.IGNORECASE):
         return b"/?token=x"
     _, slashes, authority = word.rpartition(b"//")

@@ -1,8 +1,8 @@
 """Media types: the Content-Type of a file, by its name and its first octets.
 
-The table is built in, and the same on every system, while a system's registry depends on the programs installed.
-Takes a name and the first octets of the file, or all of them; gives a field value. The table prefers registered types.
-A file whose suffix is not in the table is text/plain if its content is text, for example source code or LICENSE.
+The table is built in, so it is the same on every system. A system's registry depends on the installed programs.
+Takes a name and the first octets of the file, or all of them. Gives a field value. The table prefers registered types.
+If a suffix is not in the table, a file of text is text/plain, for example source code or LICENSE.
 
 RFC 9110 §8.3 (Content-Type), §8.3.2 (charset); the IANA media type registry; RFC 9239 (JavaScript).
 """
@@ -282,7 +282,10 @@ _MAX_PACKETS = 5
 
 
 def content_type_of(name: str, octets: bytes, *, is_whole: bool) -> str:
-    """Return the Content-Type of the file *name*; *octets* are the whole content, or without *is_whole* its start."""
+    """Return the Content-Type of the file *name*.
+
+    *octets* are the whole content. If *is_whole* is false, *octets* are only its start.
+    """
     suffix = _suffix_of(name)
     if suffix in _BINARY:
         return _BINARY[suffix]
@@ -304,7 +307,7 @@ def depends_on_content(name: str) -> bool:
 
 
 def in_utf8(media_type: str) -> str:
-    """Return the Content-Type of text of this *media_type* in UTF-8."""
+    """Return a Content-Type value: *media_type* with the charset UTF-8."""
     return f"{media_type}; charset=utf-8"
 
 
@@ -314,7 +317,7 @@ def _suffix_of(name: str) -> str:
 
 
 def _binary_type_of(suffix: str, octets: bytes) -> str:
-    """Return the Content-Type of binary *octets*: the type of *suffix* if they have its signature, else the default."""
+    """Return the Content-Type of a binary file. If *octets* lack the signature of the suffix, return the default."""
     media_type, signature = _SHARED.get(suffix, (_UNKNOWN, b""))
     is_it = _is_mpeg_stream(octets) if media_type == _MPEG_STREAM else octets.startswith(signature)
     return media_type if is_it else _UNKNOWN

@@ -1,7 +1,7 @@
-"""The part that both parsers share: the octets received and not yet consumed, the end of input, and the content.
+"""The base of the request parser and the response parser: it buffers octets and decodes content.
 
-Takes the octets of a connection as they arrive, however they are split; gives content and its end. "Need more" is an
-event, not an error. Knows no heads, sockets or files. Next: request_parser and response_parser, which read the heads.
+Takes the octets of a connection, in pieces of any size. Gives the content and its end. "Need more" is an event, not an
+error. Knows no heads, sockets or files. Next: request_parser and response_parser, which read the heads.
 
 RFC 9112 §6 (message body), §8 (incomplete messages).
 """
@@ -13,14 +13,14 @@ from .framing import ChunkedDecoder, CloseDecoder, FramingError, FramingFault, L
 
 
 class Pause(Enum):
-    """The reason why there is no event yet."""
+    """The reason why no event is available yet."""
 
     NEED_DATA = "more octets are needed"
     CLOSED = "the peer has closed its side, between two messages"
 
 
 class Content(NamedTuple):
-    """The next octets of content of the current message."""
+    """The next octets of the current message's content."""
 
     octets: bytes
 
@@ -33,10 +33,10 @@ Decoder = LengthDecoder | ChunkedDecoder | CloseDecoder
 
 
 class MessageReader:
-    """The base of a parser: ``receive`` octets, then call the parser's ``next_event`` until it returns a Pause.
+    """The base of a parser. Call ``receive`` with octets, then call ``next_event`` until it returns a Pause.
 
-    A parser sets *_decoder* after a head that announces content; the reader removes it at the end of the content. The
-    methods raise FramingError, which ``next_event`` turns into an error of a request or of a response.
+    If a head announces content, the parser sets *_decoder*. The reader removes the decoder at the end of the content.
+    The methods raise FramingError. ``next_event`` turns it into an error about a request or a response.
     """
 
     __slots__ = ("_decoder", "_has_ended", "unread")
@@ -48,13 +48,13 @@ class MessageReader:
         self._decoder: Decoder | None = None
 
     def receive(self, octets: bytes) -> None:
-        """Append octets received from the peer; b"" means end of input."""
+        """Append octets received from the peer. If *octets* are empty, the peer has closed its side."""
         if not octets:
             self._has_ended = True
         self.unread = self.unread + octets if self.unread else octets
 
     def _next_content(self, decoder: Decoder) -> Content | EndOfContent | Pause:
-        """Return some content, its end, or a Pause."""
+        """Return the next piece of content, its end, or a Pause."""
         decoded = decoder.decode(self.unread)
         self.unread = self.unread[decoded.used :]
         if decoded.content:
@@ -68,6 +68,6 @@ class MessageReader:
 
 
 def incomplete(part: str) -> FramingError:
-    """Return the error for a connection that ended within this *part* of a message."""
+    """Return the error for a connection that ended within a message. *part* is the incomplete part of the message."""
     reason = f"the connection ended before the {part} was complete"
     return FramingError(reason, "RFC 9112 §8", FramingFault.INCOMPLETE)

@@ -1,4 +1,4 @@
-"""Messages: requests and responses as values, and the error for octets that are not a valid request.
+"""Messages: requests and responses as values, and the error for an invalid request.
 
 Parsers make requests, handlers make responses. A Request is immutable, so it may be cached and shared between threads.
 Knows no file names, sockets or threads. Next: target, framing, then request_parser.
@@ -19,13 +19,13 @@ _MAX_EXPECTATIONS = 16
 
 
 class Status(IntEnum):
-    """The final status codes with their reason phrases: RFC 9110 §15, RFC 6585, 7725 (451) and 4918 (507).
+    """The final status codes and their reason phrases: RFC 9110 §15, RFC 6585, 7725 (451) and 4918 (507).
 
-    205 is missing: it would need a framing of its own (RFC 9110 §15.3.6).
+    205 is missing, since it would need its own framing (RFC 9110 §15.3.6).
     """
 
     def __new__(cls, code: int, phrase: str) -> Self:
-        """Make the member for a status *code* and its reason *phrase*."""
+        """Create a member from a status *code* and its reason *phrase*."""
         member = int.__new__(cls, code)
         member._value_ = code
         member.phrase = phrase
@@ -87,7 +87,7 @@ class Status(IntEnum):
 class Refusal(NamedTuple):
     """The reason for an error response.
 
-    *reason* names the fault and its place; *section* names the rule, for example "RFC 9112 §5.1".
+    *reason* names the fault and its place. *section* is the violated section, for example "RFC 9112 §5.1".
     """
 
     status: Status
@@ -96,7 +96,7 @@ class Refusal(NamedTuple):
 
 
 class RequestError(Exception):
-    """The octets received are not a valid request; the connection sends the refusal and closes."""
+    """The octets received are not a valid request. The connection sends the refusal and closes."""
 
     def __init__(self, status: Status, reason: str, section: str) -> None:
         super().__init__(f"{status} {status.phrase}: {reason} ({section})")
@@ -113,9 +113,9 @@ class TargetForm(Enum):
 
 
 class Target(NamedTuple):
-    """A parsed request-target; *path* and *query* are still percent-encoded.
+    """A parsed request-target. *path* and *query* are still percent-encoded.
 
-    *is_encoded* is false when path or query hold octets that must be percent-encoded but are not.
+    If *path* or *query* has an octet that must be percent-encoded but is not, *is_encoded* is false.
     """
 
     form: TargetForm
@@ -127,9 +127,10 @@ class Target(NamedTuple):
 class Request(NamedTuple):
     """The parsed head of a request.
 
-    *head* is as received, and *request_line* its first line, for the log. *fields* has only the fields that a server of
-    files uses (MEANINGFUL_FIELDS in ``request_parser``): each name once, in lower case, the values of its lines joined
-    with commas (RFC 9110 §5.3). *content_length* is in octets; None means chunked.
+    *head* has the octets received. *request_line* is the first line, for the log. *content_length* is in octets; None
+    means chunked.
+    *fields* has only the fields that a file server needs (MEANINGFUL_FIELDS in ``request_parser``). Each name occurs
+    once, in lower case. If a field has several lines, their values are joined with commas (RFC 9110 §5.3).
     """
 
     head: bytes
@@ -143,13 +144,13 @@ class Request(NamedTuple):
 
     @property
     def field_lines(self) -> tuple[tuple[bytes, bytes], ...]:
-        """All field lines in the order received: names in lower case, values without whitespace around them."""
+        """All field lines in the order received. Names are in lower case, and values have no surrounding whitespace."""
         lines = self.head[len(self.request_line) :].split(b"\r\n")
         # Splitting leaves one empty string before the first field line, and two after the last one.
         return tuple(map(split_field_line, lines[1:-2]))
 
     def field(self, name: bytes) -> bytes | None:
-        """Return the value of a field, whose *name* is given in lower case, or None; join its lines with commas."""
+        """Return the value of a field, or None. *name* must be in lower case. Join several lines with commas."""
         value = self.fields.get(name)
         if value is None:
             values = [value for found, value in self.field_lines if found == name]
@@ -158,7 +159,7 @@ class Request(NamedTuple):
 
     @property
     def expectations(self) -> list[bytes]:
-        """The members of the Expect field in lower case, at most sixteen, since only one expectation is defined.
+        """The members of the Expect field in lower case. Only the first sixteen count.
 
         HTTP/1.0 has no such field (RFC 9110 §10.1.1).
         """
@@ -167,7 +168,7 @@ class Request(NamedTuple):
 
 
 class FileSlice(NamedTuple):
-    """*length* octets of an open file, from *offset* on."""
+    """A part of an open file: *length* octets that start at *offset*."""
 
     file: io.FileIO
     offset: int
@@ -180,8 +181,8 @@ Part = bytes | FileSlice
 class Sleep(NamedTuple):
     """A stream yields this if it has nothing to send for *seconds*.
 
-    Meanwhile the connection may be evicted, and if the client closes it, the stream ends. So only streams that another
-    request can resume should sleep, for example event streams.
+    Meanwhile the server may evict the connection. If the client closes the connection, the stream ends. So a stream
+    should sleep only if another request can resume it, as with event streams.
     """
 
     seconds: float
@@ -193,14 +194,16 @@ Then = Literal["close", "reset", "keep", "stall"]
 
 
 class Stream(NamedTuple):
-    """Content that is made while it is sent: *chunks* yields octets, or a Sleep.
+    """Content that is generated while it is sent: *chunks* yields octets, or a Sleep.
 
-    Other connections run between two chunks. Yield b"" only to let others run; to wait, yield a Sleep, since only a
-    Sleep notices that the client is gone. The content has *length* octets; if *length* is None, the content is chunked,
-    or ends with the connection for HTTP/1.0 (RFC 9112 §6.3). The server closes the iterator at the end.
+    Other connections run between two chunks. To let other connections run without a chunk, yield b"". To wait, yield a
+    Sleep: only during a Sleep does the server notice that the client is gone. The server closes the iterator at the
+    end.
+    *length* is the length of the content in octets. If it is None, the content is chunked. To an HTTP/1.0 client, the
+    content then ends with the connection (RFC 9112 §6.3).
 
-    With *then* (see Then), *chunks* are the octets of a whole response, including its head, and are sent unchanged,
-    even to HEAD. This is for tests of clients: see ``testing/exact.py``.
+    *then* is for tests of clients, see ``testing/exact.py``. If it is set, *chunks* are a whole response with its head,
+    which is sent unchanged, even to HEAD.
     """
 
     chunks: Iterator[bytes | Sleep]
@@ -208,7 +211,7 @@ class Stream(NamedTuple):
     then: Then | None = None
 
     def close(self) -> None:
-        """Close *chunks*: a generator runs its "finally" clauses now."""
+        """Close *chunks*. If it is a generator, its "finally" clauses run now."""
         getattr(self.chunks, "close", bool)()
 
 
@@ -218,10 +221,10 @@ Content = tuple[Part, ...] | Stream
 def unsent_parts(
     first: bytes, second: bytes, length: int, rest: tuple[Part, ...]
 ) -> tuple[bytes | memoryview, tuple[Part, ...]]:
-    """Return the octets to send next, and the parts after them.
+    """Return the octets to send next, and the parts to send after them.
 
-    The last *length* octets of *first* + *second*, and all of *rest*, are unsent. Never copy *second*: many connections
-    with slow readers may share the octets of one cached file.
+    The last *length* octets of *first* + *second* are not sent yet, nor is *rest*. Never copy *second*: it may be a
+    cached file that many connections with slow readers share.
     """
     if length > len(second):
         return first[len(first) + len(second) - length :], (second, *rest)
@@ -236,21 +239,20 @@ class Closable(Protocol):
     """A resource to close, for example an open file."""
 
     def close(self) -> None:
-        """Close the resource; safe to call twice."""
+        """Close the resource. A second call has no effect."""
 
 
 class Response:
-    """One response, without the fields that all responses share (Date, Server, Connection) and those of its framing.
+    """One response, without the fields that all responses share (Date, Server, Connection), and without framing fields.
 
-    *content* is octets and slices of files, or a Stream. The response owns *file*, the source of its content, and
-    closes it after sending. The response for a cached file is assembled once and sent many times, so never change one.
+    *content* is a Stream, or a tuple of octets and file slices. The response owns *file*, the source of its content,
+    and closes it after sending. A response for a cached file is sent many times, so never change a response.
 
-    *has_length* is False if the fields do not give the length of the content, although the status allows content. Only
-    a response to HEAD, or a response with a stream, may omit the length (RFC 9110 §9.3.2).
-    *content_length* is the length of the content in octets, also for HEAD; 0 for a stream of unknown length.
-    *field_lines* end with the empty line after the head. *first_write* is these lines, followed by the first part of
-    the content if that is short; *rest* has the other parts. If a Stream is to be sent, *first_write* and *rest* are
-    empty.
+    If the fields do not give the length of the content, *has_length* is false. Only a response to HEAD or a response
+    with a stream may omit the length (RFC 9110 §9.3.2).
+    *content_length* is the length in octets, also for HEAD. It is 0 if the length of a stream is unknown.
+    *field_lines* has the field lines and the empty line after the head. *first_write* has these lines and, if it is
+    short, the first part of the content. *rest* has the other parts. For a Stream, *first_write* and *rest* are empty.
     """
 
     __slots__ = (
@@ -304,9 +306,9 @@ class Response:
             self.first_write, self.rest = self.field_lines + self.rest[0], self.rest[1:]
 
     def with_members(self, members: Mapping[str, str]) -> "Response":
-        """Return this response with *members*, such as {"Vary": "Accept"}, added to its list fields (RFC 9110 §5.6.1).
+        """Return a copy with members added to list fields, for example {"Vary": "Accept"} (RFC 9110 §5.6.1).
 
-        Both responses share the content: close only one of them.
+        The copy shares the content of this response, so close only one of the two responses.
         """
         has_length = b"\nContent-Length: " in b"\n" + self.field_lines
         fields = _with_members(self.fields, tuple(members.items()))
@@ -315,7 +317,7 @@ class Response:
         return response
 
     def close(self) -> None:
-        """Close the source of the content, if any."""
+        """Close the source of the content, if there is one."""
         try:
             if isinstance(self.content, Stream):
                 self.content.close()
@@ -329,7 +331,7 @@ class Response:
 def _with_members(
     fields: tuple[tuple[str, str], ...], members: tuple[tuple[str, str], ...]
 ) -> tuple[tuple[str, str], ...]:
-    """Return *fields* with *members*, pairs of a field name and a list member, added to the fields of these names."""
+    """Return *fields* with members added to list fields. Each of *members* is a field name and a list member."""
     added = list(fields)
     for name, member in members:
         index = next((index for index, field in enumerate(added) if field[0].lower() == name.lower()), len(added))
@@ -341,10 +343,10 @@ def _with_members(
 
 
 def _field_lines(fields: tuple[tuple[str, str], ...], content_length: int | None) -> bytes:
-    """Return the lines of *fields* and, if given, of Content-Length, then the empty line.
+    """Return *fields* as lines, then a Content-Length line, then the empty line.
 
-    *content_length* is None for a 204, which must not have the field, and for a 304, where the field would be about the
-    omitted content (RFC 9110 §8.6).
+    If *content_length* is None, omit the Content-Length line: a 204 must not have it, and in a 304 it would describe
+    the omitted content (RFC 9110 §8.6).
     """
     lines = [f"{name}: {value}\r\n" for name, value in fields]
     if content_length is not None:

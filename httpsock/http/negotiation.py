@@ -1,6 +1,6 @@
-"""Proactive negotiation: which of the available representations a client prefers.
+"""Proactive negotiation: choose the representation that a client prefers.
 
-Takes the values of Accept and Accept-Encoding and the offers, gives choices. Knows no files or sockets.
+Takes the values of Accept and Accept-Encoding, and the available representations. Knows no files or sockets.
 
 RFC 9110 §12.4 (quality values), §12.5.1 (Accept), §12.5.3 (Accept-Encoding).
 """
@@ -19,7 +19,7 @@ _MAX_MEMOISED = 256
 
 
 def _weights(field_value: bytes) -> dict[str, int]:
-    """Return each listed choice, in lower case, with its weight in thousandths; a malformed member is skipped."""
+    """Return the weight of each listed choice, in thousandths. Choices are in lower case. Skip malformed members."""
     weights: dict[str, int] = {}
     # RFC 9110 §12.5.1: a media range with parameters is more specific than the offers here, so it counts only if the
     # type is not also listed without parameters.
@@ -37,15 +37,15 @@ def _weights(field_value: bytes) -> dict[str, int]:
 
 
 def _thousandths(qvalue: bytes) -> int:
-    """Return a qvalue in thousandths, or -1 for an invalid one."""
+    """Return a qvalue in thousandths, or -1 if it is invalid."""
     return round(float(qvalue) * 1000) if re.fullmatch(grammar.QVALUE, qvalue) else -1
 
 
 def preferred_media_type(accept: bytes | None, offers: Sequence[str]) -> str:
-    """Return the offer that *accept* prefers; the first of *offers* on a tie, or if none is acceptable.
+    """Return the media type of *offers* that *accept* prefers. If several are equal, return the first one.
 
-    RFC 9110 §12.5.1: the most specific range that matches a type gives its weight. A server may answer 406 or send an
-    unacceptable representation; this server sends one.
+    The most specific range that matches a type gives its weight (RFC 9110 §12.5.1). If the client accepts none of
+    *offers*, a server may answer 406 or send one anyway. This server sends the first one.
     """
     if accept is None:
         return offers[0]
@@ -70,9 +70,9 @@ _memoised_media_type = lru_cache(maxsize=256)(_media_type)
 def accepted_codings(accept_encoding: bytes | None, offers: Sequence[str]) -> tuple[str, ...]:
     """Return the codings of *offers* that the client prefers to unencoded content, best first.
 
-    RFC 9110 §12.5.3: a coding of weight 0 is not acceptable; "*" stands for each coding not listed; equal
-    weights leave the choice to the server, which takes the order of *offers*. Without the field every coding is
-    acceptable, but the client may not be able to decode any, so the result is empty.
+    The rules are in RFC 9110 §12.5.3. A coding with the weight 0 is not acceptable. "*" stands for each coding that is
+    not listed. If weights are equal, the order of *offers* decides. If there is no Accept-Encoding, the result is
+    empty: every coding is acceptable, but the client may be unable to decode it.
     """
     if accept_encoding is None:
         return ()

@@ -1,7 +1,7 @@
-"""Preconditions: the five conditional fields, evaluated in the RFC's order.
+"""Preconditions: evaluate the five conditional fields in the RFC's order.
 
 Takes a request and the validators of the selected representation, gives a verdict. Knows no files or sockets.
-Each field has one small function; ``evaluate`` reads like the RFC's list. Next: ranges, if the verdict is PROCEED.
+``evaluate`` reads like the RFC's list. Next: ranges, if the verdict is PROCEED.
 
 RFC 9110 §8.8 (validators), §13 (conditional requests).
 """
@@ -21,26 +21,26 @@ except ImportError:  # pragma: no cover (an interpreter other than CPython)
 
 
 class Validators(NamedTuple):
-    """The validators of one state of a representation: entity-tag, and last modification in seconds since 1970."""
+    """The validators of a representation: its entity-tag, and its last modification in seconds since 1970."""
 
     etag: bytes
     last_modified: int | None
 
 
 def etag_of(octets: bytes) -> bytes:
-    """Return the strong entity-tag of *octets*: a digest of them (RFC 9110 §8.8.3)."""
+    """Return the strong entity-tag of *octets*, which is a digest (RFC 9110 §8.8.3)."""
     digest = tag_digest()
     digest.update(octets)
     return tag_of(digest)
 
 
 def tag_digest() -> blake2b:
-    """Return an empty digest for a strong entity-tag, to be updated with the octets part by part."""
+    """Return an empty digest for a strong entity-tag. Update it with the octets of the content."""
     return blake2b(digest_size=12)
 
 
 def tag_of(digest: blake2b) -> bytes:
-    """Return the strong entity-tag of the octets in *digest*."""
+    """Return the strong entity-tag for a *digest* of the content."""
     return f'"{digest.hexdigest()}"'.encode("ascii")
 
 
@@ -57,9 +57,9 @@ PROCEED, NOT_MODIFIED, FAILED = Verdict
 
 
 def evaluate(request: Request, validators: Validators, now: float) -> Verdict:
-    """Return the verdict of the preconditions of a GET or HEAD, by steps 1 to 4 of RFC 9110 §13.2.2.
+    """Return the verdict of the preconditions of a GET or HEAD: steps 1 to 4 of RFC 9110 §13.2.2.
 
-    Step 5, If-Range, is a function of its own, ``range_applies``, since If-Range concerns only the range.
+    Step 5 is If-Range. It concerns only the range, so ``range_applies`` evaluates it.
     """
     fields = request.fields
     if (if_match := fields.get(b"if-match")) is not None:
@@ -79,7 +79,7 @@ def evaluate(request: Request, validators: Validators, now: float) -> Verdict:
 
 
 def range_applies(request: Request, validators: Validators, now: float) -> bool:
-    """Return whether to process the Range field: If-Range is absent or matches (RFC 9110 §13.1.5)."""
+    """Return whether the Range field applies: If-Range is absent or matches (RFC 9110 §13.1.5)."""
     if_range = request.fields.get(b"if-range")
     if if_range is None:
         return True
@@ -92,12 +92,12 @@ def range_applies(request: Request, validators: Validators, now: float) -> bool:
 
 
 def _matches_strongly(field_value: bytes, etag: bytes) -> bool:
-    """Return whether If-Match is "*", or lists *etag* and *etag* is strong (RFC 9110 §8.8.3.2)."""
+    """Return whether If-Match is "*", or lists *etag*. A weak *etag* never matches (RFC 9110 §8.8.3.2)."""
     return field_value == b"*" or (_is_strong(etag) and etag in _entity_tags(field_value, etag))
 
 
 def _matches_weakly(field_value: bytes, etag: bytes) -> bool:
-    """Return whether If-None-Match is "*" or lists *etag*, whether weak or strong (RFC 9110 §8.8.3.2)."""
+    """Return whether If-None-Match is "*" or lists *etag*. Ignore the weakness of tags (RFC 9110 §8.8.3.2)."""
     if field_value == b"*":
         return True
     opaque_tag = _opaque(etag)
@@ -106,7 +106,7 @@ def _matches_weakly(field_value: bytes, etag: bytes) -> bool:
 
 
 def _is_modified_since(field_value: bytes, last_modified: int | None, now: float) -> bool | None:
-    """Return whether *last_modified* is after the date in *field_value*; None if either is missing or invalid."""
+    """Return whether *last_modified* is later than the date in *field_value*, or None if one of the two is unknown."""
     date = grammar.parse_http_date(field_value, now)
     if date is None or last_modified is None:
         return None
@@ -114,7 +114,10 @@ def _is_modified_since(field_value: bytes, last_modified: int | None, now: float
 
 
 def _entity_tags(field_value: bytes, opaque_tag: bytes) -> list[bytes]:
-    """Return the entity-tags in *field_value*, or an empty list if it is malformed or does not contain *opaque_tag*."""
+    """Return the entity-tags in *field_value*.
+
+    If *field_value* is malformed or does not contain *opaque_tag*, return an empty list.
+    """
     # A substring search is cheap; parsing thousands of other tags is not.
     if opaque_tag not in field_value or not re.fullmatch(grammar.ENTITY_TAGS, field_value):
         return []

@@ -1,8 +1,8 @@
-"""Foreign protocols: recognise the first octets of a connection that are not HTTP/1.1.
+"""Foreign protocols: recognise other protocols than HTTP/1.1 by the first octets of a connection.
 
-Takes octets, gives the reason of a refusal in words. One octet is enough to recognise a protocol if no method can
-contain that octet; SSH and PROXY are recognised by a whole line. So the reason does not depend on how many octets
-arrive together. RFC 8446 §5.1 (TLS), RFC 1928 §3 (SOCKS), RFC 4253 §4.2 (SSH).
+Takes octets, gives the reason for a refusal as text. If no method can contain the first octet of a protocol, this octet
+is enough. SSH and PROXY are recognised by a whole line. So the reason does not depend on how many octets arrive
+together. RFC 8446 §5.1 (TLS), RFC 1928 §3 (SOCKS), RFC 4253 §4.2 (SSH).
 """
 
 _TLS = "a TLS handshake on a plain HTTP port"
@@ -15,7 +15,7 @@ _PROXY = (b"PROXY TCP4", b"PROXY TCP6", b"PROXY UNKNOWN")
 
 
 def foreign_protocol(octets: bytes) -> str | None:
-    """Return why to refuse *octets*, the first of a connection, or None if they show no known foreign protocol."""
+    """Return the reason to refuse a connection that starts with *octets*, or None if its protocol may be HTTP."""
     if octets.startswith(_SSH):
         return "an SSH greeting on an HTTP port"
     if octets.startswith(_PROXY):

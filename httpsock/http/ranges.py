@@ -1,4 +1,4 @@
-"""Byte ranges: parse a Range field, select from a length, format Content-Range.
+"""Byte ranges: parse a Range field, select the satisfiable ranges, format Content-Range.
 
 Takes octets and lengths, gives positions. Knows no files or sockets.
 
@@ -24,7 +24,7 @@ _MAX_DIGITS = 19
 
 
 class ByteRange(NamedTuple):
-    """The first and the last position of a range within a representation, both inclusive, as in Content-Range."""
+    """The first and the last position of a range. As in Content-Range, the last octet belongs to the range."""
 
     first: int
     last: int
@@ -36,9 +36,9 @@ class ByteRange(NamedTuple):
 
 
 class RangeSpec(NamedTuple):
-    """A requested range: from *first* to *last* inclusive, or to the end if *last* is None.
+    """A requested range: from *first* to *last* inclusive. If *last* is None, the range has no end.
 
-    If *first* is None, the range is a suffix: the final *last* octets.
+    If *first* is None, the range is the final *last* octets.
     """
 
     first: int | None
@@ -46,9 +46,9 @@ class RangeSpec(NamedTuple):
 
 
 def parse_ranges(field_value: bytes) -> list[RangeSpec] | None:
-    """Return the ranges in a Range field, or None to ignore the field (RFC 9110 §14.2).
+    """Return the ranges in a Range field, or None if the field is to be ignored (RFC 9110 §14.2).
 
-    Ignore other units, malformed fields, and more ranges (or far more commas) than MAX_RANGES.
+    A field is ignored if its unit is not bytes, if it is malformed, or if it has too many ranges.
     """
     unit, equals, range_set = field_value.partition(b"=")
     if unit.lower() != b"bytes" or not equals or range_set.count(b",") > 4 * MAX_RANGES:
@@ -73,23 +73,23 @@ def _parse_spec(member: bytes) -> RangeSpec | None:
 
 
 def _position(digits: bytes) -> int | None:
-    """Return the number in *digits*, or None without digits; too many digits give a number beyond every length."""
+    """Return the number in *digits*, or None if *digits* is empty. A very long number is limited to 10**_MAX_DIGITS."""
     if not digits:
         return None
     return int(digits) if len(digits) <= _MAX_DIGITS else int(10**_MAX_DIGITS)
 
 
 def select_ranges(specs: list[RangeSpec], length: int) -> list[ByteRange]:
-    """Return the satisfiable ranges of *specs*, clipped to *length* octets and joined where they touch.
+    """Return the satisfiable ranges of *specs*, clipped to *length* octets. Join ranges that overlap or touch.
 
-    An empty list means that no range is satisfiable (RFC 9110 §14.1.2).
+    If no range is satisfiable, the list is empty (RFC 9110 §14.1.2).
     """
     clipped = (_clip(spec, length) for spec in specs)
     return _coalesce([byte_range for byte_range in clipped if byte_range is not None])
 
 
 def _clip(spec: RangeSpec, length: int) -> ByteRange | None:
-    """Return the part of *spec* that lies within *length* octets, or None if no part does."""
+    """Return the part of *spec* within *length* octets, or None if there is no such part."""
     if spec.first is None:
         suffix_length = min(spec.last or 0, length)
         return ByteRange(length - suffix_length, length - 1) if suffix_length else None
@@ -100,9 +100,9 @@ def _clip(spec: RangeSpec, length: int) -> ByteRange | None:
 
 
 def _coalesce(byte_ranges: list[ByteRange]) -> list[ByteRange]:
-    """Join ranges that overlap or touch (RFC 9110 §15.3.7.2); keep the order of the others.
+    """Join ranges that overlap or touch (RFC 9110 §15.3.7.2). Keep the order in which the client listed the ranges.
 
-    So the ranges never add up to more than the representation. A joined range takes the place of its earliest part.
+    So the ranges together are never longer than the representation.
     """
     joined: list[tuple[int, ByteRange]] = []
     for index, byte_range in sorted(enumerate(byte_ranges), key=lambda numbered: numbered[1]):
@@ -116,5 +116,5 @@ def _coalesce(byte_ranges: list[ByteRange]) -> list[ByteRange]:
 
 
 def format_content_range(byte_range: ByteRange | None, length: int) -> str:
-    """Return the Content-Range of *byte_range*, or that of a 416 if *byte_range* is None (RFC 9110 §14.4)."""
+    """Return the Content-Range of a 206 or, if *byte_range* is None, of a 416 (RFC 9110 §14.4)."""
     return f"bytes {byte_range.first}-{byte_range.last}/{length}" if byte_range else f"bytes */{length}"

@@ -1,7 +1,7 @@
 """The request parser: octets in, events out, within limits.
 
-Takes the octets of a connection as they arrive, however they are split; gives requests and their content.
-Knows no files, sockets or time. Next: target; then the connection passes each Request to the handler (files/handler).
+Takes the octets of a connection, in pieces of any size. Gives requests and their content. Knows no files, sockets or
+time. Next: target. Then the connection passes each Request to the handler (files/handler).
 
 RFC 9112 §2.2 (message parsing), §3 (request line), §5 (field syntax), §9.3 (persistence).
 
@@ -9,8 +9,8 @@ RFC 9112 §2.2 (message parsing), §3 (request line), §5 (field syntax), §9.3 
     Host: localhost:8000 CRLF             field line
     CRLF                                  the head ends
 
-One pattern validates the request line, another all field lines. The line-by-line walk only finds out why a head is
-invalid. Clients repeat themselves, so known_heads caches the heads, and parts of heads, that come again.
+One pattern validates the request line, another one validates all field lines. If a head is invalid, it is parsed again
+line by line, to find the reason. Clients repeat heads and parts of heads, so known_heads caches the results.
 """
 
 import re
@@ -37,7 +37,7 @@ from .target import check_host, parse_target
 
 
 class Limits(NamedTuple):
-    """Limits on the size of a request, in octets unless the name says otherwise."""
+    """Limits on the size of a request: *field_lines* and *empty_lines* count lines, the other limits are in octets."""
 
     # RFC 9112 §3 asks for at least 8000.
     request_line: int = 8192
@@ -53,7 +53,7 @@ Event = Request | Content | EndOfContent | Pause
 
 
 class _Passed(NamedTuple):
-    """The part of an incomplete head that has been validated."""
+    """The part of an incomplete head that is already validated."""
 
     octets: int = 0
     lines: int = 0
@@ -88,9 +88,9 @@ _MEANINGFUL_FIELD = rb"\r\n(?=[%b])((?i:%b)):[ \t]*+([^\r]*+)" % (
 
 
 class RequestParser(MessageReader):
-    """Parser of one connection: ``receive`` octets, then call ``next_event`` until it returns a Pause.
+    """Parser of one connection. Call ``receive`` with octets, then call ``next_event`` until it returns a Pause.
 
-    ``next_event`` raises RequestError at octets that are not a request; the parser is unusable after that.
+    If the octets are not a request, ``next_event`` raises RequestError. After that the parser must not be used.
     """
 
     __slots__ = ("_known_heads", "_known_octets", "_last", "_last_octets", "_limits", "_passed", "_usual_head")
@@ -110,7 +110,7 @@ class RequestParser(MessageReader):
 
     @property
     def content_left(self) -> int:
-        """The number of octets still to come: of the current chunk if the content is chunked, else of the content."""
+        """The number of octets still to come, of the content or of the current chunk."""
         return 0 if self._decoder is None else self._decoder.remaining
 
     def next_event(self) -> Event:
@@ -142,13 +142,13 @@ class RequestParser(MessageReader):
             raise request_error(fault) from None
 
     def _request(self, stop: int) -> Request:
-        """Return the request whose head is the buffer's first *stop* octets."""
+        """Return the request whose head ends at *stop* in the buffer."""
         head = self.unread[:stop]
         is_short = stop <= MAX_KNOWN_OCTETS
         return self._consume(self._known_heads.parse(head) if is_short else parse_head(head, self._limits.field_lines))
 
     def _consume(self, request: Request) -> Request:
-        """Remove the head of *request* from the buffer, and expect its content; return *request*."""
+        """Remove the head of *request* from the buffer, and choose the decoder for its content. Return *request*."""
         self.unread = self.unread[len(request.head) :]
         self._passed = _NOTHING_PASSED
         if request.content_length is None:
@@ -158,9 +158,9 @@ class RequestParser(MessageReader):
         return request
 
     def _next_unusual(self, last_line: int) -> Event:
-        """Return the next event in the unusual cases: a head that is long, incomplete or after an empty line.
+        """Return the next event if the head is long, incomplete or after an empty line.
 
-        *last_line* is where the head's last line ends, or -1 if the head is incomplete.
+        *last_line* is the position where the head's last line ends. If the head is incomplete, it is -1.
         """
         if self.unread.startswith(b"\r\n"):
             self._skip_empty_line()
@@ -185,9 +185,9 @@ class RequestParser(MessageReader):
             raise RequestError(Status.BAD_REQUEST, reason, "RFC 9112 §2.2")
 
     def _check_partial_head(self) -> None:
-        """Raise the fault of an incomplete head as soon as it is known, before the head ends.
+        """Raise the error for an invalid line of an incomplete head.
 
-        Check each line once it is complete; check the method and the length of the first line even earlier.
+        Check each line once it is complete. Check the method and the length of the first line even earlier.
         """
         octets, lines, empty_lines = self._passed
         if lines == 0:
@@ -211,14 +211,14 @@ _STATUSES = {
 
 
 def request_error(fault: FramingError) -> RequestError:
-    """Return *fault* as a RequestError, with the status of its kind."""
+    """Return *fault* as a RequestError with the matching status code."""
     return RequestError(_STATUSES.get(fault.kind, Status.BAD_REQUEST), fault.reason, fault.section)
 
 
 def parse_head(head: bytes, max_field_lines: int) -> Request:
     """Return the request with the complete *head*, including its empty line.
 
-    Raise RequestError if it is invalid, or FramingError if a field line or the framing is.
+    Raise RequestError if *head* is invalid. Raise FramingError if a field line or the framing is invalid.
     """
     line_end = head.find(b"\r\n")
     line = _parse_request_line(head[:line_end])
@@ -234,7 +234,7 @@ def known_heads(max_field_lines: int) -> KnownHeads:
 def _parse_request_line(octets: bytes) -> RequestLine:
     """Return the parsed request line. Raise RequestError if it is invalid.
 
-    Like the parsers of the other parts, this is a pure function with an immutable result, so the result can be cached.
+    The result depends only on *octets* and is immutable, so it can be cached.
     """
     match = grammar.request_line.fullmatch(octets)
     if match is None or match[4] != b"1":
@@ -250,7 +250,7 @@ def _parse_request_line(octets: bytes) -> RequestLine:
 
 @lru_cache(maxsize=16)
 def _parsers(max_field_lines: int) -> Parsers:
-    """Return the parsers of the parts of a head with at most *max_field_lines*."""
+    """Return the functions that parse a head of at most *max_field_lines*."""
     is_valid = re.compile(grammar.FIELD_SECTION % min(max_field_lines, _MAX_REPETITIONS)).fullmatch
     find_meaningful = re.compile(_MEANINGFUL_FIELD).findall
 
@@ -276,7 +276,7 @@ def _parsers(max_field_lines: int) -> Parsers:
 
 
 def _join(name: bytes, first: bytes, second: bytes) -> bytes:
-    """Return two values of the field *name* as one (RFC 9110 §5.3). Raise RequestError for Host and Content-Length."""
+    """Join two values of the field *name* (RFC 9110 §5.3). Raise RequestError if it must not be repeated."""
     if name == b"host":
         raise RequestError(Status.BAD_REQUEST, "there is more than one Host field line", "RFC 9112 §3.2")
     if name == b"content-length":
@@ -292,7 +292,7 @@ def _join(name: bytes, first: bytes, second: bytes) -> bytes:
 
 
 def _line_faults(lines: bytes, passed_lines: int, max_field_lines: int) -> Iterator[RequestError | FramingError]:
-    """Yield the faults of complete *lines* of a head, up to its empty line, after *passed_lines* valid lines."""
+    """Yield the faults of the head's *lines*, up to the empty line. *passed_lines* valid lines came before."""
     fault: RequestError | FramingError | None
     for number, line in enumerate(lines.split(b"\n")[:-1], start=passed_lines):
         if number == 0:
@@ -320,7 +320,7 @@ def _version_fault(version: bytes) -> RequestError:
 
 
 def _check_first_line(octets: bytes, maximum: int) -> None:
-    """Raise RequestError if *octets*, the start of a head, have an invalid method or too long a first line."""
+    """Raise RequestError if the method is invalid, or if the first line is longer than *maximum*."""
     first = octets[: maximum + len(b"\r\n")]
     if fault := _method_fault(first):
         raise fault
@@ -332,7 +332,7 @@ def _check_first_line(octets: bytes, maximum: int) -> None:
 
 
 def _method_fault(octets: bytes) -> RequestError | None:
-    """Return the fault of the method at the start of *octets*, or None; the method may be incomplete."""
+    """Return the fault of the method in the first line, or None. The method may be incomplete."""
     method = octets.partition(b"\n")[0].removesuffix(b"\r").partition(b" ")[0]
     passed = grammar.token.match(method)
     valid = passed.end() if passed else 0
@@ -343,7 +343,7 @@ def _method_fault(octets: bytes) -> RequestError | None:
 
 
 def _request_line_fault(line: bytes) -> RequestError | None:
-    """Return the fault of a request line that ends in LF, or None if it is valid."""
+    """Return the fault of a request line, or None if the line is valid. The line ends in LF."""
     text = line.removesuffix(b"\n").removesuffix(b"\r")
     match = grammar.request_line.fullmatch(text)
     if match and match[4] != b"1":
@@ -358,7 +358,7 @@ def _request_line_fault(line: bytes) -> RequestError | None:
 
 
 def _request_line_reason(line: bytes, text: bytes) -> str:
-    """Return why *line*, which is *text* and a line end, is not a request line."""
+    """Return why *line* is not a request line. *text* is the line without its end."""
     if protocol := foreign_protocol(line):
         return protocol
     if not line.endswith(b"\r\n"):

@@ -1,8 +1,8 @@
 """The response parser: octets in, events out, within limits.
 
-Takes the octets that a server sends, however they are split; gives heads, content and its end. Ambiguous octets are an
-error, so a response reported as complete is complete. Knows no sockets or files. Next: client/connection, which drives
-it.
+Takes the octets that a server sends, in pieces of any size. Gives heads, content and its end. Ambiguous octets are an
+error, so a response reported as complete is complete. Knows no sockets or files. Next: client/connection, which calls
+this parser.
 
 RFC 9112 §4 (status line), §5 (field syntax), §6.3 (where content ends), §8 (incomplete messages), §9.3 (persistence).
 
@@ -45,7 +45,7 @@ _MAX_SHOWN = 40
 
 @dataclass(frozen=True)
 class ResponseLimits:
-    """Limits on the size of a response, in octets unless the name says otherwise."""
+    """Limits on the size of a response, in octets or in the unit that the name says."""
 
     # Servers that set many long cookies stay below it; curl accepts 300 KiB, browsers 256.
     head: int = 256 * 1024
@@ -59,12 +59,12 @@ class ResponseLimits:
     )
 
     def __post_init__(self) -> None:
-        """Raise TypeError or ValueError for an invalid limit."""
+        """Raise TypeError or ValueError if a limit is invalid."""
         check_limits(self)
 
 
 class ResponseError(Exception):
-    """The octets received are not a valid response; *reason* names the fault and its place, *section* the rule."""
+    """The octets received are not a valid response. *reason* names the fault, and *section* the violated section."""
 
     def __init__(self, reason: str, section: str) -> None:
         super().__init__(f"{reason} ({section})")
@@ -73,14 +73,14 @@ class ResponseError(Exception):
 
 
 class IncompleteError(ResponseError):
-    """The connection ended before the response was complete; the part received may be valid."""
+    """The connection ended before the response was complete. The octets received so far may be valid."""
 
 
 class ResponseHead(NamedTuple):
     """The parsed head of a response.
 
-    *octets* are as received. *phrase* is for people only. *field_lines* are in the order received: names in lower
-    case, values without surrounding whitespace.
+    *octets* are the octets received. *phrase* is the reason phrase. *field_lines* are in the order received. Their
+    names are in lower case, and their values have no surrounding whitespace.
     """
 
     octets: bytes
@@ -90,18 +90,18 @@ class ResponseHead(NamedTuple):
     field_lines: tuple[tuple[bytes, bytes], ...]
 
     def field(self, name: bytes) -> bytes | None:
-        """Return the value of a field, whose *name* is given in lower case, or None; join lists with commas."""
+        """Return the value of a field, or None. *name* must be in lower case. Join several lines with commas."""
         values = [value for key, value in self.field_lines if key == name]
         return b", ".join(values[:1] if name in _FIRST_COUNTS else values) if values else None
 
     @property
     def is_interim(self) -> bool:
-        """Whether a final response is still to come (RFC 9110 §15.2)."""
+        """Whether this is an interim response, so that a final one follows (RFC 9110 §15.2)."""
         return 100 <= self.status <= 199
 
     @property
     def is_error(self) -> bool:
-        """Whether the request failed; a code out of range counts as a 5xx (RFC 9110 §15)."""
+        """Whether the request failed. A status code out of range counts as a 5xx (RFC 9110 §15)."""
         return self.status >= 400 or self.status < 100
 
 
@@ -123,9 +123,9 @@ class Awaited(Enum):
 
 
 class ResponseParser(MessageReader):
-    """Parser of one connection: ``expect`` a response, ``receive`` octets, then call ``next_event``.
+    """Parser of one connection. Call ``expect`` for each request, ``receive`` with octets, then ``next_event``.
 
-    ``next_event`` raises ResponseError at octets that are not a response; the parser is unusable after that.
+    If the octets are not a response, ``next_event`` raises ResponseError. After that the parser must not be used.
     """
 
     def __init__(self, limits: ResponseLimits) -> None:
@@ -142,9 +142,10 @@ class ResponseParser(MessageReader):
 
     @property
     def is_reusable(self) -> bool:
-        """Whether another request may be sent: the last response is complete, and no unsolicited octets follow it.
+        """Whether the connection can be used for another request.
 
-        RFC 9112 §9.3: octets after the last response must not be read as the response to a later request.
+        The last response must be complete, and no octets may follow it. The client must not read such octets as the
+        response to a later request (RFC 9112 §9.3).
         """
         is_quiet = not self.unread and not self._has_ended
         return self._awaited is Awaited.NOTHING and self._is_persistent and is_quiet
@@ -156,21 +157,21 @@ class ResponseParser(MessageReader):
 
     @property
     def has_begun(self) -> bool:
-        """Whether any octet of the awaited response has arrived."""
+        """Whether any octet of the expected response has arrived."""
         return bool(self._head or self.unread or self._interim_responses) or self._awaited is not Awaited.HEAD
 
     @property
     def content_length(self) -> int | None:
-        """The length of content that the last head announced, in octets, or None if it announced no length."""
+        """The expected length of the content in octets, or None if the last head announced no length."""
         return self._content_length
 
     @property
     def trailers(self) -> tuple[tuple[bytes, bytes], ...]:
-        """The trailer fields of the last response, names in lower case, separate from its head."""
+        """The trailer fields of the last response. Names are in lower case."""
         return self._trailers
 
     def expect(self, method: str) -> None:
-        """Expect the response to a request with *method*, which determines whether the response has content."""
+        """Prepare for the response to a request. The request's *method* determines whether the response has content."""
         self._method = method
         self._awaited = Awaited.HEAD
         self._interim_responses = 0
@@ -188,7 +189,7 @@ class ResponseParser(MessageReader):
         return Pause.CLOSED if self._has_ended else Pause.NEED_DATA
 
     def _error(self, fault: FramingError) -> ResponseError:
-        """Return *fault* as a ResponseError; reword the reason if it fits only a server."""
+        """Return *fault* as a ResponseError. Change the reason if it fits only a server."""
         match fault.kind:
             case FramingFault.INCOMPLETE:
                 return self.incomplete("ended")
@@ -214,7 +215,7 @@ class ResponseParser(MessageReader):
         self._status_line = _StatusLine(1, 0, b"")
 
     def _next_head(self) -> ResponseHead | Pause:
-        """Return the head once its empty line has arrived; check each line as soon as it is complete."""
+        """Return the head if it is complete, else a Pause. Check each line as soon as it is complete."""
         if not self._head:
             _check_beginning(self.unread, is_all=self._has_ended)
         while line := self._next_line():
@@ -237,7 +238,7 @@ class ResponseParser(MessageReader):
         return line
 
     def _parse_line(self, line: bytes) -> None:
-        """Parse one line of the head; store its field, or append a folded line to the last field."""
+        """Parse one line of the head, and store its field. Append a folded line to the last field."""
         number = len(self._head) - 1
         if number == 0:
             self._status_line = _parse_status_line(line)
@@ -255,7 +256,7 @@ class ResponseParser(MessageReader):
             self._field_lines[-1] = name, (value + b" " + continued).strip(b" ")
 
     def _end_head(self) -> ResponseHead:
-        """Return the head, now complete, and choose the framing of its content (RFC 9112 §6.3)."""
+        """Return the complete head, and choose the decoder for its content (RFC 9112 §6.3)."""
         _check_singletons(self._field_lines)
         head = ResponseHead(b"".join(self._head), *self._status_line, tuple(self._field_lines))
         self._begin_head()
@@ -271,7 +272,7 @@ class ResponseParser(MessageReader):
         return head
 
     def _count_interim(self, head: ResponseHead) -> None:
-        """Raise ResponseError at too many interim responses, or at an unrequested 101."""
+        """Count an interim response. Raise ResponseError if there are too many, or if it is a 101."""
         if head.status == 101:
             raise ResponseError("the server switches protocols (101), which was not requested", "RFC 9110 §15.2.2")
         self._interim_responses += 1
@@ -282,7 +283,7 @@ class ResponseParser(MessageReader):
     # --- The content ------------------------------------------------------------------------------
 
     def _content_decoder(self, head: ResponseHead) -> Decoder:
-        """Return the decoder that finds the end of the content. Raise an error when the fields are ambiguous."""
+        """Return the decoder for the content. Raise ResponseError or FramingError if its length is ambiguous."""
         transfer_encoding, content_length = head.field(b"transfer-encoding"), head.field(b"content-length")
         length = None if content_length is None else _parse_lengths(content_length)
         if self._method == "HEAD" or head.status in (204, 304):
@@ -301,7 +302,7 @@ class ResponseParser(MessageReader):
         return LengthDecoder(length)
 
     def _next_content(self, decoder: Decoder) -> Content | EndOfContent | Pause:
-        """Return some content, its end, or a Pause."""
+        """Return the next piece of content, its end, or a Pause."""
         event = super()._next_content(decoder)
         if isinstance(event, Content):
             self._content_octets += len(event.octets)
@@ -311,7 +312,7 @@ class ResponseParser(MessageReader):
         return event
 
     def incomplete(self, how: str) -> IncompleteError:
-        """Return the error for a connection lost within a response (*how*: "ended" or "was reset")."""
+        """Return the error for a connection lost within a response. *how* is "ended" or "was reset"."""
         if self._awaited is Awaited.HEAD:
             what = "within the head" if self.has_begun else "before any byte"
             return IncompleteError(f"the connection {how} {what} of the response", "RFC 9112 §8")
@@ -328,7 +329,7 @@ class ResponseParser(MessageReader):
 def _check_beginning(octets: bytes, *, is_all: bool) -> None:
     """Raise ResponseError if *octets* are not the start of a response.
 
-    Unless *is_all*, more octets may follow, so wait for a whole line, or for as many octets as the error shows.
+    If *is_all* is false, more octets may follow. Then wait until there are enough for the error message.
     """
     if _BEGINNING.startswith(octets[: len(_BEGINNING)]):
         return
@@ -342,7 +343,7 @@ def _check_beginning(octets: bytes, *, is_all: bool) -> None:
 
 
 def _parse_status_line(line: bytes) -> _StatusLine:
-    """Return the parsed status line in *line*, which ends in LF. Raise ResponseError if it is not of HTTP/1.x."""
+    """Return the parsed status line. Raise ResponseError if it is malformed, or if the version is not HTTP/1.x."""
     text = line.removesuffix(b"\n").removesuffix(b"\r")
     if not line.endswith(b"\r\n"):
         raise ResponseError("the status line ends with a bare LF, not with CRLF", "RFC 9112 §2.2")
@@ -368,7 +369,7 @@ def _check_singletons(field_lines: list[tuple[bytes, bytes]]) -> None:
 
 
 def _parse_lengths(content_length: bytes) -> int:
-    """Return the number in Content-Length, which may list the same number several times (RFC 9112 §6.3)."""
+    """Return the number in Content-Length. The field may repeat the same number (RFC 9112 §6.3)."""
     members = [member.strip(b" \t") for member in content_length.split(b",")]
     lengths = {parse_length(member) for member in members}
     if len(lengths) > 1:

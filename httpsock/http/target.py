@@ -1,7 +1,7 @@
-"""The request-target: its four forms, and the host that the request is for.
+"""The request-target: parse its four forms, and check the Host field.
 
-Takes the octets of a request-target or Host field, without spaces and controls; gives a Target or raises RequestError.
-Paths stay percent-encoded; files/paths decodes them. Next: server/connection, which calls files/handler.
+Takes the octets of a request-target or Host field, without spaces and controls. Gives a Target or raises RequestError.
+Paths stay percent-encoded until files/paths decodes them. Next: server/connection, which calls files/handler.
 
 RFC 9112 §3.2 (request-target), §3.2.4 (Host); RFC 9110 §4.2 (http URIs), §7.1, §7.2; RFC 3986 §3.
 
@@ -38,7 +38,7 @@ def parse_target(method: bytes, request_target: bytes) -> Target:
 
 
 def check_host(value: bytes | None, minor_version: int) -> None:
-    """Raise RequestError if the *value* of Host is invalid, or if it is missing in HTTP/1.1 (RFC 9112 §3.2)."""
+    """Raise RequestError if the Host field is invalid or, in HTTP/1.1, missing (RFC 9112 §3.2)."""
     if value is None:
         if minor_version == 0:
             return
@@ -49,7 +49,7 @@ def check_host(value: bytes | None, minor_version: int) -> None:
 
 
 def _path_target(form: TargetForm, path: bytes, query: bytes | None) -> Target:
-    """Return a Target for *path* and *query*. Raise RequestError for "#", a backslash or a broken escape."""
+    """Return a Target for *path* and *query*. Raise RequestError if an octet or a percent-encoding is invalid."""
     for part in (path, query or b""):
         for octet, name in ((b"#", "a fragment (#), which clients must not send"), (b"\\", "a backslash")):
             if octet in part:
@@ -65,7 +65,7 @@ def _path_target(form: TargetForm, path: bytes, query: bytes | None) -> Target:
 
 
 def _parse_absolute_form(method: bytes, request_target: bytes) -> Target:
-    """Return the Target of an absolute-form; its authority must be valid, but may be any host."""
+    """Return the Target of an absolute-form. Any valid host is accepted."""
     match = re.fullmatch(grammar.ABSOLUTE_FORM, request_target)
     if match is None:
         reason = f'the request-target "{grammar.printable(request_target)}" starts with neither / nor http://'
@@ -85,14 +85,14 @@ def _parse_absolute_form(method: bytes, request_target: bytes) -> Target:
 
 
 def _check_authority_form(request_target: bytes) -> None:
-    """Raise RequestError unless *request_target* is a host and a port (RFC 9110 §9.3.6)."""
+    """Raise RequestError if *request_target* is not a host and a port (RFC 9110 §9.3.6)."""
     if _port(request_target) in (None, 0):
         reason = f'CONNECT to "{grammar.printable(request_target)}", which is not a host and a port'
         raise RequestError(Status.BAD_REQUEST, reason, "RFC 9110 §9.3.6")
 
 
 def _port(authority: bytes) -> int | None:
-    """Return the port of ``uri-host [ ":" port ]``, 0 without a port, or None for an invalid *authority*."""
+    """Return the port of a valid *authority*, or 0 if it has no port. Return None if *authority* is invalid."""
     return (_memoised_port if len(authority) <= _MAX_MEMOISED else _parse_port)(authority)
 
 

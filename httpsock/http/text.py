@@ -6,12 +6,12 @@ ECMA-48 (control functions); UAX #9 (bidirectional controls); RFC 9110 §5.5 (da
 
 
 def visible(text: str) -> str:
-    r"""Return *text* with unprintable characters escaped as ``\xNN``: controls, bidirectional controls, line ends."""
+    r"""Return *text* with each unprintable character escaped, for example a line end as ``\x0a``."""
     return text if text.isprintable() else "".join(map(visible_character, text))
 
 
 def visible_character(character: str) -> str:
-    """Return *character* itself if it is printable, else its escape."""
+    """Return *character* if it is printable, else return its escape."""
     if character.isprintable():
         return character
     code = ord(character)

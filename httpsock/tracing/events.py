@@ -25,9 +25,9 @@ from .tcp_info import format_tcp_info
 class Event(NamedTuple):
     """One event: its time, connection, name and attributes.
 
-    *seconds* count from the moment when the server accepted, or the client began, the connection. *attributes* become
-    members of the JSON object. *head* is the head of a message. *octets* are the octets of the call that the trace
-    shows: all, only the first ones, or none. Credentials are already masked in *head* and *octets*.
+    *seconds* count from the start of the connection, which is its accept() or, in a client, its socket(). *attributes*
+    become members of the JSON object. *head* is the head of a message. *octets* are the octets of the call to show, or
+    empty. Credentials are already masked in *head* and *octets*.
     """
 
     time: float
@@ -115,7 +115,7 @@ _not_visible = re.compile(rb"[^ -\[\]-~]")
 
 
 class TextFormatter:
-    """Formats events as text: with or without colours and the process ID, for a server or a client."""
+    """Formats events as text, with colours and the process ID if requested."""
 
     def __init__(self, *, is_coloured: bool = False, shows_process: bool = False, is_client: bool = False) -> None:
         self._is_coloured = is_coloured
@@ -124,7 +124,7 @@ class TextFormatter:
         self._marks = _AT_THE_CLIENT if is_client else {}
 
     def __call__(self, event: Event) -> str:
-        """Return *event* as lines."""
+        """Return *event* as one or more lines."""
         subject = f"#{event.connection} {event.peer}" if event.connection else self._own_name
         if self._shows_process:
             subject = f"{event.process} {subject}"
@@ -143,7 +143,7 @@ class TextFormatter:
 
 
 def format_json(event: Event) -> str:
-    """Return *event* as one line of JSON, with its time in UTC."""
+    """Return *event* as one line of JSON. The time is in UTC."""
     import json  # costs 3 ms of start-up, and is seldom needed
 
     microseconds = int(event.time * 1_000_000)
@@ -163,7 +163,7 @@ def format_json(event: Event) -> str:
 
 
 def visible(octets: bytes) -> str:
-    r"""Return *octets* as text, with ``\xNN`` for control characters, backslashes and octets beyond ASCII."""
+    r"""Return *octets* as text. Control characters, backslashes and octets beyond ASCII become ``\xNN``."""
     return _not_visible.sub(lambda match: b"\\x%02x" % match[0][0], octets).decode("ascii")
 
 
@@ -185,7 +185,7 @@ def _sentence(event: Event) -> str:
 
 
 def _details(event: Event) -> list[tuple[str, str]]:
-    """Return the detail lines of an event as pairs of a mark, such as ">", and the text after it."""
+    """Return the detail lines of an event. Each has a mark, such as ">", and a text."""
     mark = _DIRECTIONS.get(event.name, ">")
     details = []
     if "reason" in event.attributes:
@@ -201,13 +201,13 @@ def _details(event: Event) -> list[tuple[str, str]]:
 
 
 def _lines(head: bytes) -> list[bytes]:
-    """Return the lines of a head, including an incomplete last one."""
+    """Return the lines of a head. The last line may be incomplete."""
     lines = [line.removesuffix(b"\r") for line in head.split(b"\n")]
     return lines if lines[-1] else lines[:-1]
 
 
 def _dump(octets: bytes) -> list[str]:
-    """Return *octets* in lines of sixteen: offset, hexadecimal, text."""
+    """Return *octets* as lines of sixteen octets. Each line has an offset, hexadecimal digits and text."""
     digits, text = octets.hex(" "), octets.translate(_PRINTABLE).decode("ascii")
     return [
         f"{offset:04x}  {digits[offset * 3 : offset * 3 + 47]:<47}  {text[offset : offset + 16]}"
@@ -216,7 +216,7 @@ def _dump(octets: bytes) -> list[str]:
 
 
 def _elapsed(seconds: float) -> str:
-    """Return *seconds* as text in µs, ms or s, to the microsecond."""
+    """Return a duration as text in µs, ms or s."""
     microseconds = int(seconds * 1_000_000)
     if microseconds < 1000:
         return f"{microseconds} µs"

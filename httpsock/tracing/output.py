@@ -1,7 +1,7 @@
-"""Output: write all octets to a descriptor that may be full, non-blocking, or closed; and the features of a terminal.
+"""Output: write whole lines to standard error, even if it is full or non-blocking, and check the terminal's features.
 
-Octets come in; the number written goes out. Standard error may be a pipe that another program made non-blocking, or a
-file on a full disk: both are retried later, to complete the line.
+Octets come in. The number of written octets goes out. Standard error may be a pipe that another program made
+non-blocking, or a file on a full disk. In these cases the write is retried later, to complete the line.
 """
 
 import errno
@@ -21,9 +21,9 @@ _PAUSE_SECONDS = 0.005
 
 
 def write_whole(descriptor: int, octets: bytes, may_retry: Callable[[], bool]) -> int:
-    """Write *octets*, whole lines at a time if possible; retry a full descriptor while *may_retry* returns true.
+    """Write *octets*, and return how many octets were written. Write whole lines at a time if possible.
 
-    Return how many octets were written: fewer than all if the descriptor is closed, broken, or stayed full.
+    If *descriptor* is full, retry while *may_retry* returns true. If it is closed or broken, return early.
     """
     start = 0
     while start < len(octets):
@@ -40,19 +40,19 @@ def write_whole(descriptor: int, octets: bytes, may_retry: Callable[[], bool]) -
 
 
 def _wait(descriptor: int, *, is_disk: bool) -> None:
-    """Wait until *descriptor* is writable; if *is_disk*, wait for a short time, since a full disk gives no signal."""
+    """Wait until a full *descriptor* may accept more. On a full disk, only wait for a short time."""
     if not is_disk:
         select.select([], [descriptor], [], _RETRY_SECONDS)
     time.sleep(_RETRY_SECONDS if is_disk else _PAUSE_SECONDS)
 
 
 def is_terminal(descriptor: int) -> bool:
-    """Return whether *descriptor* is a terminal; False if it is negative."""
+    """Return whether *descriptor* is a terminal. If it is negative, return False."""
     return descriptor >= 0 and os.isatty(descriptor)
 
 
 def shows_colours(descriptor: int) -> bool:
-    """Return whether *descriptor* is a terminal with colours, and the user allows them (no-color.org)."""
+    """Return whether *descriptor* is a terminal with colours, and the user allows colours (no-color.org)."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not is_terminal(descriptor):
         return False
     # Old Windows consoles print the codes themselves; newer ones set one of these variables.
@@ -68,7 +68,7 @@ def width_of(descriptor: int) -> int | None:
 
 
 def standard_error() -> int:
-    """Return the descriptor of standard error, or -1 if that is closed, since descriptor 2 may then be another file."""
+    """Return the descriptor of standard error. If it is closed, return -1, since descriptor 2 may be another file."""
     try:
         return sys.stderr.fileno()
     except (AttributeError, OSError, ValueError):

@@ -1,7 +1,7 @@
 """Traced sockets: emit an event for each system call, with its result.
 
-They behave like other sockets, so their users need not know about the trace. Must not know HTTP; ``events`` formats the
-events.
+Traced sockets behave like other sockets, so the code that uses them need not know about the trace. Must not know HTTP.
+``events`` formats the events.
 
 RFC 9293 §3.9.1 (the calls of a user of TCP), POSIX.1.
 """
@@ -17,14 +17,14 @@ Emit = Callable[..., object]
 
 
 def discard(*_: object, **__: object) -> None:
-    """Ignore an event."""
+    """Ignore an event. This stands for a trace that is switched off."""
 
 
 class TracedListener(socket.socket):
     """A listening socket that emits an event for each call.
 
-    The server duplicates its sockets for the event loop and then closes its own. Only a duplicate emits "close",
-    since the system listens until the duplicate is closed.
+    The server duplicates its sockets for the event loop and then closes the originals. The kernel listens until the
+    duplicate is closed, so only a duplicate emits "close".
     """
 
     def __init__(
@@ -46,32 +46,35 @@ class TracedListener(socket.socket):
         self._emit("bind", attributes)
 
     def listen(self, backlog: int = 128, /) -> None:
-        """Listen, with an accept queue for *backlog* connections."""
+        """Listen with an accept queue for *backlog* connections."""
         attributes = {"address": address_of(self.getsockname()), "backlog": backlog}
         with trace_errors(self._emit, "listen", attributes):
             super().listen(backlog)
         self._emit("listen", attributes)
 
     def shutdown(self, how: int, /) -> None:
-        """Stop listening, and keep the address."""
+        """Stop listening, but keep the address."""
         super().shutdown(how)
         self._emit("shutdown", {"address": address_of(self.getsockname())})
 
     def dup(self) -> "TracedListener":
-        """Return a duplicate, which emits "close" when it is closed."""
+        """Return a duplicate. It emits "close" when it is closed."""
         duplicate = TracedListener(self.family, self.type, self.proto, os.dup(self.fileno()), emit=self._emit)
         duplicate.settimeout(self.gettimeout())
         return duplicate
 
     def close(self) -> None:
-        """Close the descriptor; emit "close" if this is a duplicate."""
+        """Close the descriptor. If this is a duplicate, emit "close"."""
         if self._is_duplicate:
             self._emit("close", {"address": address_of(self.getsockname())})
         super().close()
 
 
 class TracedDatagramSocket(socket.socket):
-    """A datagram socket that emits an event for each call; for datagrams, only if *includes* accepts the peer."""
+    """A datagram socket that emits an event for each call.
+
+    If *includes* returns false for the address of a peer, its datagrams are not traced.
+    """
 
     def __init__(
         self, family: int, kind: int, *, emit: Emit = discard, includes: Callable[[str], bool] = lambda _: True
@@ -91,7 +94,7 @@ class TracedDatagramSocket(socket.socket):
         self._emit("bind", {"address": address_of(self.getsockname())})
 
     def recvfrom(self, maximum: int, flags: int = 0, /) -> tuple[bytes, Any]:
-        """Receive one datagram; return it and its source address."""
+        """Receive one datagram. Return it and its source address."""
         with trace_errors(self._emit, "recvfrom"):
             octets, address = super().recvfrom(maximum, flags)
         if self._includes(str(address[0])):
@@ -108,7 +111,7 @@ class TracedDatagramSocket(socket.socket):
         return sent
 
     def close(self) -> None:
-        """Close the descriptor; closing it again has no effect."""
+        """Close the descriptor. A second call has no effect."""
         if self.fileno() >= 0:
             self._emit("close", {"address": address_of(self.getsockname())})
         super().close()
@@ -116,7 +119,7 @@ class TracedDatagramSocket(socket.socket):
 
 @contextlib.contextmanager
 def trace_errors(emit: Emit, name: str, attributes: Mapping[str, Any] | None = None) -> Iterator[None]:
-    """Emit an event if the call fails, and re-raise its error."""
+    """Emit an event if the call within the ``with`` block fails, and re-raise its error."""
     try:
         yield
     except OSError as error:
@@ -125,13 +128,13 @@ def trace_errors(emit: Emit, name: str, attributes: Mapping[str, Any] | None = N
 
 
 def error_attributes(error: OSError) -> dict[str, str]:
-    """Return the attributes of a failed call's event: the name of its errno, and a message."""
+    """Return the attributes for the event of a failed call: the name of its errno, and a message."""
     # The system's own "Resource temporarily unavailable" puzzles first readers.
     message = "it would have to wait" if isinstance(error, BlockingIOError) else error.strerror or str(error)
     return {"error": errno.errorcode.get(error.errno or 0, type(error).__name__), "message": message}
 
 
 def address_of(address: tuple[Any, ...]) -> str:
-    """Return an address and a port as text, with IPv6 in brackets (RFC 3986 §3.2.2)."""
+    """Return an address and a port as text. IPv6 addresses are in brackets (RFC 3986 §3.2.2)."""
     host, port = address[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

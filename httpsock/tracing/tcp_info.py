@@ -1,6 +1,6 @@
 """The kernel's view of a TCP connection: the state of flow control and congestion control.
 
-A connected socket comes in; the figures of Linux's TCP_INFO go out (struct tcp_info in linux/tcp.h).
+A connected socket comes in. The numbers of Linux's TCP_INFO go out (struct tcp_info in linux/tcp.h).
 
 RFC 9293 §3.8 (the window that a receiver offers), RFC 5681 (congestion window), RFC 6298 (round trip).
 """
@@ -26,7 +26,7 @@ _SIZE = 232
 
 
 def tcp_info(connected: socket.socket) -> dict[str, int] | None:
-    """Return the kernel's figures on a connection, or None if the system has no such figures."""
+    """Return the kernel's numbers for a connection, or None if the system does not provide them."""
     if not sys.platform.startswith("linux"):
         return None
     structure = b""

@@ -1,7 +1,7 @@
 """The trace: queue events, and write them from a thread.
 
-Emitting never blocks: events queue up to a limit in octets; beyond it they are dropped, counted, and the gap is
-reported. The writer keeps their order, so the events of one connection appear as they happened. Must not know HTTP.
+Emitting never blocks. If the queue is full, new events are dropped, and the trace reports how many. The writer keeps
+the order of the events, so the events of one connection appear as they happened. Must not know HTTP.
 
     emit, emit, ... → bounded queue → writer thread: format, write, ...
 """
@@ -35,7 +35,7 @@ _MAX_BUFFERED = 100
 def trace_on_standard_error(
     form: str, *, only: str = "", shows_process: bool = False, is_client: bool = False
 ) -> "TraceWriter":
-    """Return a trace that writes to standard error in *form* (of --trace), coloured if allowed.
+    """Return a trace that writes to standard error. *form* is the value of ``--trace``.
 
     If the program was started without standard error, all events are lost.
     """
@@ -52,9 +52,9 @@ def trace_on_standard_error(
 
 
 class TraceWriter:
-    """Writes events to a descriptor: before ``start()`` in the emitting thread, then in its own until ``finish()``.
+    """Writes events to a descriptor. After ``start()`` a separate thread writes the events, until ``finish()``.
 
-    *only* is the address of the one client to trace, or a prefix of the paths to trace.
+    *only* restricts the trace: to one client if it is an address, or to a prefix of paths if it starts with a slash.
     """
 
     def __init__(
@@ -91,13 +91,13 @@ class TraceWriter:
         return not self._client or client == self._client
 
     def tracer(self, peer: str) -> "ConnectionTracer":
-        """Return a tracer for a new connection to or from *peer*."""
+        """Return a tracer for a new connection to or from *peer*. Each connection gets the next number."""
         with self._changed:
             self._count += 1
             return ConnectionTracer(self, self._count, peer)
 
     def put(self, event: Event) -> None:
-        """Queue an event, without blocking."""
+        """Queue an event without blocking. If the queue is full, drop the event."""
         with self._changed:
             if self._thread is None:
                 self._write([event])
@@ -116,7 +116,7 @@ class TraceWriter:
             raise OSError(errno.EAGAIN, "the system allows no more threads") from None
 
     def finish(self) -> None:
-        """Wait until the writer thread has written all events and ended, but not longer than a time-out."""
+        """Wait until the writer thread has written all events and ended. Stop waiting after a time-out."""
         with self._changed:
             self._queue_lost()
             self._is_over = True
@@ -134,7 +134,7 @@ class TraceWriter:
         self._changed.notify()
 
     def _queue_lost(self) -> None:
-        """If events were dropped, queue an event with their number."""
+        """If events were dropped, queue an event that reports how many."""
         if self._lost:
             self._queue(self.server.event("lost", {"events": self._lost}))
             self._lost = 0
@@ -147,20 +147,20 @@ class TraceWriter:
                 self._octets -= sum(map(memory_size, batch))
 
     def _next(self) -> list[Event]:
-        """Wait for events and return them; return an empty list at the end."""
+        """Wait for events, and return some of them. At the end of the trace, return an empty list."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._is_over)
             return [self._waiting.popleft() for _ in range(min(len(self._waiting), _BATCH))]
 
     def _formatted(self, event: Event) -> str:
-        """Return an event as text; a bug in the formatter loses this event, but does not end the writer thread."""
+        """Return an event as text. A bug in the formatter must not end the writer thread."""
         try:
             return self._format(event)
         except Exception as error:
             return f"an event could not be shown: {error!r}\n"
 
     def _write(self, events: list[Event]) -> None:
-        """Write events, and count those that can't be written as lost. Only the writer thread retries."""
+        """Write events. If that fails, count the events as lost. Only the writer thread retries."""
         octets = "".join(map(self._formatted, events)).encode(self._encoding, "backslashreplace")
         may_retry = self._may_retry if self._thread else bool
         if write_whole(self._descriptor, octets, may_retry) < len(octets):
@@ -168,15 +168,15 @@ class TraceWriter:
                 self._lost += len(events)
 
     def _may_retry(self) -> bool:
-        """Return whether to retry a full standard error."""
+        """Return whether there is time to write again to a full standard error."""
         return time.monotonic() < self._retry_deadline
 
 
 class ConnectionTracer:
     """Emits the events of one connection to a trace.
 
-    If the trace selects a path, it buffers the events of each exchange until the path of the exchange is known. An
-    exchange begins with the first octets received after a response.
+    If the trace selects a path, the tracer buffers events until the path of the request is known. A new exchange begins
+    with the first octets received after a response.
     """
 
     def __init__(self, trace: TraceWriter, connection: int, peer: str) -> None:
@@ -198,7 +198,7 @@ class ConnectionTracer:
         head: bytes = b"",
         octets: bytes | memoryview = b"",
     ) -> None:
-        """Emit an event that happens now, with its *head* or its *octets*; mask credentials in both."""
+        """Emit an event that happens now. Mask credentials in *head* and *octets*."""
         event = self.event(name, attributes or {}, head, octets)
         if self._trace.path and self._connection:
             self._route(event)
@@ -208,7 +208,7 @@ class ConnectionTracer:
     def event(
         self, name: str, attributes: Mapping[str, Any], head: bytes = b"", octets: bytes | memoryview = b""
     ) -> Event:
-        """Return an event that happens now."""
+        """Create an event that happens now, but do not emit it."""
         seconds = time.monotonic() - self._began
         event = Event(time.time(), os.getpid(), self._connection, self._peer, seconds, name, attributes)
         if not self.wants_octets:
@@ -216,7 +216,10 @@ class ConnectionTracer:
         return event._replace(octets=self._masked(name, octets)) if octets else event
 
     def set_path(self, path: bytes) -> None:
-        """Set the path of the current exchange."""
+        """Set the path of the current request.
+
+        If the trace selects this path, emit the buffered events. Otherwise, drop them.
+        """
         if self._trace.path:
             self._is_wanted = path.startswith(self._trace.path)
             for event in self._buffered if self._is_wanted else ():
@@ -225,13 +228,13 @@ class ConnectionTracer:
             self._is_answered = False
 
     def _masked(self, name: str, octets: bytes | memoryview) -> bytes:
-        """Return sent or received octets with their credentials masked."""
+        """Return sent or received octets with masked credentials."""
         # Octets outside a connection are datagrams, and a secret never spans two datagrams.
         ways = (self._sent, self._received) if self._connection else (Masker(), Masker())
         return ways[not name.startswith("send")].mask(bytes(octets))
 
     def _route(self, event: Event) -> None:
-        """Queue *event*, buffer it, or drop it."""
+        """Queue *event* if its exchange is selected. If that is not known yet, buffer it. Otherwise, drop it."""
         if event.name == "recv" and self._is_answered and event.attributes.get("octets"):
             self._is_wanted = None
         if event.name in ("send", "sendfile"):
@@ -246,6 +249,6 @@ class ConnectionTracer:
 
 
 def memory_size(event: Event) -> int:
-    """Return how much memory an event takes, approximately, in octets."""
+    """Return the approximate memory that an event takes, in octets."""
     texts = sum(len(value) for value in event.attributes.values() if isinstance(value, str))
     return _EVENT_OCTETS + texts + len(event.head) + len(event.octets)
