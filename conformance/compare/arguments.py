@@ -1,4 +1,4 @@
-"""The arguments: for each MUST that a well-known server breaks, the words of the RFC and what the server does."""
+"""Arguments: for each MUST that a well-known server breaks, they quote the RFC and describe the failure."""
 
 import tomllib
 from functools import cache
@@ -13,7 +13,7 @@ WELL_KNOWN = ("nginx", "Apache", "Caddy", "lighttpd", "HAProxy", "h2o")
 
 
 class Argument(NamedTuple):
-    """One argument: *says* is a sentence of *section*, and *why* describes how servers break that rule."""
+    """One argument. *says* is a sentence from *section* of an RFC. *why* describes how servers break this rule."""
 
     section: str
     says: str
@@ -22,13 +22,13 @@ class Argument(NamedTuple):
 
 @cache
 def load_arguments() -> dict[str, Argument]:
-    """Return the arguments by requirement. Raise TypeError if an entry has a missing or unknown key."""
+    """Return the arguments by requirement number. If an entry has a missing or unknown key, raise TypeError."""
     with TABLE.open("rb") as file:
         return {number: Argument(**entry) for number, entry in tomllib.load(file).items()}
 
 
 def accusations(comparison: Comparison) -> dict[str, list[str]]:
-    """Return, for each MUST that well-known servers break, the names of these servers."""
+    """Return the well-known servers that break a MUST, by requirement number."""
     found: dict[str, list[str]] = {}
     for server in comparison.compared:
         for difference in server.differences:

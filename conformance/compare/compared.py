@@ -1,6 +1,6 @@
-"""The results of a comparison: for each server, the figures of each chapter and the causes of failures.
+"""The results of a comparison: for each server, how much failed in each chapter, and why.
 
-A JSON file stores them: pages can be made from it without new checks, and other programs can read it.
+The results are stored in a JSON file. The pages can be written again from this file, and other programs can read it.
 """
 
 import json
@@ -19,9 +19,9 @@ _MAX_WHY = 300
 
 
 class Difference(NamedTuple):
-    """Failures of one server with one likely cause; *names* lists the cases and checks that fail.
+    """Failures of one server that probably have the same cause. *names* lists the failed cases and checks.
 
-    *sent* and *received* are the octets of *example*, one of *names*.
+    *example* is one of *names*. *sent* and *received* are the octets of this example.
     """
 
     level: str
@@ -35,14 +35,14 @@ class Difference(NamedTuple):
 
 
 class Chapter(NamedTuple):
-    """How many cases and checks of one chapter were *tried*, and how many *failed* at each of LEVELS."""
+    """Counts for one chapter. *tried* counts cases and checks. *failed* has one count for each level in LEVELS."""
 
     tried: int
     failed: tuple[int, ...]
 
 
 class Compared(NamedTuple):
-    """The results of one server; *source* is where it was installed from."""
+    """The results of one server. *source* says where its package came from."""
 
     name: str
     title: str
@@ -53,16 +53,16 @@ class Compared(NamedTuple):
 
     @property
     def tried(self) -> int:
-        """How many cases and checks were tried."""
+        """The number of cases and checks that were tried."""
         return sum(chapter.tried for chapter in self.chapters.values())
 
     def failed(self, level: str) -> int:
-        """Return how many cases and checks failed at *level*."""
+        """Return the number of cases and checks that failed at *level*."""
         return sum(chapter.failed[LEVELS.index(level)] for chapter in self.chapters.values())
 
 
 class Comparison(NamedTuple):
-    """The servers that were *compared*, and the titles of those that were *skipped*, each with the reason."""
+    """The results of all servers. *skipped* maps the title of each server that was not tried to the reason."""
 
     date: str
     system: str
@@ -71,7 +71,7 @@ class Comparison(NamedTuple):
 
 
 def compared(name: str, title: str, version: str, source: str, results: Sequence[Result]) -> Compared:
-    """Return the *results* of the server *name* as figures and causes."""
+    """Summarise the *results* of one server."""
     tried = Counter(chapter_of_result(result) for result in results if result.outcome is not Outcome.SKIPPED)
     failed = Counter(
         (chapter_of_result(result), result.level) for result in results if result.outcome is Outcome.FAILED
@@ -83,7 +83,7 @@ def compared(name: str, title: str, version: str, source: str, results: Sequence
 
 
 def _differences(results: Sequence[Result]) -> list[Difference]:
-    """Return the causes of the failures among *results*, except failures at the level POLICY."""
+    """Group the failures by cause. Leave out failures at the level POLICY."""
     return [
         Difference(
             cause.level,
@@ -101,7 +101,7 @@ def _differences(results: Sequence[Result]) -> list[Difference]:
 
 
 def _text(octets: bytes, maximum: int) -> str:
-    """Return at most *maximum* of *octets* as printable ASCII, with all other octets escaped."""
+    """Return at most *maximum* octets as printable ASCII. All other octets are escaped."""
     shown = ascii(octets[:maximum])[2:-1].replace("\\\\", "\\")
     return shown if len(octets) <= maximum else f"{shown}…"
 
@@ -111,9 +111,9 @@ def _cut(text: str, length: int) -> str:
 
 
 def as_json(comparison: Comparison) -> str:
-    """Return *comparison* as JSON, one line for each difference.
+    """Return *comparison* as JSON, with one line for each difference.
 
-    To keep the file short, a difference gives its cases as positions in "names", the list of all names.
+    The list "names" has all names of cases. To keep the file short, a difference refers to them by index.
     """
     names = sorted({name for server in comparison.compared for found in server.differences for name in found.names})
     numbers = {name: number for number, name in enumerate(names)}
@@ -136,7 +136,7 @@ def _dump(value: object) -> str:
 
 
 def from_json(text: str) -> Comparison:
-    """Return the comparison in *text*, which as_json made."""
+    """Parse the output of as_json()."""
     found: dict[str, Any] = json.loads(text)
     names = found.pop("names")
     found["compared"] = tuple(_server(server, names) for server in found["compared"])

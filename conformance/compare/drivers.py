@@ -1,10 +1,10 @@
-"""Drivers of other parsers: the corpus as JSON on standard input, the verdicts of one parser on standard output.
+"""Drivers for other parsers: read the corpus as JSON from standard input, and write the verdicts of one parser.
 
     python3 drivers.py NAME < corpus.json > verdicts.json
 
-A separate script: it runs in the Python environment of the parser, and needs only the parser's library. In a
-verdict, *accepted* has the method and the length of the content of each accepted request, and *refused* is the reason
-of the refusal, or None. Octets that end within a request count as refused.
+This is a separate script. It runs in the Python environment of the parser and needs only the parser's library. In a
+verdict, *accepted* has the method and the content length of each accepted request. *refused* is the reason of a
+refusal, or None. If the octets end within a request, this counts as a refusal.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _UNDOCUMENTED = "an undocumented exception: "
 
 
 def read_by_h11(octets: bytes) -> tuple[Accepted, str | None]:
-    """Return the verdict of h11."""
+    """Return the verdict of h11: the accepted requests, and the reason of a refusal or None."""
     h11: Any = import_module("h11")
     connection = h11.Connection(h11.SERVER)
     connection.receive_data(octets)
@@ -50,7 +50,7 @@ def read_by_h11(octets: bytes) -> tuple[Accepted, str | None]:
 
 
 class _Collector:
-    """The callbacks of httptools."""
+    """Callbacks for httptools. They collect the accepted requests."""
 
     def __init__(self) -> None:
         self.accepted: Accepted = []
@@ -59,21 +59,21 @@ class _Collector:
         self._length = 0
 
     def on_message_begin(self) -> None:
-        """Start a request."""
+        """Begin a request."""
         self.is_open, self._length = True, 0
 
     def on_body(self, content: bytes) -> None:
-        """Count content."""
+        """Count the octets of the content."""
         self._length += len(content)
 
     def on_message_complete(self) -> None:
-        """End a request."""
+        """Finish a request."""
         self.is_open = False
         self.accepted.append((self.parser.get_method().decode("ascii"), self._length))
 
 
 def read_by_httptools(octets: bytes) -> tuple[Accepted, str | None]:
-    """Return the verdict of httptools, which wraps llhttp, the parser of Node.js."""
+    """Return the verdict of httptools, which wraps Node's parser llhttp."""
     httptools: Any = import_module("httptools")
     collector = _Collector()
     collector.parser = httptools.HttpRequestParser(collector)
@@ -116,7 +116,7 @@ async def _read_by_aiohttp(octets: bytes) -> tuple[Accepted, str | None]:
 
 
 def read_by_gunicorn(octets: bytes) -> tuple[Accepted, str | None]:
-    """Return the verdict of gunicorn's parser."""
+    """Return the verdict of Gunicorn's parser."""
     parser: Any = import_module("gunicorn.http.parser").RequestParser
     config: Any = import_module("gunicorn.config").Config()
     accepted: Accepted = []
@@ -133,7 +133,7 @@ def read_by_gunicorn(octets: bytes) -> tuple[Accepted, str | None]:
 
 
 def read_by_waitress(octets: bytes) -> tuple[Accepted, str | None]:
-    """Return the verdict of waitress's parser."""
+    """Return the verdict of Waitress's parser."""
     parsers: Any = import_module("waitress.parser")
     settings: Any = import_module("waitress.adjustments").Adjustments()
     accepted: Accepted = []
@@ -165,7 +165,7 @@ DRIVERS: dict[str, Callable[[bytes], tuple[Accepted, str | None]]] = {
 
 
 def main(name: str) -> None:
-    """Read the corpus, and write the verdicts of the parser *name*."""
+    """Read the corpus from standard input. Write the verdicts of the parser *name* to standard output."""
     verdicts = {}
     for case in json.load(sys.stdin):
         try:

@@ -1,7 +1,7 @@
 """The command ``parsers``: run the corpus through other parsers, as libraries, and write one page.
 
-Each parser runs in its own process, in a driver that reads the corpus as JSON. Its verdicts are compared with the
-corpus: the number of requests, the length of the content of each, and whether the rest is refused.
+Each parser runs in a process of its own, with a driver that reads the corpus as JSON. Three things are compared with
+the corpus: the number of requests, the length of each content, and whether the rest is refused.
 """
 
 import argparse
@@ -29,7 +29,7 @@ _HERE = Path(__file__).parent
 
 
 class Reading(Enum):
-    """How the verdict of a parser on a case compares with the expected verdict."""
+    """How a parser's verdict on a case compares with the expected verdict."""
 
     SAME = "as expected"
     ALLOWED = "otherwise, as the RFC allows"
@@ -39,7 +39,7 @@ class Reading(Enum):
 
 
 class Library(NamedTuple):
-    """One parser: *server* tells how to install and start its driver, *environment* has variables for the driver."""
+    """A parser. *server* says how to install and start its driver. *environment* has variables for the driver."""
 
     name: str
     server: Server
@@ -47,7 +47,7 @@ class Library(NamedTuple):
 
 
 def _python(name: str, title: str, *packages: str, driver: str = "", **environment: str) -> Library:
-    """Return a parser that pip installs from *packages*; its name in drivers.py is *driver*, if given, else *name*."""
+    """Describe a parser that pip installs. If *driver* is given, it is the name in drivers.py instead of *name*."""
     version = f"{{python}} -c 'from importlib.metadata import version; print(version(\"{packages[0]}\"))'"
     start = f"{{python}} {_HERE / 'drivers.py'} {driver or name}"
     return Library(name, Server(name, "pip", title, version, start, packages), environment)
@@ -70,7 +70,7 @@ LIBRARIES = (
 
 
 class Read(NamedTuple):
-    """The results of one parser: for each case, by name, how the parser read it, and the reason for a refusal."""
+    """The results of one parser, by name of the case. *reasons* has the reason of each refusal."""
 
     title: str
     version: str
@@ -79,7 +79,7 @@ class Read(NamedTuple):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the corpus through the parsers, write the page, and return the exit code."""
+    """Run the corpus through the parsers and write the page. Return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python3 -m conformance parsers",
         description="Run the corpus through parsers of PyPI and Go, as libraries, and write PARSERS.md.",
@@ -108,7 +108,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _each(installation: Installation, libraries: Iterable[Library], skipped: dict[str, str]) -> Iterable[Read]:
-    """Yield the results of each of *libraries*; put into *skipped* the reason for each library that can't be tried."""
+    """Yield the results of each library. If a library can't be tried, put the reason into *skipped*."""
     corpus = as_json(load_cases())
     for library in libraries:
         try:
@@ -127,7 +127,7 @@ def _each(installation: Installation, libraries: Iterable[Library], skipped: dic
 
 
 def _run(installation: Installation, library: Library, corpus: str) -> dict[str, Any]:
-    """Return the verdicts of *library* on *corpus*, by the name of the case. Raise SkipError if a command fails."""
+    """Run the parser on *corpus*. Return its verdict on each case, by name. If a command fails, raise SkipError."""
     recipe = installation.prepare(library.server)
     try:
         done = subprocess.run(
@@ -141,7 +141,7 @@ def _run(installation: Installation, library: Library, corpus: str) -> dict[str,
 
 
 def reading_of(case: Case, verdict: dict[str, Any]) -> Reading:
-    """Return how *verdict* compares with the expected verdict on *case*."""
+    """Compare a parser's *verdict* on *case* with the expected verdict."""
     expected = case.expected["httpsock"]
     due = [understood.content for understood in expected.accepted]
     found = [length for _, length in verdict["accepted"]]

@@ -1,4 +1,4 @@
-"""The page on parsers, PARSERS.md."""
+"""Write the page on parsers, PARSERS.md."""
 
 import datetime as dt
 import html
@@ -23,7 +23,7 @@ _LISTED = {
 
 
 def render(found: Sequence["Read"], skipped: dict[str, str], date: dt.date) -> str:
-    """Return the page on the parsers *found*, which were tried on *date*, and on those that were *skipped*."""
+    """Return the page. *skipped* maps the title of each parser that was not tried to the reason."""
     parts = [
         "# Parsers of HTTP/1.1, case by case",
         (
@@ -60,14 +60,14 @@ def _counts(read: "Read") -> list[str]:
 
 
 def _chapters(read: "Read") -> list[str]:
-    """Return, for each chapter, how many cases have each of the readings in _LISTED."""
+    """Return one table cell for each chapter. It counts the cases that the parser reads wrongly."""
     counts = Counter((case.chapter, read.readings[case.name].name) for case in load_cases())
     cells = [[counts[chapter, name] for name in _LISTED] for chapter in CHAPTERS]
     return [" · ".join(map(str, cell)) if any(cell) else "–" for cell in cells]
 
 
 def _listed(read: "Read") -> list[str]:
-    """Return the cases in which the parser breaks the RFC, each with a link to its octets."""
+    """Return lists of the cases that the parser reads wrongly. Each case is a link to its octets."""
     parts = [f"## {read.title} {read.version}"]
     for name, title in _LISTED.items():
         lines = [
@@ -82,7 +82,7 @@ def _listed(read: "Read") -> list[str]:
 
 
 def _reason(reason: str | None) -> str:
-    """Return the reason that the parser gave for its refusal, in one line."""
+    """Return the parser's reason for a refusal in one line."""
     if reason is None:
         return ""
     text = " ".join(reason.split())

@@ -1,4 +1,4 @@
-"""The page as Markdown, RESULTS.md."""
+"""Write the page on servers as Markdown, RESULTS.md."""
 
 import html
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ _MAX_NAMES = 6
 
 
 def render_markdown(comparison: Comparison) -> str:
-    """Return the whole page."""
+    """Return the page."""
     groups = group(comparison)
     parts = [
         f"# {TITLE}",
@@ -47,7 +47,7 @@ def render_markdown(comparison: Comparison) -> str:
 
 
 def _table(heads: list[str], rows: list[list[str]], numbers: int) -> str:
-    """Return a table whose last *numbers* columns are figures."""
+    """Return a table in Markdown. The last *numbers* columns are right-aligned."""
     rule = ["---"] * (len(heads) - numbers) + ["--:"] * numbers
     return "\n".join(f"| {' | '.join(row)} |" for row in (heads, rule, *rows))
 
@@ -66,7 +66,7 @@ def _servers(comparison: Comparison) -> str:
 
 
 def _skipped(comparison: Comparison) -> Iterator[str]:
-    """Yield a list of the servers that could not be tried, each with the reason."""
+    """Yield a list of the servers that were not tried, with the reasons."""
     if comparison.skipped:
         yield "Not tried:"
         yield "\n".join(f"- {title}: {_text(why)}" for title, why in comparison.skipped.items())
@@ -79,7 +79,7 @@ def _chapters(comparison: Comparison) -> str:
 
 
 def _server(index: int, server: Compared, groups: list[Group]) -> str:
-    """Return the differences of *server*, each as a link with the number of failures; *index* numbers the server."""
+    """Return the part of the page on one server. It links to each difference and counts the failures."""
     lines = [f'<a id="server-{index}"></a>**{server.title}** {server.version}', ""]
     for level in LEVELS:
         links = [
@@ -97,7 +97,7 @@ def _level(level: str, groups: list[Group]) -> Iterator[str]:
 
 
 def _group(one: Group) -> str:
-    """Return one difference: the requirement, the verdict, the servers, the cases, and the octets of one case."""
+    """Return one difference in Markdown, with its requirement, its servers, its cases, and the octets of one case."""
     servers = ", ".join(f"{server.title} ({len(difference.names)})" for server, difference in one.servers)
     names = [_name(name) for name in one.names]
     more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
@@ -117,13 +117,13 @@ def _section(section: str) -> str:
 
 
 def _name(name: str) -> str:
-    """Return *name* as a link to its octets if it is the name of a case, else as code."""
+    """If *name* is the name of a case, return a link to its octets. Otherwise return *name* as code."""
     file = files().get(name)
     return f"[{name}]({file})" if file else f"`{name}`"
 
 
 def _lines(octets: str) -> str:
-    """Return escaped *octets* with a line break after each CRLF; indent all lines but the first."""
+    """Break escaped *octets* into lines, after each CRLF. Indent all lines except the first."""
     return octets.replace("\\r\\n", "\\r\\n\n  ").rstrip()
 
 
@@ -144,5 +144,5 @@ def _arguments(comparison: Comparison) -> str:
 
 
 def _text(text: str) -> str:
-    """Return *text* escaped for a line or cell of Markdown."""
+    """Escape *text* for Markdown."""
     return html.escape(text, quote=False).replace("|", "\\|").replace("*", "\\*").replace("`", "\\`")

@@ -1,4 +1,4 @@
-"""The page as HTML: one file without scripts, which links to the files of the corpus."""
+"""Write the page on servers as HTML: one file without scripts, with links to the files of the corpus."""
 
 from collections.abc import Sequence
 from html import escape
@@ -43,7 +43,7 @@ section:target { outline: 2px solid var(--link); outline-offset: .5rem }
 
 
 def render_page(comparison: Comparison) -> str:
-    """Return the whole page; it is well-formed XML too."""
+    """Return the page. It is also well-formed XML."""
     groups = group(comparison)
     parts = [
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>',
@@ -68,14 +68,14 @@ def render_page(comparison: Comparison) -> str:
 
 
 def _code(sentence: str) -> str:
-    """Return *sentence* as HTML, in which text between grave accents is code."""
+    """Return *sentence* as HTML. Text between grave accents becomes code."""
     return "".join(
         f"<code>{escape(part)}</code>" if index % 2 else escape(part) for index, part in enumerate(sentence.split("`"))
     )
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: int) -> str:
-    """Return a table whose cells are HTML; its last *numbers* columns are figures."""
+    """Return an HTML table. The cells contain HTML. The last *numbers* columns are figures."""
     first = len(heads) - numbers
     head = "".join(f'<th scope="col"{_class(index >= first)}>{name}</th>' for index, name in enumerate(heads))
     body = "\n".join(
@@ -116,7 +116,7 @@ def _chapters(comparison: Comparison) -> str:
 
 
 def _server(index: int, server: Compared, groups: list[Group]) -> str:
-    """Return the differences of *server*, each as a link with the number of failures; *index* numbers the server."""
+    """Return the part of the page on one server. It links to each difference and counts the failures."""
     items = ""
     for level in LEVELS:
         links = ", ".join(
@@ -134,7 +134,7 @@ def _level(level: str, groups: list[Group]) -> str:
 
 
 def _group(one: Group) -> str:
-    """Return one difference: the requirement, the verdict, the servers, the cases, and octets of each server."""
+    """Return one difference in HTML, with its requirement, its servers, its cases, and the octets of each server."""
     servers = ", ".join(f"{escape(server.title)} ({len(difference.names)})" for server, difference in one.servers)
     names = ", ".join(map(_name, one.names))
     octets = "".join(
@@ -156,7 +156,7 @@ def _section(section: str) -> str:
 
 
 def _name(name: str) -> str:
-    """Return *name* as a link to its octets if it is the name of a case, else as code."""
+    """If *name* is the name of a case, return a link to its octets. Otherwise return *name* as code."""
     file = files().get(name)
     return f'<a href="{file}">{escape(name)}</a>' if file else f"<code>{escape(name)}</code>"
 

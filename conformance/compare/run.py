@@ -1,4 +1,4 @@
-"""The command ``compare``: install, start, check and stop each server of the table, and write the page."""
+"""The command ``compare``: install, start, check and stop each server in the table. Then write the page."""
 
 import argparse
 import datetime as dt
@@ -24,7 +24,7 @@ _PATIENCE = 5.0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Compare the servers and write the results and both pages; return 0, or 2 if no server could be tried."""
+    """Compare the servers, and write the results and the pages. If no server could be tried, return 2, otherwise 0."""
     options = _parse(arguments)
     data = options.results.with_suffix(".json")
     try:
@@ -71,7 +71,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def compare(options: argparse.Namespace) -> Comparison:
-    """Check each server that *options* select, if it can be tried, and return the comparison."""
+    """Check the servers that *options* select. Return the comparison."""
     servers = [server for server in load_servers() if not options.servers or server.name in options.servers]
     skipped: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="conformance-") as folder:
@@ -82,7 +82,7 @@ def compare(options: argparse.Namespace) -> Comparison:
 
 
 def _distribution() -> str:
-    """Return the name of the Linux distribution, or the kernel's release on other systems."""
+    """Return the name of the Linux distribution. On other systems, return the kernel's release."""
     try:
         return platform.freedesktop_os_release()["PRETTY_NAME"]
     except (OSError, KeyError):
@@ -90,7 +90,7 @@ def _distribution() -> str:
 
 
 def _each(installation: Installation, servers: Sequence[Server], skipped: dict[str, str]) -> Iterator[Compared]:
-    """Yield the results of each of *servers*; put into *skipped* the reason for each server that can't be tried."""
+    """Yield the results of each server. If a server can't be tried, put the reason into *skipped*."""
     for server in servers:
         try:
             yield _one(installation, server)
@@ -100,7 +100,7 @@ def _each(installation: Installation, servers: Sequence[Server], skipped: dict[s
 
 
 def _one(installation: Installation, server: Server) -> Compared:
-    """Check *server*, and return the results. Raise SkipError, StartError or NothingTriedError if it can't be tried."""
+    """Check one server. If it can't be tried, raise SkipError, StartError or NothingTriedError."""
     recipe = installation.prepare(server)
     version = installation.version(server)
     with started(recipe) as program:

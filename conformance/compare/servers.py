@@ -1,4 +1,4 @@
-"""The table of the servers to compare, and how to install each on this computer.
+"""The table of servers to compare, and how to install each server.
 
 One entry of ``servers.toml``, below ``servers``:
 
@@ -36,11 +36,11 @@ _PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin
 
 
 class SkipError(Exception):
-    """A server can't be tried on this computer; the message gives the reason."""
+    """A server can't be tried on this computer. The message is the reason."""
 
 
 class Server(NamedTuple):
-    """One server of the table."""
+    """One entry in the table of servers."""
 
     name: str
     source: str
@@ -56,23 +56,23 @@ class Server(NamedTuple):
 
 @cache
 def load_servers() -> tuple[Server, ...]:
-    """Return the servers in the order of the table. Raise TypeError if an entry has a missing or unknown key."""
+    """Return the servers in the order of the table. If an entry has a missing or unknown key, raise TypeError."""
     with TABLE.open("rb") as file:
         table = tomllib.load(file)
     return tuple(_server(name, dict(entry), table["apps"]) for name, entry in table["servers"].items())
 
 
 def _server(name: str, entry: dict[str, Any], apps: dict[str, dict[str, str]]) -> Server:
-    """Return the server that *entry* describes, with the files of its application."""
+    """Parse an entry of the table. Add the files of its application."""
     app = entry.pop("app", None)
     files = entry.pop("files", {}) | (apps[app] if app else {})
     return Server(name, title=entry.pop("title", name), packages=tuple(entry.pop("packages", ())), files=files, **entry)
 
 
 class Installation:
-    """Installs servers. Packages of pip and npm go into *folder*; those from an earlier run are used again.
+    """Installs servers. Packages from pip and npm go into *folder*, where a later run can use them again.
 
-    Debian packages are installed only if *uses_apt* is true, which needs root.
+    Debian packages are installed only if *uses_apt* is true. This requires root.
     """
 
     def __init__(self, folder: Path, *, uses_apt: bool) -> None:
@@ -80,7 +80,7 @@ class Installation:
         self._uses_apt = uses_apt
 
     def _place(self, server: Server) -> Path:
-        """Return the folder for the packages of *server* alone, since other servers may need other versions."""
+        """Return a folder for the packages of this server. Other servers may need other versions."""
         return self._folder / re.sub(r"\W+", "-", server.name)
 
     def _python(self, server: Server) -> Path:
@@ -90,7 +90,7 @@ class Installation:
         return self._place(server) / "node_modules"
 
     def prepare(self, server: Server) -> Recipe:
-        """Install *server* if it is missing, and return how to start it. Raise SkipError if it can't be tried."""
+        """Install *server* if it is missing. Return how to start it. If it can't be tried, raise SkipError."""
         {"here": lambda _: None, "apt": self._apt, "pip": self._pip, "npm": self._npm}[server.source](server)
         if server.program and shutil.which(server.program, path=_PATH) is None:
             raise SkipError(f"the program {server.program} is missing")
@@ -102,11 +102,11 @@ class Installation:
         return Recipe(self._fill(start, server), files, self._fill(server.back, server), environment)
 
     def environment(self) -> dict[str, str]:
-        """Return the environment variables for the version command and for drivers of parsers."""
+        """Return the environment variables for other programs, such as drivers of parsers."""
         return os.environ | {"PATH": _PATH}
 
     def version(self, server: Server) -> str:
-        """Return the version that *server* prints, or "?". Raise SkipError if the command for it can't be run."""
+        """Run the server's version command. Return the version or "?". If the command can't be run, raise SkipError."""
         try:
             done = subprocess.run(
                 shlex.split(self._fill(server.version, server)),
@@ -149,7 +149,7 @@ class Installation:
             _run(["npm", "install", "--no-audit", "--no-fund", "--prefix", place, *server.packages])
 
     def _build(self, server: Server) -> str:
-        """Build the program of *server* in its own folder, and return the command that starts it."""
+        """Build the program of *server*. Return the command that starts it."""
         folder = self._place(server)
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in server.files.items():
@@ -159,7 +159,7 @@ class Installation:
 
 
 def _run(command: list[str]) -> None:
-    """Run *command*, which installs or builds something. Raise SkipError with the end of its output if it fails."""
+    """Run a command that installs or builds something. If it fails, raise SkipError with the end of its output."""
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, check=False, timeout=_INSTALL_SECONDS,

@@ -1,4 +1,4 @@
-"""The comparison: the page in the repository is complete, and a server that can't be tried is skipped with a reason."""
+"""The comparison: the page in the repository is complete. If a server can't be tried, it is skipped with a reason."""
 
 import re
 import shlex
@@ -29,7 +29,7 @@ _SERVERS = {server.name: server for server in load_servers()}
 
 
 def test_the_pages_in_the_repository_are_current() -> None:
-    """If not, renew them with: python3 -m conformance compare --render."""
+    """To renew the pages, run: python3 -m conformance compare --render."""
     assert render_markdown(_RESULTS) == _MARKDOWN
     assert render_page(_RESULTS) == (FOLDER / "RESULTS.html").read_text(encoding="utf-8")
     assert as_json(_RESULTS) == (FOLDER / "RESULTS.json").read_text(encoding="utf-8")
@@ -41,7 +41,7 @@ def test_the_page_says_when_and_how_it_was_made_and_asks_for_corrections() -> No
 
 
 def test_each_server_of_the_table_is_on_the_page() -> None:
-    """The page has its version and figures, or the reason why it was skipped. At least twenty servers were tried."""
+    """The page has the version and figures of each server, or the reason why it was skipped."""
     assert len(_RESULTS.compared) >= 20
     assert {server.name for server in _RESULTS.compared} | {
         server.name for server in load_servers() if server.title in _RESULTS.skipped
@@ -69,7 +69,7 @@ def test_each_link_leads_to_an_anchor_to_the_octets_of_a_case_or_to_an_rfc() -> 
 
 
 def test_each_difference_has_its_octets_its_section_and_its_servers() -> None:
-    """The paragraph of a server links to each of its differences, and the octets are folded below the difference."""
+    """Each server's paragraph links to its differences. The octets are folded below each difference."""
     for one in group(_RESULTS):
         assert f'<a id="{one.anchor}"></a>' in _MARKDOWN
         assert f"](#{one.anchor}) " in _MARKDOWN
@@ -79,7 +79,7 @@ def test_each_difference_has_its_octets_its_section_and_its_servers() -> None:
 
 
 def _parse(page: str) -> list[str]:
-    """Return the anchors of *page*. Raise ExpatError if it is not well-formed XML."""
+    """Return the anchors of *page*. If it is not well-formed XML, raise ExpatError."""
     anchors = []
     parser = expat.ParserCreate()
     parser.StartElementHandler = lambda _, attributes: anchors.append(attributes["id"]) if "id" in attributes else None
@@ -107,7 +107,7 @@ def test_each_must_that_a_well_known_server_breaks_has_an_argument() -> None:
 
 
 def test_the_well_known_servers_are_in_the_table() -> None:
-    """Without this test, a server renamed in the table would no longer need arguments."""
+    """If a server were renamed in the table, it would otherwise need no arguments."""
     assert set(WELL_KNOWN) <= _SERVERS.keys()
 
 
@@ -116,7 +116,7 @@ def _result(name: str, level: str, outcome: Outcome = Outcome.FAILED) -> Result:
 
 
 def test_results_of_a_server_go_through_json_unchanged() -> None:
-    """The counts are by chapter and level, and leave out policies."""
+    """Failures at the level POLICY are not counted."""
     results = [
         _result("an-unknown-method", "MUST"),
         _result("a-delete", "MUST"),
@@ -159,7 +159,7 @@ def test_a_server_that_needs_no_installation_is_started(tmp_path: Path) -> None:
 
 
 def test_a_proxy_starts_after_the_server_behind_it(tmp_path: Path) -> None:
-    """In the proxy's file, {back} is replaced by the port of the server behind it."""
+    """In the proxy's file, {back} becomes the port of the server behind it."""
     front = (
         "import socket, sys\n"
         "with socket.create_server(('127.0.0.1', int(sys.argv[1]))) as listener:\n"
@@ -187,7 +187,7 @@ def test_a_proxy_starts_after_the_server_behind_it(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_a_server_that_cannot_be_installed_raises_skip_error(server: Server, why: str, tmp_path: Path) -> None:
-    """The page shows the message of the error as the reason."""
+    """The page shows the error message as the reason."""
     with pytest.raises(SkipError, match=why):
         Installation(tmp_path, uses_apt=False).prepare(server)
 
@@ -204,7 +204,7 @@ def test_an_unknown_version_or_a_missing_virtual_environment_raises_skip_error(t
 def test_the_command_names_servers_that_cannot_be_tried_and_unknown_servers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """If it can try no server at all, the exit code is 2."""
+    """If no server can be tried, the exit code is 2."""
     absent = Server("absent", "here", "Absent", "", "", (), "no-such-program-anywhere")
     dead = Server("dead", "here", "Dead", "{this} --version", "{this} -c 'raise SystemExit(3)'")
     monkeypatch.setattr(servers, "load_servers", lambda: (absent, dead))

@@ -66,12 +66,12 @@ def test_each_link_of_the_page_leads_to_the_octets_of_a_case() -> None:
 def test_a_verdict_is_compared_with_the_expected_one(
     name: str, accepted: list[list[Any]], refused: str | None, reading: Reading
 ) -> None:
-    """The comparison covers the number of requests, the length of the content of each, and the refusal."""
+    """The comparison covers the number of requests, the length of each content, and the refusal."""
     assert reading_of(_CASES[name], {"accepted": accepted, "refused": refused}) is reading
 
 
 def _drive(cases: list[bytes], *options: str) -> list[dict[str, Any]]:
-    """Run the driver of h11 in its own process, and return its verdicts on *cases*."""
+    """Run the driver of h11 on *cases* in a process of its own. Return its verdicts."""
     corpus = [{"name": str(number), "octets": base64.b64encode(octets).decode()} for number, octets in enumerate(cases)]
     command = [sys.executable, *options, str(Path(libraries.__file__).with_name("drivers.py")), "h11"]
     done = subprocess.run(command, input=json.dumps(corpus), capture_output=True, text=True, check=True)
@@ -86,7 +86,7 @@ def test_the_driver_of_h11_gives_accepted_requests_and_the_reason_of_a_refusal()
 
 
 def test_an_undocumented_exception_becomes_a_refusal() -> None:
-    """Here the library is not installed, which raises ModuleNotFoundError."""
+    """The library is not installed, so the driver raises ModuleNotFoundError."""
     driver = Path(libraries.__file__).with_name("drivers.py")
     corpus = json.dumps([{"name": "a", "octets": ""}])
     done = subprocess.run(
@@ -125,7 +125,7 @@ def test_the_command_writes_the_page_and_skips_parsers_that_cannot_be_tried(
 
 
 def test_each_parser_of_the_table_has_a_driver() -> None:
-    """The driver is a Python function in drivers.py, or a program that is built."""
+    """The driver is a Python function in drivers.py, or a program to build."""
     from .drivers import DRIVERS
 
     for library in LIBRARIES:

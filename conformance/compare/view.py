@@ -1,4 +1,4 @@
-"""The content of the page on servers, which the modules for Markdown and HTML share."""
+"""The content of the page on servers, for both its Markdown and its HTML version."""
 
 import re
 from functools import cache
@@ -18,7 +18,7 @@ ARGUMENTS = f"For each MUST that one of {', '.join(WELL_KNOWN)} breaks: the word
 
 
 class Group(NamedTuple):
-    """A difference that some servers share; *anchor* names its place on the page."""
+    """A difference that several servers share. *anchor* is its HTML anchor on the page."""
 
     anchor: str
     level: str
@@ -27,17 +27,17 @@ class Group(NamedTuple):
 
     @property
     def section(self) -> str:
-        """The section of the first requirement that the servers break."""
+        """The section of the first requirement."""
         return load_requirements()[self.requirements[0]].section
 
     @property
     def says(self) -> str:
-        """The first requirement that the servers break, as a sentence."""
+        """The first requirement as a sentence."""
         return load_requirements()[self.requirements[0]].says
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of all cases and checks that one of the servers fails, sorted."""
+        """The names of all cases and checks that any of the servers fails, in order."""
         return tuple(sorted({name for _, difference in self.servers for name in difference.names}))
 
     @property
@@ -47,7 +47,7 @@ class Group(NamedTuple):
 
 
 def group(comparison: Comparison) -> list[Group]:
-    """Return the differences of all servers, sorted by level and requirement, each with all servers that share it."""
+    """Group the differences of all servers. The groups are sorted by level and requirement."""
     found: dict[tuple[str, tuple[str, ...], str], list[tuple[Compared, Difference]]] = {}
     for server in comparison.compared:
         for difference in server.differences:
@@ -63,19 +63,22 @@ def group(comparison: Comparison) -> list[Group]:
 
 
 def chapters(comparison: Comparison) -> list[str]:
-    """Return the tried chapters of the RFCs, in the order of the documents."""
+    """Return the chapters of RFCs that were tried, in the order of the RFCs."""
     found = {name for server in comparison.compared for name in server.chapters if name.startswith("RFC")}
     return sorted(found, key=lambda name: [int(number) for number in re.findall("[0-9]+", name)[:2]])
 
 
 def short(chapter: str) -> str:
-    """Return the number of *chapter* without RFC and title: "9112 §5" for "RFC 9112 §5 Field syntax"."""
+    """Shorten the name of a chapter: "RFC 9112 §5 Field syntax" becomes "9112 §5"."""
     match = _SECTION.match(chapter)
     return f"{match[1]} §{match[2]}" if match else chapter
 
 
 def figures(server: Compared, chapter: str) -> str:
-    """Return how often *server* failed in *chapter* at each of LEVELS: "38 · 0 · 2", or "–" if it never did."""
+    """Return the failures in *chapter* as text, such as "38 · 0 · 2" for the three LEVELS.
+
+    If there are none, return "–".
+    """
     found = server.chapters.get(chapter)
     if found is None:
         return "not tried"
@@ -83,19 +86,19 @@ def figures(server: Compared, chapter: str) -> str:
 
 
 def address_of(section: str) -> str | None:
-    """Return the URL of *section*, or None if it is not in an RFC."""
+    """Return the URL of *section*. If it is not in an RFC, return None."""
     match = _SECTION.match(section)
     return f"https://www.rfc-editor.org/rfc/rfc{match[1]}#section-{match[2]}" if match else None
 
 
 @cache
 def files() -> dict[str, str]:
-    """Return the path of each case's file, relative to the page, by the name of the case."""
+    """Return the path of each case's file, by name of the case. The paths are relative to the page."""
     return {case.name: f"corpus/{case.chapter}/{case.name}.http" for case in load_cases()}
 
 
 def introduction(comparison: Comparison) -> list[str]:
-    """Return paragraphs on how the page was made and what its figures mean."""
+    """Return the first paragraphs of the page: how it was made, and what its figures mean."""
     count = len(comparison.compared)
     return [
         (
@@ -121,7 +124,7 @@ def introduction(comparison: Comparison) -> list[str]:
 
 
 def of_server(server: Compared, groups: list[Group], level: str) -> list[tuple[Group, int]]:
-    """Return the *groups* of *level* that include *server*, each with the number of the server's failures."""
+    """Return the groups at *level* that include *server*. Each comes with the number of the server's failures."""
     return [
         (one, len(difference.names))
         for one in groups

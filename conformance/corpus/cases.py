@@ -1,4 +1,4 @@
-"""The cases: files of exact octets, and tables with the verdict that each parser must reach.
+"""The test cases: files of exact octets, and tables with the verdict that each parser must reach.
 
 A case is one file ``<chapter>/<name>.http``, and the entry of that name in ``<chapter>/cases.toml``:
 
@@ -41,9 +41,9 @@ _OPTIONAL_KEYS = {"also", "level", "cut_short", "allowed", "h11_accepted", "h11_
 
 
 class Case(NamedTuple):
-    """One case: its octets, its requirement, the expected verdict of each parser, and what any server may do.
+    """One test case: its octets, its requirement, the expected verdict of each parser, and what any server may do.
 
-    A server fails the case unless it does one of the things in *allowed*:
+    A server passes the case if it does one of the things in *allowed*:
 
         "accepted"  give each request a final response, and keep the connection open unless a request asked to close
         "last"      give each request a final response, but answer no request that follows the case
@@ -66,13 +66,13 @@ class Case(NamedTuple):
 
     @property
     def is_refused(self) -> bool:
-        """Whether httpsock refuses some of the case's octets."""
+        """Whether httpsock refuses the octets, entirely or in part."""
         return self.expected["httpsock"].is_refused
 
 
 @cache
 def load_cases() -> tuple[Case, ...]:
-    """Return all cases, in the order of the tables. Raise ValueError if an entry has a wrong or missing key."""
+    """Return all cases, in the order of the tables. If an entry has a wrong or missing key, raise ValueError."""
     cases = []
     for chapter in CHAPTERS:
         table = tomllib.loads((FOLDER / chapter / "cases.toml").read_text(encoding="utf-8"))
@@ -81,7 +81,7 @@ def load_cases() -> tuple[Case, ...]:
 
 
 def _case(chapter: str, name: str, entry: dict[str, Any]) -> Case:
-    """Return the case that *entry* in the table of *chapter* describes."""
+    """Parse the entry called *name* in the table of *chapter*."""
     if wrong := (entry.keys() - _REQUIRED_KEYS - _OPTIONAL_KEYS) | (_REQUIRED_KEYS - entry.keys()):
         raise ValueError(f"the case {name} has missing or unknown keys: {', '.join(sorted(wrong))}")
     httpsock = Verdict(_accepted(entry["httpsock"].get("accepted", [])), entry["httpsock"].get("refused"))

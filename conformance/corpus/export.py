@@ -1,8 +1,8 @@
-"""The command ``export``: the corpus as JSON, for test suites in other languages.
+"""The command ``export``: write the corpus as JSON, for test suites in other languages.
 
-Each case is an object: its octets in base64, its requirement with section and level, the requests that a parser must
-accept, and the status with which it must refuse the rest, if any. ``allowed`` lists the behaviour of a server that
-passes, as corpus.cases describes it.
+Each case is an object. It has the octets in base64, the requirement with its section and level, and the requests that a
+parser must accept. If a parser must refuse the rest, it has the status for this refusal. ``allowed`` lists what a
+server may do to pass, as corpus.cases describes it.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from .requirements import load_requirements
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write the corpus as JSON, and return the exit code."""
+    """Write the corpus as JSON. Return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python3 -m conformance export",
         description="Write the corpus as JSON: an array with one object for each case; bytes are in base64.",
@@ -38,13 +38,13 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def as_json(cases: Sequence[Case]) -> str:
-    """Return *cases* as a JSON array, one object on each line."""
+    """Return *cases* as a JSON array, with one object on each line."""
     lines = ",\n".join(json.dumps(_plain(case), ensure_ascii=False) for case in cases)
     return f"[\n{lines}\n]\n"
 
 
 def _plain(case: Case) -> dict[str, Any]:
-    """Return *case* as a dictionary that JSON can represent."""
+    """Convert *case* to a dictionary for JSON."""
     expected = case.expected["httpsock"]
     return {
         "chapter": case.chapter,

@@ -1,4 +1,4 @@
-"""The numbered requirements of the RFCs on a server of static files.
+"""The requirements of the RFCs on a server of static files. Each one has a number.
 
 One entry of ``requirements.toml``:
 
@@ -9,9 +9,9 @@ One entry of ``requirements.toml``:
     one_sided = "Why no client breaks it."    if only a response can break it, so that no case of the corpus does
     untestable = "Why no test can tell."      if it cannot be seen on the wire
 
-The level is the key word of the section. A rule without a key word counts as a MUST if it defines the meaning of a
-protocol element, since RFC 9110 §2.2 requires senders and recipients to respect that meaning; else it counts as a
-SHOULD.
+The level is the key word of the section, such as MUST. A rule without a key word counts as a MUST if it defines the
+meaning of a protocol element, since RFC 9110 §2.2 requires senders and recipients to respect this meaning. Any other
+rule without a key word counts as a SHOULD.
 """
 
 import re
@@ -54,7 +54,7 @@ _CHAPTERS = {
 
 
 class Requirement(NamedTuple):
-    """One requirement; *untestable* and *one_sided* are the reason why it is untestable or one-sided, or None."""
+    """One requirement. *untestable* and *one_sided* are None, or the reason why the requirement is so."""
 
     id: str
     section: str
@@ -66,13 +66,13 @@ class Requirement(NamedTuple):
 
 @cache
 def load_requirements() -> dict[str, Requirement]:
-    """Return all requirements by number. Raise TypeError if an entry has a missing or unknown key."""
+    """Return all requirements by number. If an entry has a missing or unknown key, raise TypeError."""
     with TABLE.open("rb") as table:
         return {number: Requirement(number, **entry) for number, entry in tomllib.load(table).items()}
 
 
 def chapter_of(section: str) -> str:
-    """Return the chapter that *section* is in, with its title: "RFC 9112 §5 Field syntax" for "RFC 9112 §5.1"."""
+    """Return the chapter of a section, with its title. "RFC 9112 §5.1" becomes "RFC 9112 §5 Field syntax"."""
     match = re.match(r"RFC [0-9]{4} §[0-9]+", section)
     if match is None:
         return f"Beyond the RFCs: {section}"

@@ -1,4 +1,4 @@
-"""The tables of the corpus match its files, and entries follow the rules. Each test names every case that fails it."""
+"""The tables of the corpus match its files, and entries follow the rules. Each test lists every case that fails it."""
 
 import re
 
@@ -38,7 +38,7 @@ def test_each_case_has_a_valid_name_requirement_section_and_level() -> None:
 
 
 def test_the_behaviour_that_a_case_allows_includes_that_of_httpsock() -> None:
-    """If *allowed* left out httpsock's behaviour, ``check`` would fail httpsock for a correct answer."""
+    """Otherwise the command ``check`` would fail httpsock for a correct answer."""
     wrong = []
     for case in CASES:
         status = case.expected["httpsock"].status

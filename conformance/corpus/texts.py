@@ -1,4 +1,4 @@
-"""Errata and rules of other texts, each with the cases that test it or the reason why it does not apply.
+"""Errata, and rules outside the main RFCs. Each entry lists its tests, or says why it does not apply.
 
 One entry of ``texts.toml``:
 
@@ -19,7 +19,7 @@ TABLE = Path(__file__).with_name("texts.toml")
 
 
 class Text(NamedTuple):
-    """One erratum or section: what it says, the cases and checks that test it, or the reason why it does not apply."""
+    """One erratum or section. *tried_by* lists the cases and checks that test it. *why* says why it does not apply."""
 
     text: str
     says: str
@@ -30,7 +30,7 @@ class Text(NamedTuple):
 
 @cache
 def load_texts() -> tuple[Text, ...]:
-    """Return all entries, in the order of the table. Raise TypeError if one has a missing or unknown key."""
+    """Return all entries, in the order of the table. If one has a missing or unknown key, raise TypeError."""
     with TABLE.open("rb") as file:
         entries = tomllib.load(file)["texts"]
     return tuple(Text(tried_by=tuple(entry.pop("tried_by", ())), **entry) for entry in entries)

@@ -1,12 +1,12 @@
-"""Verdicts: the result of a parser, reduced to what the tables of the corpus state."""
+"""Verdicts: the result of a parser, in the short form that the tables of the corpus use."""
 
 from typing import NamedTuple
 
 
 class Understood(NamedTuple):
-    """One complete request; *fields* is the number of its fields, and *content* is the length of its content in octets.
+    """One complete request that a parser found. *fields* counts its fields. *content* is the length of its content.
 
-    *closes* is true for the last request of a connection. *method* and *path* are cut after 60 characters.
+    If *closes* is true, it is the last request of its connection. *method* and *path* are cut after 60 characters.
     """
 
     method: str
@@ -17,17 +17,17 @@ class Understood(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """The requests *accepted*, in order, and the *status* of the refusal after them, if any."""
+    """A parser's verdict on some octets: the accepted requests, then the *status* of a refusal or None."""
 
     accepted: tuple[Understood, ...]
     status: int | None = None
 
     @property
     def is_refused(self) -> bool:
-        """Whether the parser refused some of the octets."""
+        """Whether the parser refused the octets, entirely or in part."""
         return self.status is not None
 
     def agrees_with(self, other: "Verdict") -> bool:
-        """Return whether both verdicts accept the same requests, and either both or neither refuse the rest."""
+        """Return whether both verdicts accept the same requests and agree on a refusal. The status does not matter."""
         # The status of a refusal is not compared: a parser only suggests one, and the server around it chooses.
         return (self.accepted, self.is_refused) == (other.accepted, other.is_refused)

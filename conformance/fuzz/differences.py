@@ -1,8 +1,8 @@
-"""The classes of known differences between httpsock's parser and h11, each recognised by one feature of the octets.
+"""Known differences between httpsock's parser and h11, in classes. A predicate for each class recognises the octets.
 
-The table differences.toml gives the section, the direction (which parser refuses) and the reason of each class; the
-predicate here recognises the octets. Predicates have their own patterns, since patterns taken from httpsock's grammar
-could not detect errors in that grammar.
+The table differences.toml has the section, the direction and the reason of each class. The direction says which parser
+refuses. The predicates use patterns of their own. With patterns from httpsock's grammar, they could not detect errors
+in this grammar.
 """
 
 import ipaddress
@@ -21,7 +21,7 @@ TABLE = Path(__file__).parent / "differences.toml"
 
 
 class Class(NamedTuple):
-    """One class of differences, an entry of the table; *example* is a short request that shows the difference."""
+    """A class of known differences, an entry of the table. *example* is a short request that shows the difference."""
 
     name: str
     section: str
@@ -31,7 +31,7 @@ class Class(NamedTuple):
 
     @property
     def is_refusal(self) -> bool:
-        """Whether one of the two parsers refuses the octets of this class."""
+        """Whether one of the two parsers refuses the request."""
         return self.direction != "neither refuses"
 
 
@@ -45,7 +45,7 @@ def load_classes() -> dict[str, Class]:
 
 
 def _unfold(example: str) -> bytes:
-    """Return *example* as octets, with ``{a * 3}`` replaced by ``aaa``."""
+    """Return *example* as octets. ``{a * 3}`` becomes ``aaa``."""
     return re.sub(r"{(.*?) \* ([0-9]+)}", lambda match: match[1] * int(match[2]), example, flags=re.DOTALL).encode(
         "latin-1"
     )
@@ -62,7 +62,7 @@ _EXTENSION = re.compile(
 
 
 def _is_authority(authority: bytes) -> bool:
-    """Return whether *authority* is valid: a host, which must not be empty, and an optional port."""
+    """Return whether *authority* is a valid host with an optional port. The host must not be empty."""
     match = re.fullmatch(rb"(\[[^\]]*\]|[^:\[\]]*)(?::([0-9]*))?", authority)
     if not match or int(match[2] or b"0") > 65535:
         return False
@@ -160,7 +160,7 @@ def _broken_escape(request: LenientRequest) -> bool:
 
 
 def _absolute_form(request: LenientRequest) -> tuple[bytes, bytes] | None:
-    """Return the scheme, in lower case, and the authority of a target in absolute-form, or None for another form."""
+    """Return the scheme and authority of a target in absolute-form. For any other form, return None."""
     match = None if request.method == b"CONNECT" else _ABSOLUTE.fullmatch(request.target)
     return (match[1].lower(), match[2]) if match else None
 
@@ -296,14 +296,17 @@ PREDICATES: dict[str, Callable[[LenientRequest], bool]] = {
 
 
 def explain(difference: Difference) -> list[str]:
-    """Return the names of the classes that explain *difference*; if no class does, the difference is a finding."""
+    """Return the names of the classes that explain *difference*. If there are none, the difference is a finding."""
     request = LenientRequest(difference.octets)
     direction = difference.direction
     return [name for name in _NAMES.get(direction, ()) if PREDICATES[name](request)]
 
 
 def contradict(request_octets: bytes) -> list[str]:
-    """Return the names of the classes of refusals that match *request_octets*, a request that both parsers accepted."""
+    """Return the classes of refusals that match a request.
+
+    Both parsers accepted this request, so no class of refusals should match.
+    """
     request = LenientRequest(request_octets)
     return [name for name, entry in CLASSES.items() if entry.is_refusal and PREDICATES[name](request)]
 

@@ -1,7 +1,7 @@
-"""The faults: functions that each put one fault into the draft of a valid request.
+"""The faults: each function puts one fault into the draft of a valid request.
 
-Each takes a Random for its choices. If the draft lacks the part that a function breaks, the function does nothing or
-breaks another part. This module does not use the parsers.
+Each function takes a Random for its choices. If the draft lacks the part to break, the function does nothing or breaks
+another part. This module does not use the parsers.
 
 RFC 9112 §3 (request line), §5 (field syntax), §6, §7.1 (content).
 """
@@ -91,7 +91,7 @@ ODD_LINES = (
 
 @dataclass
 class Draft:
-    """A request as parts and line ends, before it is made into octets."""
+    """The parts of a request. octets() joins them."""
 
     method: bytes
     target: bytes
@@ -106,7 +106,7 @@ class Draft:
     line_end: bytes = b"\r\n"
 
     def octets(self) -> bytes:
-        """Return the request as octets."""
+        """Join the parts. Return the octets of the request."""
         first = self.before + self.method + self.first_space + self.target + b" " + self.version
         parts = [self.line_end.join([first, *self.lines, b"", b""]), self.content]
         if self.chunks:
@@ -165,7 +165,7 @@ def _odd_octet_in_a_line(random: Random, draft: Draft) -> None:
 
 
 def _set_field(draft: Draft, name: bytes, value: bytes) -> None:
-    """Set the field *name* of *draft*, and remove other field lines with this name."""
+    """Set a field of *draft*. Remove other field lines with this name."""
     draft.lines = [line for line in draft.lines if not line.lower().startswith(name.lower() + b":")]
     draft.lines.append(name + b": " + value)
 
@@ -221,7 +221,7 @@ def _odd_trailer(random: Random, draft: Draft) -> None:
 
 
 def _too_much(random: Random, draft: Draft) -> None:
-    """Give one part of *draft* the length of a limit of httpsock, plus or minus up to three octets or lines."""
+    """Make one part of *draft* as long as a limit of httpsock, or up to three octets or lines longer or shorter."""
     kind, more = random.randrange(6), random.randrange(-3, 4)
     if kind == 0:
         draft.target = b"/" + b"a" * (8192 - len(draft.method) - len(b" / HTTP/1.1\r\n") + more)
@@ -239,7 +239,7 @@ def _too_much(random: Random, draft: Draft) -> None:
 
 
 def _much_content(draft: Draft, more: int) -> None:
-    """Make the content of *draft* longer than httpsock's limit by *more* octets, or shorter if *more* is negative."""
+    """Make the content *more* octets longer than httpsock's limit. A negative number makes it shorter."""
     octets = b"a" * (1024 * 1024 - sum(len(data) for _, data, _ in draft.chunks) + more)
     draft.chunks.insert(0, (b"%x" % len(octets), octets, b"\r\n"))
 

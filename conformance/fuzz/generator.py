@@ -1,8 +1,8 @@
 """The generator: valid requests, requests with one fault, and octets with random changes.
 
-A Random that the caller passes in makes all choices. A Random with a seed makes the same choices in each run; the
-choices of a Random from hypothesis can be shrunk. In each tuple the simplest choice comes first, so that shrinking
-leads to it. This module does not use the parsers.
+The caller passes a Random, which makes all choices. If it has a seed, it makes the same choices in each run. If it
+comes from hypothesis, its choices can be shrunk. Shrinking prefers the first choice, so each tuple begins with the
+simplest one. This module does not use the parsers.
 
 RFC 9112 §3 (request line), §5 (field syntax), §6, §7.1 (content).
 """
@@ -31,11 +31,11 @@ _CONTENTS = (b"", b"a", b"hello", b"0\r\n\r\n", b"GET / HTTP/1.1\r\nHost: b\r\n\
 
 
 class SeededRandom(Random):
-    """A Random with a seed, which makes the same choices in each run; not for secrets."""
+    """A Random with a seed. It makes the same choices in each run, so it must not make secrets."""
 
 
 class Generator:
-    """Generates octets; *seeds* are octets to change at random, such as the cases of a corpus."""
+    """Generates octets. *seeds* are octets to mutate, such as the cases of the corpus."""
 
     def __init__(self, random: Random, seeds: Sequence[bytes]) -> None:
         self._random = random
@@ -46,7 +46,7 @@ class Generator:
         )
 
     def octets(self) -> bytes:
-        """Return valid requests, requests with one fault, or octets with random changes."""
+        """Return valid requests, requests with one fault, or mutated octets."""
         kind = self._random.randrange(8)
         if kind < 1:
             return self.pipeline(is_broken=False)
@@ -58,7 +58,7 @@ class Generator:
         return octets
 
     def pipeline(self, *, is_broken: bool) -> bytes:
-        """Return one to three requests; if *is_broken*, one of them has a fault."""
+        """Return one to three requests. If *is_broken* is true, one of them has a fault."""
         drafts = [self._draft() for _ in range(self._random.choice((1, 1, 1, 2, 3)))]
         if is_broken:
             faults = RARE_FAULTS if self._random.randrange(512) == 511 else FAULTS
@@ -66,11 +66,11 @@ class Generator:
         return b"".join(draft.octets() for draft in drafts)
 
     def mutate(self, octets: bytes) -> bytes:
-        """Return *octets* with a random octet or line changed, or with other octets joined to them."""
+        """Change a random octet or line of *octets*, or append other octets."""
         return self._random.choice(self._mutations)(octets)
 
     def _draft(self) -> Draft:
-        """Return a valid request."""
+        """Make a valid request."""
         random = self._random
         draft = Draft(random.choice(_METHODS), random.choice(_TARGETS), random.choice(_VERSIONS), [])
         if random.randrange(16) == 15:
@@ -90,7 +90,7 @@ class Generator:
         return name + b":" + before + value + (b"" if self._random.randrange(4) else self._random.choice(_SPACES))
 
     def _add_content(self, draft: Draft) -> None:
-        """Add content to *draft*, with a length or chunked, or leave *draft* without content."""
+        """Add content with a length, chunked content, or no content."""
         random = self._random
         kind = random.randrange(4)
         if kind == 1:

@@ -1,7 +1,7 @@
-"""The lenient reader: splits a request, even a malformed one, into parts, which differences.py examines.
+"""The lenient reader: it splits any request into parts, even a malformed one. differences.py examines the parts.
 
-Lines may end with LF, folded lines are joined, and chunk lines and targets are not checked. This module shares no
-grammar with httpsock, so that an error in httpsock's grammar is not repeated here.
+A line may end with LF. Folded lines are joined. Chunk lines and targets are not checked. This module shares no grammar
+with httpsock, so that an error in httpsock's grammar is not repeated here.
 """
 
 import re
@@ -11,7 +11,7 @@ _REQUEST_LINE = re.compile(rb"([^ ]+) ([^ ]+) HTTP/([0-9]\.[0-9])\r?")
 
 
 class LenientRequest:
-    """The parts of one request, which may be malformed."""
+    """The parts of a request. The request may be malformed."""
 
     def __init__(self, octets: bytes) -> None:
         self.octets = octets
@@ -23,7 +23,7 @@ class LenientRequest:
 
     @property
     def head_octets(self) -> int:
-        """The length of the head."""
+        """The length of the head in octets."""
         return len(self.head)
 
     @property
@@ -33,18 +33,18 @@ class LenientRequest:
 
     @cached_property
     def fields(self) -> list[tuple[bytes, bytes]]:
-        """The names, in lower case, and values of all field lines with a colon; folded lines are joined."""
+        """All fields as pairs of a name in lower case and a value. Lines without a colon are left out."""
         joined = re.sub(rb"\r?\n[ \t]+", b" ", b"\n".join(self.field_lines))
         split = (line.partition(b":") for line in joined.split(b"\n") if b":" in line)
         return [(name.lower(), value.strip(b" \t\r")) for name, _, value in split]
 
     def values(self, name: bytes) -> list[bytes]:
-        """Return the values of the field lines with *name*."""
+        """Return the values of all fields called *name*."""
         return [value for other, value in self.fields if other == name]
 
     @cached_property
     def _chunked(self) -> tuple[list[bytes], bytes]:
-        """The chunk lines, without their CRLF, and the trailer section with its empty line."""
+        """The chunk lines without CRLF, and the trailer section with its empty line."""
         lines: list[bytes] = []
         rest = self._body if self.values(b"transfer-encoding") else b""
         while rest:
@@ -61,7 +61,7 @@ class LenientRequest:
 
     @property
     def chunk_lines(self) -> list[bytes]:
-        """The chunk lines, without their CRLF, up to the first line that does not start with a size."""
+        """The chunk lines without CRLF. The first line without a chunk size ends the list."""
         return self._chunked[0]
 
     @property
@@ -81,23 +81,23 @@ class LenientRequest:
 
     @cached_property
     def trailer_fields(self) -> list[tuple[bytes, bytes]]:
-        """The names, in lower case, and values of all trailer field lines with a colon."""
+        """All trailer fields as pairs of a name in lower case and a value. Lines without a colon are left out."""
         split = (line.partition(b":") for line in self.trailer_lines if b":" in line)
         return [(name.lower(), value.strip(b" \t\r")) for name, _, value in split]
 
     @property
     def all_field_lines(self) -> list[bytes]:
-        """The field lines of head and trailers, without LF; a line that ended with CRLF still has the CR."""
+        """The field lines of the head and of the trailer section. Only the LF is removed from each line."""
         return self.field_lines + self.trailer_lines
 
 
 def _split_at_empty_line(octets: bytes) -> tuple[bytes, bytes]:
-    """Split *octets* behind the first empty line, and return both parts."""
+    """Split *octets* after the first empty line. Return both parts."""
     match = re.search(rb"\n\r?\n", octets)
     stop = match.end() if match else len(octets)
     return octets[:stop], octets[stop:]
 
 
 def _without_empty(lines: list[bytes]) -> list[bytes]:
-    """Return *lines* without those that are empty or only a CR."""
+    """Remove empty lines from *lines*, and lines that contain only CR."""
     return [line for line in lines if line not in {b"", b"\r"}]

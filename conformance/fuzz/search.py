@@ -1,8 +1,8 @@
-"""The fuzzer: parses generated octets with httpsock and h11; a difference that no class explains is a finding.
+"""The fuzzer: parse generated octets with httpsock and h11. If no class explains a difference, it is a finding.
 
 ``python3 -m conformance fuzz --minutes 10`` runs for 10 minutes. Each finding is shrunk to the fewest octets that still
-show it, and written as a candidate for the corpus: ``<name>.http`` with its entry in ``candidates.toml``.
-A crash of a parser is also a finding, and so is an input for which httpsock's parser takes too long.
+show it. Then it is written as a candidate for the corpus: ``<name>.http`` with its entry in ``candidates.toml``. If a
+parser crashes, or if httpsock's parser takes too long, this is a finding too.
 """
 
 import argparse
@@ -31,7 +31,7 @@ _SHRINKING_STEPS = 3000
 
 
 class Finding(NamedTuple):
-    """Octets that show a fault, which *says* describes; findings of equal *kind* probably show the same fault."""
+    """Octets that show a fault. *says* describes the fault. Findings of equal *kind* probably show the same fault."""
 
     octets: bytes
     kind: str
@@ -39,7 +39,7 @@ class Finding(NamedTuple):
 
 
 class Findings:
-    """The findings of a run, one of each kind, and how many differences each class in differences.toml explained."""
+    """The findings of a run, one of each kind. *classes* counts the known differences, by class."""
 
     def __init__(
         self, read: Callable[[bytes], ParseResult] = read_by_httpsock, *, max_seconds: float = _MAX_SECONDS
@@ -52,7 +52,7 @@ class Findings:
         self.found: dict[str, Finding] = {}
 
     def try_octets(self, octets: bytes) -> Finding | None:
-        """Parse *octets* with both parsers; if *octets* make a finding of a new kind, shrink and return the finding."""
+        """Parse *octets* with both parsers. If they show a finding of a new kind, shrink it and return it."""
         self.inputs += 1
         finding = self._judge(octets, self.classes)
         if finding is None or finding.kind in self.found:
@@ -69,7 +69,7 @@ class Findings:
     def _judge(self, octets: bytes, classes: Counter[str] | None) -> Finding | None:
         """Return a finding for a slow parse, a crash, or a difference that no class explains.
 
-        If classes explain the difference, return None, and add one to the count of each in *classes* unless it is None.
+        If some classes explain the difference, return None, and count these classes in *classes*.
         """
         # Measure the processor time of this thread, so that a busy machine does not cause a finding.
         started = time.thread_time()
@@ -94,7 +94,7 @@ class Findings:
 
     @staticmethod
     def _contradiction(octets: bytes, reading: ParseResult) -> Finding | None:
-        """Return a finding if one of the parsers should refuse a request in *reading*, the result of both parsers."""
+        """Return a finding if both parsers accepted a request that one of them should refuse."""
         start = 0
         for request in reading.requests:
             if names := contradict(octets[start : request.stop]):
@@ -105,19 +105,19 @@ class Findings:
 
 
 def _verdict(reading: ParseResult) -> str:
-    """Return the result *reading* in words."""
+    """Describe the result of a parser in words."""
     accepted = [f"{request.method.decode()} {request.path!r}" for request in reading.requests]
     words = "accepts " + ", ".join(accepted) if accepted else "accepts no request"
     return f"{words}, then refuses: {reading.refusal}" if reading.refusal is not None else words
 
 
 def _outline(refusal: str | None) -> str:
-    """Return the reason *refusal* without quotations and numbers, or "-" if there is no refusal."""
+    """Return the reason of a refusal without quotations and numbers. If there is no refusal, return "-"."""
     return re.sub(r'".*"|(bytearray)?\(?b[\'"].*|[0-9]+', "_", refusal) if refusal else "-"
 
 
 def shrink(octets: bytes, is_alike: Callable[[bytes], bool]) -> bytes:
-    """Remove or simplify as many of *octets* as possible while *is_alike* accepts the result, and return the result."""
+    """Remove or simplify as many octets as possible. *is_alike* says whether a result still shows the fault."""
     remaining = _SHRINKING_STEPS
 
     def is_better(smaller: bytes) -> bool:
@@ -135,7 +135,7 @@ def shrink(octets: bytes, is_alike: Callable[[bytes], bool]) -> bytes:
 
 
 def _without_lines(octets: bytes, is_better: Callable[[bytes], bool]) -> bytes:
-    """Return *octets* without each line whose removal *is_better* accepts."""
+    """Remove each line that is not needed. *is_better* accepts or rejects a result."""
     lines = octets.splitlines(keepends=True)
     for number in reversed(range(len(lines))):
         fewer = lines[:number] + lines[number + 1 :]
@@ -145,7 +145,7 @@ def _without_lines(octets: bytes, is_better: Callable[[bytes], bool]) -> bytes:
 
 
 def _without_runs(octets: bytes, is_better: Callable[[bytes], bool]) -> bytes:
-    """Return *octets* without each run of octets whose removal *is_better* accepts; try long runs first."""
+    """Remove each run of octets that is not needed, long runs first. *is_better* accepts or rejects a result."""
     size = max(len(octets) // 2, 1)
     while size:
         position = 0
@@ -160,7 +160,7 @@ def _without_runs(octets: bytes, is_better: Callable[[bytes], bool]) -> bytes:
 
 
 def _simplify(octets: bytes, is_better: Callable[[bytes], bool]) -> bytes:
-    """Replace each octet by the letter a if *is_better* accepts the result, and return the result."""
+    """Replace each octet by "a" if *is_better* accepts the result."""
     for position, octet in enumerate(octets):
         simpler = octets[:position] + b"a" + octets[position + 1 :]
         if octet != ord("a") and is_better(simpler):
@@ -169,7 +169,7 @@ def _simplify(octets: bytes, is_better: Callable[[bytes], bool]) -> bytes:
 
 
 def write_candidate(folder: Path, finding: Finding) -> Path:
-    """Write *finding* into *folder* as a candidate for the corpus, and return the path of its file."""
+    """Write *finding* into *folder* as a candidate for the corpus. Return the path of its file."""
     name = f"a-finding-{hashlib.sha256(finding.octets).hexdigest()[:12]}"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.http"
@@ -182,7 +182,7 @@ def write_candidate(folder: Path, finding: Finding) -> Path:
 
 
 def _entry(name: str, finding: Finding) -> str:
-    """Return the entry of *finding* for cases.toml, without the reason, which only a person can write."""
+    """Return the entry for cases.toml. It lacks the reason, which only a person can write."""
     ours, theirs = read_by_httpsock(finding.octets), read_by_h11(finding.octets)
     accepted = ", ".join(
         f"{{ method = {_text(request.method)}, path = {_text(request.path)}, fields = {len(request.fields)}, "
@@ -213,7 +213,7 @@ def _text(octets: bytes) -> str:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Fuzz with the options *argv*, and return the exit code: 0 without a finding, else 1."""
+    """Fuzz with the options *argv*. If there is a finding, return 1, otherwise 0."""
     options = _parse_options(argv)
     seed = secrets.randbits(32) if options.seed is None else options.seed
     print(f"seed {seed}", file=sys.stderr)
@@ -234,7 +234,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _run(generator: Generator, findings: Findings, progress: "_Progress", folder: Path) -> None:
-    """Try generated octets until *progress* is over, and write each finding into *folder*."""
+    """Try generated octets until the run is over. Write each finding into *folder*."""
     while not progress.is_over(findings):
         if finding := findings.try_octets(generator.octets()):
             path = write_candidate(folder, finding)
@@ -267,9 +267,9 @@ def _parse_options(argv: Sequence[str]) -> argparse.Namespace:
 
 
 class _Progress:
-    """A progress bar on *stream*, with the speed of the run; without a terminal, only the final bar is drawn.
+    """A progress bar with the speed of the run. Without a terminal, only the final bar is drawn.
 
-    The run ends after a number of *inputs*, or after *seconds* if *inputs* is None.
+    If *inputs* is given, the run ends after this many inputs. Otherwise it ends after *seconds*.
     """
 
     def __init__(self, stream: TextIO, inputs: int | None, seconds: float) -> None:
@@ -279,7 +279,7 @@ class _Progress:
         self._started = self._shown = time.monotonic()
 
     def is_over(self, findings: Findings) -> bool:
-        """Return whether the run is over; redraw the bar five times a second."""
+        """Return whether the run is over. Also redraw the bar, at most five times a second."""
         if self._inputs is not None and findings.inputs >= self._inputs:
             return True
         if findings.inputs % 64:
@@ -292,7 +292,7 @@ class _Progress:
         return self._inputs is None and now - self._started >= self._seconds
 
     def finish(self, findings: Findings) -> None:
-        """Draw the final state of the bar."""
+        """Draw the final bar."""
         self._stream.write(self._bar(findings, time.monotonic()) + "\n")
 
     def _bar(self, findings: Findings, now: float) -> str:

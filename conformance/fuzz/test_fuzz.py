@@ -27,7 +27,7 @@ INPUTS = 20_000
 
 
 def difference_of(octets: bytes) -> Difference | None:
-    """Return the difference between the results of both parsers for *octets*."""
+    """Parse *octets* with both parsers. Return the difference between the results."""
     return find_difference(octets, read_by_httpsock(octets), read_by_h11(octets))
 
 
@@ -56,7 +56,7 @@ def test_the_cases_of_the_corpus_make_no_finding() -> None:
 @settings(max_examples=200, derandomize=True, database=None, deadline=None)
 @given(random=st.randoms(use_true_random=False), is_broken=st.booleans())
 def test_no_valid_request_and_no_request_with_one_fault_makes_a_finding(random: Random, *, is_broken: bool) -> None:
-    """Hypothesis makes the choices of the generator, and would shrink a finding to the simplest request."""
+    """Hypothesis makes the choices of the generator. It would shrink a finding to the simplest request."""
     findings = Findings()
     findings.try_octets(Generator(random, ()).pipeline(is_broken=is_broken))
     assert not findings.found
@@ -129,7 +129,7 @@ def test_each_class_has_a_section_a_direction_and_a_reason() -> None:
 
 
 def read_like_h11(octets: bytes) -> ParseResult:
-    """Return h11's result for *octets*, as if httpsock accepted each request that h11 accepts."""
+    """Return h11's result. The fuzzer gets it in place of httpsock's result."""
     return read_by_h11(octets)
 
 
@@ -143,7 +143,7 @@ def test_it_is_a_finding_if_both_parsers_accept_a_request_that_one_should_refuse
 
 @pytest.fixture
 def unmemoised() -> Iterator[None]:
-    """Clear the parser's memo of heads before and after a test that changes the parser."""
+    """Clear the parser's cache of heads before and after a test that changes the parser."""
     request_parser.known_heads.cache_clear()
     yield
     request_parser.known_heads.cache_clear()
@@ -182,7 +182,7 @@ def unmemoised() -> Iterator[None]:
 def test_an_error_put_into_the_parser_is_found(
     monkeypatch: pytest.MonkeyPatch, name: str, wrong: object, octets: bytes
 ) -> None:
-    """Both *octets* and generated octets show the error."""
+    """The given *octets* show the error, and generated octets show it too."""
     assert Findings().try_octets(octets) is None
     request_parser.known_heads.cache_clear()
     monkeypatch.setattr(f"httpsock.{name}", wrong)
@@ -253,7 +253,7 @@ def test_shrinking_leaves_few_and_simple_octets() -> None:
 
 
 def test_a_finding_is_written_once_as_a_candidate_for_the_corpus(tmp_path: Path) -> None:
-    """The octets become a file, and the verdicts become an entry in the form of cases.toml."""
+    """The octets become a file. The verdicts become an entry in the form of cases.toml."""
     octets = b'GET /"\x7f HTTP/1.1\r\nHost: a\r\n\r\n'
     finding = Finding(octets, "kind", 'says "this"')
     path = write_candidate(tmp_path / "candidates", finding)

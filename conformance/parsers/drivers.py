@@ -1,7 +1,8 @@
-r"""The drivers of the two parsers: httpsock's, which is under test, and h11, the oracle.
+r"""Drivers for two parsers: httpsock's parser, which is under test, and h11, the oracle.
 
-A driver gives the parser all octets of a client in any number of parts, then the end of input, and returns a
-ParseResult. It does not know the tables of the corpus. Another parser needs one function here and an entry in PARSERS.
+A driver gives the parser the octets of a client, in any number of parts, and then the end of input. It returns a
+ParseResult. It does not know the tables of the corpus. To add another parser, write one function here and add it to
+PARSERS.
 
     b"GET / HTTP/1.1\r\n...", ... --> read_by_httpsock() --> ParseResult(requests, refusal, status, crash)
 """
@@ -22,7 +23,7 @@ _RESPONSE = h11.Response(status_code=404, headers=[("Content-Length", "0")])
 
 
 def read_by_httpsock(*parts: bytes, is_ended: bool = True) -> ParseResult:
-    """Return the requests that httpsock's parser, with its default limits, finds in *parts*.
+    """Parse *parts* with httpsock's parser and its default limits.
 
     If *is_ended* is false, the parser does not receive the end of input.
     """
@@ -37,7 +38,7 @@ def read_by_httpsock(*parts: bytes, is_ended: bool = True) -> ParseResult:
 
 
 def _read_by_httpsock(parts: tuple[bytes, ...], requests: list[ParsedRequest]) -> None:
-    """Append the requests in *parts* to *requests*."""
+    """Parse *parts*. Append each complete request to *requests*."""
     parser = RequestParser(Limits())
     request: Request | None = None
     content: list[bytes] = []
@@ -67,7 +68,7 @@ def _parsed(request: Request, content: bytes, stop: int) -> ParsedRequest:
 
 
 def read_by_h11(*parts: bytes) -> ParseResult:
-    """Return the requests that h11, used as a server that answers each complete request, finds in *parts*."""
+    """Parse *parts* with h11 as a server. It answers each complete request."""
     requests: list[ParsedRequest] = []
     try:
         _read_by_h11(parts, requests)
@@ -79,7 +80,7 @@ def read_by_h11(*parts: bytes) -> ParseResult:
 
 
 def _read_by_h11(parts: tuple[bytes, ...], requests: list[ParsedRequest]) -> None:
-    """Append the requests in *parts* to *requests*."""
+    """Parse *parts*. Append each complete request to *requests*."""
     connection = h11.Connection(h11.SERVER)
     request: h11.Request | None = None
     content: list[bytes] = []
@@ -109,7 +110,7 @@ PARSERS: Mapping[str, Callable[..., ParseResult]] = {"httpsock": read_by_httpsoc
 
 
 def _answer(connection: h11.Connection) -> bool:
-    """Send a response, and return whether the connection accepts another request."""
+    """Send a response. Return whether the connection accepts another request."""
     connection.send(_RESPONSE)
     connection.send(h11.EndOfMessage())
     if connection.our_state is not h11.DONE or connection.their_state is not h11.DONE:
@@ -119,9 +120,9 @@ def _answer(connection: h11.Connection) -> bool:
 
 
 def _path_and_query(method: bytes, request_target: bytes) -> tuple[bytes, bytes | None]:
-    """Return the path and query of *request_target*, which h11 does not split; for authority-form the path is empty.
+    """Split a request-target into path and query, since h11 does not. For authority-form, the path is empty.
 
-    RFC 9112 §3.2.4: OPTIONS of an absolute-form without path and query is for the server as a whole.
+    RFC 9112 §3.2.4: OPTIONS in absolute-form without path and query refers to the server as a whole.
     """
     before_query, mark, query = request_target.partition(b"?")
     scheme, separator, rest = before_query.partition(b"://")
@@ -135,5 +136,8 @@ def _path_and_query(method: bytes, request_target: bytes) -> tuple[bytes, bytes 
 
 
 def _field(name: bytes, value: bytes) -> tuple[bytes, bytes]:
-    """Return a field for comparison, with a transfer coding in lower case, as h11 gives it."""
+    """Return a field in a form to compare.
+
+    h11 converts transfer codings to lower case, so this function does it too.
+    """
     return name, value.lower() if name == b"transfer-encoding" else value

@@ -1,4 +1,4 @@
-"""h11 as a client: a second opinion on the responses of a server."""
+"""h11 as a client: a second opinion on a server's responses."""
 
 import re
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 def faults_by_h11_client(octets: bytes, methods: Sequence[str]) -> list[str]:
-    """Return the faults that h11 finds in *octets*, the responses of a server to requests with *methods*.
+    """Parse a server's responses with h11 and return the faults. *methods* are the methods of the requests.
 
-    A missing response is not a fault here, but octets behind the last response are.
+    A missing response is not a fault here. Octets after the last response are a fault.
     """
     for count, method in enumerate(methods, 1):
         if not octets:
@@ -33,7 +33,7 @@ def faults_by_h11_client(octets: bytes, methods: Sequence[str]) -> list[str]:
 
 
 def _rest_after_response(connection: h11.Connection) -> bytes | None:
-    """Return the octets behind the response that *connection* has received, or None if it is still incomplete."""
+    """Return the octets after the first response. If the response is still incomplete, return None."""
     while True:
         event = connection.next_event()
         if event is h11.NEED_DATA:

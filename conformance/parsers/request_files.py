@@ -1,4 +1,4 @@
-r"""The request files of other parsers' tests: the octets of each test, and the verdict of the tested parser.
+r"""Request files from the tests of other parsers: the octets of each test, and the other parser's verdict.
 
 gunicorn has one folder of requests that its parser accepts, and one of requests that it refuses. Each file has one
 request, with escapes for line ends. llhttp has Markdown files with a title, the input and the log of its parser:
@@ -32,10 +32,10 @@ _FAILURE = re.compile(rb"error code=(?!21 |22 )")
 
 
 class RequestFile(NamedTuple):
-    """One test of another parser: its *name*, its *octets*, and whether that parser refuses them.
+    """One test of another parser. *is_refused* says whether the other parser refuses the octets.
 
-    If the parser accepts them, *requests* is the number of complete requests, or None if that is unknown. If
-    *is_ended* is false, more octets may follow.
+    *requests* is the number of complete requests, or None if it is unknown. If *is_ended* is false, more octets may
+    follow.
     """
 
     name: str
@@ -46,7 +46,7 @@ class RequestFile(NamedTuple):
 
 
 def read_gunicorn(folder: Path) -> Iterator[RequestFile]:
-    """Yield the request files below *folder*, the folder tests/requests of gunicorn's sources."""
+    """Yield gunicorn's request files. *folder* is tests/requests in its source code."""
     for kind in ("valid", "invalid"):
         for path in sorted((folder / kind).glob("*.http")):
             octets = _unescaped(path.read_bytes().replace(b"\n", b""))
@@ -54,7 +54,7 @@ def read_gunicorn(folder: Path) -> Iterator[RequestFile]:
 
 
 def read_llhttp(folder: Path) -> Iterator[RequestFile]:
-    """Yield the request tests below *folder*, the folder test of llhttp's sources; leave out tests of lenient modes."""
+    """Yield llhttp's request tests. *folder* is test in its source code. Tests of lenient modes are left out."""
     names: Counter[str] = Counter()
     for path in sorted((folder / "request").glob("*.md")):
         title = ""
@@ -68,11 +68,10 @@ def read_llhttp(folder: Path) -> Iterator[RequestFile]:
 
 
 def _llhttp_test(name: str, text: bytes, log: bytes) -> RequestFile:
-    """Return the test of llhttp with the input *text* and the log *log*.
+    """Make a RequestFile from an llhttp test with the input *text* and the log *log*.
 
-    llhttp does not require Host, so this function adds Host to requests without it. It also adds an end to a head that
-    llhttp refuses before its end. Otherwise httpsock would refuse most requests for lack of Host, or wait for
-    the rest.
+    llhttp does not require Host, but httpsock does. So this function adds Host to requests without it. If llhttp
+    refuses a head before its end, the function also adds an end. Otherwise httpsock would wait for the rest.
     """
     text = text.replace(b"\\\n", b"").replace(b"\n", b"\r\n")
     octets = _unescaped(text)
@@ -86,12 +85,12 @@ def _llhttp_test(name: str, text: bytes, log: bytes) -> RequestFile:
 
 
 def _unescaped(text: bytes) -> bytes:
-    """Return *text* with its escapes replaced by octets."""
+    """Replace the escapes in *text* by octets."""
     return _ESCAPE.sub(_octet, text)
 
 
 def _octet(escape: re.Match[bytes]) -> bytes:
-    """Return the octet that *escape* stands for."""
+    """Return the octet for an escape."""
     if escape["letter"]:
         return _LETTERS[escape["letter"]]
     return bytes([int(escape["hexadecimal"], 16) if escape["hexadecimal"] else int(escape["octal"], 8)])

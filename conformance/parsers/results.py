@@ -1,7 +1,7 @@
-"""Results: the requests that a parser found in some octets, with all fields and the whole content.
+"""The result of a parser: all requests that it found in some octets, with all fields and the entire content.
 
-Two results agree only if both parsers found the same requests in the same octets, with the same method, target, fields
-and content, and if both or neither refuse the rest. A Difference has the octets from the point where they differ.
+Two results agree if both parsers found the same requests at the same positions, and if both or neither refuse the rest.
+Otherwise there is a Difference, which has the octets from the point where the results differ.
 
 Standard library only. The tables of the corpus use a shorter form, the Verdict, which `ParseResult.verdict` returns.
 """
@@ -14,9 +14,9 @@ _SHOWN_CHARACTERS = 60
 
 
 class ParsedRequest(NamedTuple):
-    """One complete request; *stop* is the position behind its last octet.
+    """One complete request that a parser found. *stop* is the position after its last octet.
 
-    *closes* is true if the connection closes after this request.
+    If *closes* is true, the connection closes after this request.
     """
 
     method: bytes
@@ -29,9 +29,9 @@ class ParsedRequest(NamedTuple):
 
 
 class ParseResult(NamedTuple):
-    """The *requests* in some octets; *refusal* and *status* are the reason and status if the parser refused the rest.
+    """The requests that a parser found in some octets. If it refused the rest, *refusal* is the reason.
 
-    If the parser raised an unexpected exception, *crash* names it.
+    If the parser raised an unexpected exception, *crash* describes it.
     """
 
     requests: tuple[ParsedRequest, ...]
@@ -41,16 +41,16 @@ class ParseResult(NamedTuple):
 
     @property
     def verdict(self) -> Verdict:
-        """The result in the form of the tables of the corpus. Raise RuntimeError after a crash."""
+        """The result in the short form of the corpus. After a crash, raise RuntimeError."""
         if self.crash is not None:
             raise RuntimeError(self.crash)
         return Verdict(tuple(_understood(request) for request in self.requests), self.status)
 
 
 class Difference(NamedTuple):
-    """The point where two results differ: *octets* start behind the last request that both parsers agree on.
+    """The point where two results differ. *octets* start after the last request on which both parsers agree.
 
-    *ours* and *theirs* are the requests that each parser found next, or None at a refusal or the end of the octets.
+    *ours* and *theirs* are the next request of each parser. If a parser found no further request, it is None.
     """
 
     octets: bytes
@@ -61,14 +61,14 @@ class Difference(NamedTuple):
 
     @property
     def direction(self) -> str:
-        """Which parser refuses the octets, in the words of differences.toml."""
+        """Which parser refuses the octets, such as "h11 refuses"."""
         if self.our_refusal is not None:
             return "httpsock refuses"
         return "h11 refuses" if self.their_refusal is not None else "neither refuses"
 
 
 def find_difference(octets: bytes, ours: ParseResult, theirs: ParseResult) -> Difference | None:
-    """Return the point where two results for *octets* differ, or None if they agree."""
+    """Compare two results for *octets*. Return the point where they differ, or None."""
     agreed = 0
     for our_request, their_request in zip(ours.requests, theirs.requests, strict=False):
         if our_request != their_request:
@@ -85,11 +85,11 @@ def find_difference(octets: bytes, ours: ParseResult, theirs: ParseResult) -> Di
 
 
 def _understood(request: ParsedRequest) -> Understood:
-    """Return *request* in the form of the tables."""
+    """Convert *request* to the short form of the corpus."""
     method, path = (_cut(octets.decode("utf-8", "backslashreplace")) for octets in (request.method, request.path))
     return Understood(method, path, len(request.fields), len(request.content), request.closes)
 
 
 def _cut(text: str) -> str:
-    """Return *text*, shortened for a table."""
+    """Shorten *text* for a table."""
     return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"

@@ -1,10 +1,10 @@
-"""The command ``suite``: parse the requests of other parsers' tests with httpsock, and explain each difference.
+"""The command ``suite``: parse requests from other parsers' tests with httpsock, and explain each difference.
 
     python3 -m conformance suite gunicorn-27.0.1/tests/requests
     python3 -m conformance suite aiohttp-3.14.5/vendor/llhttp/test
 
-For each file on which httpsock and the other parser (gunicorn or llhttp) disagree, ``suites.toml`` names a case of the
-corpus that tests the same rule, and gives the reason with its section.
+The other parser is gunicorn or llhttp. If httpsock and the other parser disagree on a file, ``suites.toml`` has the
+reason with its section, and a case of the corpus that tests the same rule.
 """
 
 import argparse
@@ -24,7 +24,7 @@ SUITES: Mapping[str, Callable[[Path], Iterator[RequestFile]]] = {"gunicorn": rea
 
 
 class Difference(NamedTuple):
-    """Files on which httpsock and the other parser differ, a *case* that tests the same rule, and the reason *why*."""
+    """Files on which httpsock and the other parser differ. *case* tests the same rule, and *why* is the reason."""
 
     files: tuple[str, ...]
     case: str
@@ -33,7 +33,7 @@ class Difference(NamedTuple):
 
 @cache
 def load_differences() -> dict[str, tuple[Difference, ...]]:
-    """Return the explained differences of each suite. Raise TypeError if an entry has a missing or unknown key."""
+    """Return the explained differences of each suite. If an entry has a missing or unknown key, raise TypeError."""
     with TABLE.open("rb") as file:
         table = tomllib.load(file)
     return {
@@ -43,7 +43,7 @@ def load_differences() -> dict[str, tuple[Difference, ...]]:
 
 
 def is_read_alike(file: RequestFile) -> bool:
-    """Return whether httpsock and the other parser agree on *file* and on the number of requests in it."""
+    """Return whether httpsock and the other parser agree on *file*."""
     verdict = read_by_httpsock(file.octets, is_ended=file.is_ended).verdict
     if verdict.is_refused != file.is_refused:
         return False
@@ -51,7 +51,7 @@ def is_read_alike(file: RequestFile) -> bool:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Compare httpsock with another parser on a folder of request files; return 0 if each difference has a reason."""
+    """Compare httpsock with another parser on a folder of request files. If each difference has a reason, return 0."""
     parser = argparse.ArgumentParser(
         prog="python3 -m conformance suite",
         description="Compare httpsock with gunicorn or llhttp on the requests of their tests, and print the reason of "
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _compare(files: Sequence[RequestFile], differences: Sequence[Difference]) -> int:
-    """Print the reason of each difference on *files*; return 1 if a reason is missing, else 0."""
+    """Print the reason of each difference. If a reason is missing, return 1, otherwise 0."""
     different = [file.name for file in files if not is_read_alike(file)]
     for difference in differences:
         if names := [name for name in difference.files if name in different]:

@@ -1,6 +1,6 @@
-"""Each case of the corpus parsed by both parsers, in one read and in several.
+"""Both parsers read each case of the corpus, in one read and in several.
 
-Each test is a loop over all cases, and names every case that fails it.
+Each test is a loop over all cases, and lists every case that fails.
 """
 
 import re
@@ -20,10 +20,10 @@ UNDERSTOOD_SENTINEL = Understood("GET", "/sentinel", 1, 0)
 
 
 def cut_positions(octets: bytes, max_octets: int) -> Iterator[int]:
-    """Yield the positions at which to cut *octets* in two: every position, if *octets* has at most *max_octets*.
+    """Yield the positions at which to cut *octets* in two. Use every position if there are at most *max_octets*.
 
-    To save time, longer octets, which repeat one octet thousands of times, are cut around their line ends and at each
-    61st position.
+    Longer octets repeat one octet thousands of times. To save time, they are cut only around line ends and at each 61st
+    position.
     """
     for position in range(1, len(octets)):
         around = octets[max(position - 2, 0) : position + 2]
@@ -32,7 +32,7 @@ def cut_positions(octets: bytes, max_octets: int) -> Iterator[int]:
 
 
 def in_octets(octets: bytes, max_octets: int) -> list[bytes]:
-    """Return the first *max_octets* of *octets* one by one, and the rest in pieces of 61."""
+    """Cut the first *max_octets* into single octets, and the rest into pieces of 61."""
     rest = [octets[start : start + 61] for start in range(max_octets, len(octets), 61)]
     return [bytes([octet]) for octet in octets[:max_octets]] + rest
 
@@ -73,7 +73,7 @@ def test_httpsock_reaches_the_same_verdict_octet_by_octet(max_octets: int) -> No
 
 @pytest.mark.parametrize("max_octets", [40, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_httpsock_reaches_the_same_verdict_on_a_case_cut_in_two(max_octets: int) -> None:
-    """Requirement R001, with a cut at each position."""
+    """Requirement R001: the cuts between reads do not change the meaning of a message."""
     wrong = [
         (case.name, position)
         for case in CASES
@@ -100,7 +100,7 @@ def test_h11_reaches_the_same_verdict_octet_by_octet_unless_the_table_gives_a_re
 
 @pytest.mark.slow
 def test_h11_reaches_the_same_verdict_on_a_case_cut_in_two_unless_the_table_gives_a_reason() -> None:
-    """A cut can lead to a refusal, since h11 limits only the size of an event that arrives incomplete."""
+    """A cut can lead to a refusal: h11 limits the size of an event only if the event arrives incomplete."""
     wrong = []
     for case in CASES:
         for position in cut_positions(case.octets, 1_000):
@@ -125,7 +125,7 @@ def test_the_request_behind_an_accepted_case_starts_at_the_right_octet() -> None
 
 
 def test_the_request_behind_a_refused_case_is_never_parsed() -> None:
-    """Requirement R007. The octets behind a case that is only cut short become part of the case."""
+    """Requirement R007. If a case only ends too early, the further octets become part of it."""
     understood = [
         case.name
         for case in CASES
@@ -135,7 +135,7 @@ def test_the_request_behind_a_refused_case_is_never_parsed() -> None:
 
 
 def test_the_table_marks_the_cases_that_are_refused_only_because_they_end_too_early() -> None:
-    """These cases are refused only at the end of input; every other invalid case is refused before it."""
+    """These cases are refused only at the end of input. Every other invalid case is refused earlier."""
     waiting = {
         case.name
         for case in CASES

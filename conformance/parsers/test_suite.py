@@ -1,4 +1,4 @@
-"""The request files of other parsers' tests: each difference from httpsock has a reason and a case of the corpus."""
+"""Request files from other parsers' tests: each difference from httpsock has a reason and a case of the corpus."""
 
 from pathlib import Path
 
@@ -93,7 +93,7 @@ off=20 error code=10 reason="Missing `:`"
 
 
 def test_the_input_of_a_test_of_llhttp_gets_host_and_an_end(tmp_path: Path) -> None:
-    """Line ends become CRLF; llhttp's pause before another protocol is not a refusal; lenient tests are left out."""
+    """Line ends become CRLF. A pause before another protocol is not a refusal. Lenient tests are left out."""
     _write(tmp_path / "request" / "a.md", _LLHTTP)
     first, second = read_llhttp(tmp_path)
     octets = b"GET /\x1b\ta HTTP/1.1\r\nHost: a\r\nA: b\n\r\n"
@@ -111,7 +111,7 @@ def test_two_tests_of_llhttp_with_one_title_have_two_names(tmp_path: Path) -> No
 def test_the_command_exits_with_1_at_a_difference_without_a_reason(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The exit code is 0 without such a difference, and 2 for a folder without request files."""
+    """Without such a difference, the exit code is 0. For a folder without request files, it is 2."""
     assert main(["suite", str(tmp_path)]) == 2
     assert "has no request files of gunicorn or llhttp" in capsys.readouterr().err
     _write(tmp_path / "valid" / "001.http", b"GET / HTTP/1.1\\r\\n\nHost: a\\r\\n\n\\r\\n")

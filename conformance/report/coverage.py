@@ -1,11 +1,11 @@
 """Coverage: for each requirement, the cases and checks that test it.
 
-A case of the corpus keeps its requirement if httpsock accepts all of its octets, and breaks it if httpsock refuses
-some. A check of the static semantics passes if a server's responses keep the requirement, and fails if they break it.
+A case is a file of octets in the corpus. If httpsock accepts all of its octets, the case keeps its requirement.
+Otherwise the case breaks it. A check is a test of a running server's responses.
 
-A requirement is covered if a check tests it, or if one case keeps it and another one breaks it. A one-sided
-requirement, which no request can break, needs only a case that keeps it. An untestable requirement, which can't be seen
-on the wire, needs no case. In both exceptions the table of requirements gives the reason.
+A requirement is covered if a check tests it. It is also covered if one case keeps it and another case breaks it. There
+are two exceptions, and the table of requirements gives the reason for each. A one-sided requirement, which no request
+can break, needs only a case that keeps it. An untestable requirement, which can't be seen on the wire, needs no case.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from conformance.semantics.checks import CHECKS
 
 
 class Coverage(NamedTuple):
-    """The names of the cases that keep or break one requirement, and of the checks that test it."""
+    """The tests of one requirement: cases that keep it, cases that break it, and checks."""
 
     requirement: Requirement
     keeping: tuple[str, ...]
@@ -30,7 +30,7 @@ class Coverage(NamedTuple):
 
     @property
     def gap(self) -> str | None:
-        """The reason why the requirement is not covered, or None."""
+        """The reason why the requirement is not covered. If it is covered, None."""
         if self.checks or self.requirement.untestable:
             return None
         if not self.keeping:
@@ -41,7 +41,7 @@ class Coverage(NamedTuple):
 
 
 def cover(cases: Iterable[Case], checks: Iterable[tuple[str, str]]) -> list[Coverage]:
-    """Return the coverage of each requirement; *checks* are pairs of a name and the number of a requirement."""
+    """Return the coverage of each requirement. *checks* are pairs of a check's name and its requirement's number."""
     keeping: dict[str, list[str]] = defaultdict(list)
     breaking: dict[str, list[str]] = defaultdict(list)
     checking: dict[str, list[str]] = defaultdict(list)
@@ -57,12 +57,12 @@ def cover(cases: Iterable[Case], checks: Iterable[tuple[str, str]]) -> list[Cove
 
 
 def load_checks() -> list[tuple[str, str]]:
-    """Return, for each check of the static semantics, its name and the number of its requirement."""
+    """Return the name and the requirement's number of each check."""
     return [(check.name, check.requirement) for check in CHECKS]
 
 
 def table(coverages: Iterable[Coverage]) -> Iterator[str]:
-    """Yield the lines of a table by chapter, with the numbers of cases and checks of each requirement."""
+    """Yield the lines of a table by chapter. Each line counts the cases and checks of one requirement."""
     by_chapter: dict[str, list[Coverage]] = defaultdict(list)
     for coverage in coverages:
         by_chapter[chapter_of(coverage.requirement.section)].append(coverage)
@@ -77,7 +77,7 @@ def table(coverages: Iterable[Coverage]) -> Iterator[str]:
 
 
 def report(out: TextIO) -> bool:
-    """Print the table and its totals to *out*; return whether the coverage is complete."""
+    """Print the table and its totals to *out*. Return whether every requirement is covered."""
     cases, checks = load_cases(), load_checks()
     coverages = cover(cases, checks)
     gaps = [coverage for coverage in coverages if coverage.gap]
@@ -97,7 +97,7 @@ def report(out: TextIO) -> bool:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the coverage, and return the exit code: 0 if it is complete."""
+    """Print the coverage. If every requirement is covered, return 0, otherwise 1."""
     argparse.ArgumentParser(
         prog="python3 -m conformance coverage",
         description="For each requirement, print how many cases keep it, how many break it, and how many checks of a "
@@ -107,7 +107,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _remark(coverage: Coverage) -> str:
-    """Return the remark that follows the counts in the table."""
+    """Return the remark at the end of a line in the table."""
     requirement = coverage.requirement
     if requirement.untestable:
         return f"untestable: {requirement.untestable}"
@@ -119,6 +119,6 @@ def _remark(coverage: Coverage) -> str:
 
 
 def _chapter_order(chapter: str) -> tuple[bool, str, int]:
-    """Return a sort key: first chapters of RFCs by document and number, then the others."""
+    """Return a sort key for chapters. Chapters of RFCs come first, in the order of their numbers."""
     document, sign, rest = chapter.partition(" §")
     return (not sign, document, int(rest.partition(" ")[0]) if sign else 0)

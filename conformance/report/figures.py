@@ -1,6 +1,6 @@
-"""The figures of the report: counts of cases, requirements and checks, chapter by chapter, and reasons of differences.
+"""The figures of the report: counts of cases, requirements and checks by chapter, and the reasons of differences.
 
-All of them come from the tables; this module runs no parser.
+All figures come from the tables. This module runs no parser.
 """
 
 import re
@@ -19,9 +19,9 @@ SECTION = re.compile(r"RFC ([0-9]{4}) §([0-9]+(?:\.[0-9]+)*)")
 
 
 class Chapter(NamedTuple):
-    """One chapter of an RFC, with the *cases* and *requirements* whose sections are in it.
+    """A chapter of an RFC, with the cases and requirements that belong to it.
 
-    *checks* is the number of checks of a running server that test one of the requirements.
+    *checks* is the number of checks that test one of these requirements on a running server.
     """
 
     name: str
@@ -31,17 +31,17 @@ class Chapter(NamedTuple):
 
     @property
     def refused(self) -> int:
-        """The number of cases that httpsock refuses, at least in part."""
+        """The number of cases that httpsock refuses, entirely or in part."""
         return sum(case.is_refused for case in self.cases)
 
     @property
     def accepted(self) -> int:
-        """The number of cases that httpsock accepts completely."""
+        """The number of cases that httpsock accepts entirely."""
         return len(self.cases) - self.refused
 
     @property
     def arguments(self) -> dict[str, list[Case]]:
-        """The cases in which h11 differs from httpsock, by the reason."""
+        """The cases in which h11 differs from httpsock, grouped by the reason."""
         found: dict[str, list[Case]] = {}
         for case in self.cases:
             if case.why is not None:
@@ -55,7 +55,7 @@ class Chapter(NamedTuple):
 
 
 def load_chapters() -> list[Chapter]:
-    """Return all chapters, beginning with those of RFC 9112."""
+    """Return all chapters. Those of RFC 9112 come first."""
     cases: dict[str, list[Case]] = {}
     requirements: dict[str, list[Requirement]] = {}
     checks: Counter[str] = Counter()
@@ -72,7 +72,7 @@ def load_chapters() -> list[Chapter]:
 
 
 def _order(chapter: str) -> tuple[int, int, int, str]:
-    """Return a sort key for chapters: RFC 9112 first, then RFC 9110, other RFCs, and the rest."""
+    """Return a sort key for chapters. RFC 9112 comes first, then RFC 9110, then other RFCs, then the rest."""
     match = SECTION.match(chapter)
     if match is None:
         return (3, 0, 0, chapter)
@@ -81,7 +81,7 @@ def _order(chapter: str) -> tuple[int, int, int, str]:
 
 
 def load_excuses() -> dict[str, list[Case]]:
-    """Return the cases that h11 accepts in one read but may refuse in several, by the reason."""
+    """Return the cases that h11 may refuse only if they arrive in parts, grouped by the reason."""
     found: dict[str, list[Case]] = {}
     for case in load_cases():
         if case.h11_in_parts is not None:
@@ -95,13 +95,13 @@ def load_coverages() -> list[Coverage]:
 
 
 def address_of(section: str) -> str | None:
-    """Return the URL of *section*, or None if it is not in an RFC."""
+    """Return the URL of *section*. If it is not in an RFC, return None."""
     match = SECTION.match(section)
     return f"https://www.rfc-editor.org/rfc/rfc{match[1]}#section-{match[2]}" if match else None
 
 
 def describe(verdict: Verdict, *, has_status: bool) -> str:
-    """Return *verdict* in words; with *has_status*, name the status of a refusal."""
+    """Describe *verdict* in words. If *has_status* is true, include the status of a refusal."""
     requests = ", ".join(f"{request.method} {request.path}".rstrip() for request in verdict.accepted)
     refusal = f"refuses with {verdict.status}" if has_status else "refuses"
     if not verdict.is_refused:
@@ -110,7 +110,7 @@ def describe(verdict: Verdict, *, has_status: bool) -> str:
 
 
 def show(octets: bytes, maximum: int = 400) -> str:
-    """Return at most *maximum* of *octets* as printable ASCII with escapes, line by line."""
+    """Return the first *maximum* octets as printable ASCII with escapes, line by line."""
     shown = "".join(
         chr(octet) if 0x20 <= octet < 0x7F and octet != 0x5C else _escape(octet) for octet in octets[:maximum]
     )

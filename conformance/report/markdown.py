@@ -1,6 +1,6 @@
-"""The command ``report``: httpsock and h11 side by side, as an HTML page, as Markdown, and as a summary for the README.
+"""The command ``report``: compare httpsock with h11, as an HTML page, as Markdown, and as a summary for the README.
 
-Without options it writes conformance.html and conformance.md; ``--readme FILE`` puts the summary between
+Without options, it writes conformance.html and conformance.md. With ``--readme FILE``, it puts the summary between
 ``<!-- conformance -->`` and ``<!-- /conformance -->``. The same corpus always gives the same files.
 """
 
@@ -22,7 +22,7 @@ END = "<!-- /conformance -->"
 
 
 def main(argv: Sequence[str]) -> int:
-    """Write the reports that *argv* names, and return the exit code."""
+    """Write the reports that *argv* selects. Return the exit code."""
     options = _parse_options(argv)
     if options.html is None and options.markdown is None and options.readme is None:
         options.html, options.markdown = Path("conformance.html"), Path("conformance.md")
@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _renew_summary(readme: Path) -> None:
-    """Replace the summary in *readme*. Raise ValueError if it lacks the markers or is not UTF-8."""
+    """Replace the summary in *readme*. If the file lacks the markers or is not UTF-8, raise ValueError."""
     try:
         text = with_summary(readme.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -69,7 +69,10 @@ def _parse_options(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def with_summary(text: str) -> str:
-    """Return *text* with a new summary between the markers. Raise ValueError unless *text* has one pair of markers."""
+    """Replace the summary between the markers in *text*.
+
+    If there is not exactly one pair of markers, raise ValueError.
+    """
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
         raise ValueError(f"the file must have {BEGIN} once, and {END} once behind it")
     before, _, rest = text.partition(BEGIN)
@@ -78,7 +81,7 @@ def with_summary(text: str) -> str:
 
 
 def render_summary() -> str:
-    """Return the summary: totals in one paragraph, and the counts of each chapter."""
+    """Return the summary: one paragraph of totals, and a table of counts by chapter."""
     chapters = load_chapters()
     cases = sum(len(chapter.cases) for chapter in chapters)
     coverages = load_coverages()
@@ -96,7 +99,7 @@ def render_summary() -> str:
 
 
 def _wrapped(sentence: str, width: int = 120) -> str:
-    """Return *sentence* in lines of at most *width* characters."""
+    """Wrap *sentence* into lines of at most *width* characters."""
     return re.sub(rf"(.{{1,{width}}})(?: |$)", r"\1\n", sentence).rstrip("\n")
 
 
@@ -114,7 +117,7 @@ def _chapter_table(chapters: list[Chapter]) -> str:
 
 
 def render_markdown() -> str:
-    """Return the whole report as Markdown."""
+    """Return the entire report as Markdown."""
     parts = [
         f"# {TITLE}",
         render_summary().strip("\n"),
@@ -168,12 +171,12 @@ def _requirement_table() -> str:
 
 
 def _cell(text: str) -> str:
-    """Return *text* with the markup characters of Markdown escaped."""
+    """Escape the markup characters of Markdown in *text*."""
     return re.sub(r"([\\`*_|<>\[\]#~])", r"\\\1", text)
 
 
 def _linked(text: str) -> str:
-    """Return *text* as Markdown, with each section of an RFC as a link."""
+    """Return *text* as Markdown. Each section of an RFC becomes a link."""
     parts = []
     position = 0
     for match in SECTION.finditer(text):

@@ -1,4 +1,4 @@
-"""The report as one HTML page without scripts, which needs no other file."""
+"""Write the report as a single HTML page without scripts."""
 
 from html import escape
 
@@ -50,7 +50,7 @@ summary { cursor: pointer }
 
 
 def render_page() -> str:
-    """Return the whole report as HTML; it is well-formed XML too."""
+    """Return the entire report as HTML. It is also well-formed XML."""
     chapters = load_chapters()
     parts = [
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>',
@@ -83,7 +83,7 @@ def _totals(chapters: list[Chapter]) -> str:
 
 
 def _table(heads: tuple[str, ...], rows: list[tuple[str | int, ...]]) -> str:
-    """Return a table: a string in *rows* is the HTML of a cell, a number is a count."""
+    """Return an HTML table. A string in *rows* is the HTML of a cell. A number is a count."""
     counts = [isinstance(cell, int) for cell in rows[0]] if rows else [False] * len(heads)
     head = "".join(
         f'<th scope="col"{_class(is_count)}>{name}</th>' for name, is_count in zip(heads, counts, strict=True)
@@ -169,7 +169,7 @@ def _says(requirement: Requirement) -> str:
 
 
 def _linked(text: str) -> str:
-    """Return *text* as HTML, with each section of an RFC as a link."""
+    """Return *text* as HTML. Each section of an RFC becomes a link."""
     parts = []
     position = 0
     for match in SECTION.finditer(text):

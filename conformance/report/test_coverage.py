@@ -60,7 +60,7 @@ def test_every_check_has_the_number_of_a_requirement() -> None:
 
 @pytest.mark.parametrize("text", load_texts(), ids=lambda text: text.text)
 def test_each_erratum_and_other_text_is_tried_or_has_a_reason(text: Text) -> None:
-    """Each case and check that *text* names exists, and the statement and the reason are sentences."""
+    """All cases and checks in the entry exist. The statement and the reason are sentences."""
     names = {case.name for case in load_cases()} | {name for name, _ in load_checks()}
     assert re.fullmatch(r"RFC [0-9]{4}( §[0-9]+(\.[0-9]+)*| errat(um|a) [0-9 and]+)?", text.text)
     assert text.status in {None, "verified", "held", "reported", "rejected"}
@@ -88,7 +88,7 @@ def test_a_section_belongs_to_a_chapter(section: str, chapter: str) -> None:
 
 
 def _case(requirement: str, status: int | None, also: tuple[str, ...] = ()) -> Case:
-    """Return a case of *requirement* and *also*: refused with *status*, or accepted if *status* is None."""
+    """Make a case. If *status* is None, the case is accepted. Otherwise it is refused with this status."""
     verdicts = {"httpsock": Verdict((), status)}
     return Case("chapter", "a-case", b"", requirement, also, "RFC 9112 §5", "MUST", verdicts, ("accepted",), None)
 
@@ -113,7 +113,7 @@ def test_a_requirement_is_covered_by_a_check_or_by_cases_that_keep_and_break_it(
 
 
 def test_a_one_sided_requirement_needs_no_case_that_breaks_it() -> None:
-    """R081 is one-sided."""
+    """R081 is a one-sided requirement: no request can break it."""
     kept = cover([_case("R081", None)], [])
     assert next(each for each in kept if each.requirement.id == "R081").gap is None
 

@@ -1,4 +1,4 @@
-"""The report agrees with the tables and links to sections of the RFCs, and README has the current summary."""
+"""The report agrees with the tables and links to sections of the RFCs. README has the current summary."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -22,7 +22,7 @@ README = Path(__file__).parents[1] / "README.md"
 
 
 def page() -> ET.Element:
-    """Parse the page as XML, and return its root; fail if a tag is not closed or a special character not escaped."""
+    """Parse the page as XML and return its root. An unclosed tag or an unescaped character is an error."""
     _, doctype, html = render_page().partition("<!DOCTYPE html>\n")
     assert doctype
     builder, parser = ET.TreeBuilder(), expat.ParserCreate()
@@ -123,7 +123,7 @@ def test_the_chapters_of_rfc_9112_come_first_and_section_10_comes_after_section_
     ],
 )
 def test_a_verdict_is_described_in_words(verdict: Verdict, ours: str, theirs: str) -> None:
-    """The words give the status of a refusal by httpsock, but not of one by h11."""
+    """The words include the status of httpsock's refusals, but not of h11's."""
     assert describe(verdict, has_status=True) == ours
     assert describe(verdict, has_status=False) == theirs
 
@@ -150,7 +150,7 @@ def test_each_row_of_a_table_has_as_many_cells_as_its_head() -> None:
 
 
 def test_the_summary_in_the_readme_is_current() -> None:
-    """If not, renew it with: python3 -m conformance report --readme conformance/README.md."""
+    """To renew it, run: python3 -m conformance report --readme conformance/README.md."""
     text = README.read_text(encoding="utf-8")
     assert with_summary(text) == text
 

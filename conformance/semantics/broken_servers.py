@@ -1,7 +1,7 @@
-"""Broken servers: for each check of the static semantics, a server that fails it.
+"""Broken servers: for each check, some server here fails it. This proves that the check works.
 
-A behaviour is a function from one request to the octets of a response. Most behaviours answer a plain GET of a file
-correctly, since a check sends one to find out whether the check applies.
+A behaviour is a function from a request to the octets of a response. Many checks first send a plain GET of a file, to
+find out whether they apply. Most behaviours therefore answer a plain GET correctly.
 """
 
 import itertools
@@ -43,7 +43,7 @@ _FALSE_FIELDS = {
 
 
 def respond(status: int, content: bytes = b"", **fields: str) -> bytes:
-    """Return a response; in the names of *fields*, _ stands for a hyphen."""
+    """Return a response. An underscore in a field name becomes a hyphen."""
     lines = [f"HTTP/1.1 {status} Broken", f"Content-Length: {len(content)}"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in fields.items()]
     return "".join(f"{line}\r\n" for line in [*lines, ""]).encode() + content
@@ -54,17 +54,17 @@ def _now() -> str:
 
 
 def answer_always(status: int, request: bytes) -> bytes:
-    """Return the same response to every request, with fields and content that do not belong in it."""
+    """Answer every request with *status*. The response has fields and content that do not belong in it."""
     return respond(status, _LEAKS, **_FALSE_FIELDS)
 
 
 def answer_the_file(request: bytes) -> bytes:
-    """Return the whole known file in response to every request."""
+    """Answer every request with the entire known file."""
     return respond(200, DIGITS, Date=_now(), **_TRUE_FIELDS)
 
 
 def answer_plain(behaviour: Behaviour, root: Path, request: bytes) -> bytes:
-    """Answer a plain GET of a file correctly, and every other request with *behaviour*."""
+    """Answer a plain GET of a file correctly. Answer any other request with *behaviour*."""
     line, *fields = request.partition(b"\r\n\r\n")[0].split(b"\r\n")
     method, target, _ = line.decode("latin-1").split(" ", 2) if line.count(b" ") >= 2 else ("", "", "")
     names = {field.partition(b":")[0] for field in fields}
@@ -78,27 +78,27 @@ def answer_plain(behaviour: Behaviour, root: Path, request: bytes) -> bytes:
 
 
 def answer_wrong_ranges(content_range: str, octets: bytes, request: bytes) -> bytes:
-    """Return a 206 with *octets* in response to every request, without the fields that the 200 has."""
+    """Answer every request with a 206 that has these octets. It lacks the fields of the 200."""
     return respond(206, octets, Content_Range=content_range, Content_Type="text/html")
 
 
 def answer_multipart(content: bytes, request: bytes) -> bytes:
-    """Return a multipart 206 with *content*."""
+    """Answer with a multipart 206 that has this content."""
     return respond(206, content, Content_Type="multipart/byteranges; boundary=edge")
 
 
 def answer_twice_framed(request: bytes) -> bytes:
-    """Return the file with status 400, framed by both Content-Length and Transfer-Encoding."""
+    """Answer 400 with both Content-Length and Transfer-Encoding."""
     return respond(400, DIGITS, Transfer_Encoding="chunked")
 
 
 def answer_conditions_first(request: bytes) -> bytes:
-    """Return 412 in response to a request with a condition, and 404 in response to any other."""
+    """Answer a request with a condition with 412, and any other request with 404."""
     return respond(412 if b"\nIf-" in request else 404)
 
 
 def answer_a_large_file(request: bytes) -> bytes:
-    """Return correct ranges of the file of ten bytes, and wrong ranges of the file of 5 GiB."""
+    """Answer range requests correctly for the file of ten bytes, and wrongly for the file of 5 GiB."""
     if request.startswith(b"HEAD"):
         return b"HTTP/1.1 200 Broken\r\nContent-Length: %d\r\n\r\n" % SPARSE_OCTETS
     if b"/digits.txt" in request:
@@ -107,30 +107,30 @@ def answer_a_large_file(request: bytes) -> bytes:
 
 
 def answer_one_form_of_date(request: bytes) -> bytes:
-    """Evaluate a condition if its date is an IMF-fixdate, and ignore dates in the obsolete forms."""
+    """Evaluate conditions only if the date is an IMF-fixdate. Ignore dates in the obsolete forms."""
     if f"If-Modified-Since: {_TRUE_FIELDS['Last-Modified']}".encode() in request:
         return respond(304)
     return respond(412) if b"If-Unmodified-Since: Sun, 06 Nov 1994" in request else answer_the_file(request)
 
 
 def answer_without_length(request: bytes) -> bytes:
-    """Return the file without validators and without a length, so that the close of the connection ends the content."""
+    """Answer with the file but without a length. Only the close of the connection ends the content."""
     return b"HTTP/1.1 200 Broken\r\n\r\n" + DIGITS
 
 
 def answer_anew(count: Iterator[int], request: bytes) -> bytes:
-    """Return new content and a new ETag each time, made from the next number of *count*."""
+    """Answer each request with new content and a new ETag. Both come from the next number of *count*."""
     number = next(count)
     return respond(200, b"%d" % number, ETag=f'"{number}"')
 
 
 def answer_nothing(request: bytes) -> bytes:
-    """Return no octets."""
+    """Answer with no octets."""
     return b""
 
 
 def behaviours(root: Path) -> dict[str, Behaviour]:
-    """Return all behaviours by name; *root* is the known folder."""
+    """Return all behaviours by name. *root* is the folder of known files."""
     statuses = (200, 206, 301, 304, 400, 404, 405, 412, 416, 500)
     always: dict[str, Behaviour] = {f"always {status}": partial(answer_always, status) for status in statuses}
     always["always the file"] = answer_the_file
@@ -153,12 +153,12 @@ def behaviours(root: Path) -> dict[str, Behaviour]:
 
 
 class Handler(socketserver.BaseRequestHandler):
-    """Answers requests with the server's *behaviour*, even one that arrives right behind a request to close."""
+    """Answers each request with the server's behaviour, wrongly even after a request with Connection: close."""
 
     server: "BrokenServer"
 
     def handle(self) -> None:
-        """Receive requests and answer all that have arrived; stop after one that asks to close."""
+        """Receive requests and answer them. Stop after a request with Connection: close."""
         self.request.settimeout(0.05)
         received, is_last = b"", False
         try:
@@ -174,7 +174,7 @@ class Handler(socketserver.BaseRequestHandler):
 
 
 class BrokenServer(socketserver.ThreadingTCPServer):
-    """A server on a free port of the loopback address, with one behaviour."""
+    """A server with one behaviour, on a free port of the loopback address."""
 
     daemon_threads = True
     block_on_close = True
@@ -186,5 +186,5 @@ class BrokenServer(socketserver.ThreadingTCPServer):
 
     @property
     def address(self) -> tuple[str, int]:
-        """The address at which the server listens."""
+        """The server's host and port."""
         return "127.0.0.1", int(self.server_address[1])

@@ -1,12 +1,12 @@
-"""All checks of the static semantics: the duties of a file server beyond the syntax (R028, R041, R064, R082 to R152).
+"""The list of all checks: the duties of a file server beyond the syntax (R028, R041, R064, R082 to R152).
 
     site(root)                        make the known folder, which the server under test must serve
     is_served(session)                return whether the server serves it
     for check in CHECKS:
         fault = check.run(session)    return None if the sentence check.name is true, else a sentence about the fault
 
-A check raises InapplicableError, which is no failure, if the server lacks a feature that the RFC makes optional. The
-levels MUST and SHOULD are those of the RFC; SECURITY and POLICY are our own.
+If the server lacks an optional feature, a check raises InapplicableError, which is no failure. The levels MUST and
+SHOULD are those of the RFC. SECURITY and POLICY are our own.
 """
 
 from conformance.live.site import DIGITS, site
@@ -32,7 +32,7 @@ CHECKS: list[Check] = [check for chapter in CHAPTERS.values() for check in chapt
 
 
 def is_served(session: Session) -> bool:
-    """Return whether the server of *session* serves the known folder."""
+    """Return whether the server serves the folder of known files."""
     try:
         return session.one(get("/digits.txt")).content == DIGITS
     except FaultError:

@@ -30,7 +30,10 @@ _OTHER = '"no-such-tag"'
 def _status_with(
     session: Session, fields: list[str], statuses: list[int], method: str = "GET", path: str = _PATH
 ) -> str | None:
-    """Return a fault unless a request with *fields*, whose placeholders are filled in, gets one of *statuses*."""
+    """Send a request with conditions in *fields*. Return a fault if the status is not one of *statuses*.
+
+    Names in braces, such as {tag} or {date}, become the values of the known file.
+    """
     text = "\n".join(fields)
     if "{tag}" in text or "{bare}" in text:
         tag = entity_tag(session)
@@ -42,7 +45,7 @@ def _status_with(
 
 
 def _with_dates(text: str, date: datetime) -> str:
-    """Return *text* with each name in braces replaced by *date*, a time near it, or an obsolete form of it."""
+    """Replace each name in braces by a form of *date* or by a time near it."""
     second = timedelta(seconds=1)
     forms = {
         "{date}": format_datetime(date, usegmt=True),
@@ -62,7 +65,7 @@ _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 
 
 def _content_fault(response: Response) -> str | None:
-    """Return a fault if *response* is a 304, 412 or 404, and contains the known file."""
+    """Return a fault if a 304, 412 or 404 contains the known file."""
     if response.status in {304, 412, 404}:
         return unless(DIGITS not in response.content, f"the {response.status} contains the file")
     return None
@@ -185,7 +188,10 @@ _add("HEAD with If-Match that fails gives 412", "R121", "MUST", [f"If-Match: {_O
 
 
 def _date_form(session: Session, name: str, value: str, preferred: str, status: int) -> str | None:
-    """Return a fault unless the field *name* gets *status* with the date *value*, as with the date *preferred*."""
+    """Check that the server accepts an obsolete form of a date.
+
+    The field *name* with the date *value* must have the same effect as with the date *preferred*.
+    """
     if _status_with(session, [f"{name}: {preferred}"], [status]):
         raise InapplicableError(f"the server does not evaluate {name}")
     return _status_with(session, [f"{name}: {value}"], [status])
@@ -204,7 +210,7 @@ for _name, _value, _preferred, _status in (
 
 
 def _like_plain(session: Session, method: str, path: str, fields: list[str]) -> str | None:
-    """Return a fault if the condition in *fields* changes a response that is not a 2xx (RFC 9110 §13.2.1)."""
+    """Check that conditions do not change a response other than a 2xx (RFC 9110 §13.2.1)."""
     plain = session.one(request(method, path))
     if plain.status < 300:
         raise InapplicableError(f"{method} {path} is answered with {plain.status}")
@@ -228,7 +234,7 @@ for _field in (
 
 
 def _not_modified(session: Session, path: str = _PATH) -> tuple[Response, Response]:
-    """Return a 200 and a 304 for the same resource. Raise InapplicableError if the server sends no 304."""
+    """Return a 200 and a 304 for the same resource. If the server sends no 304, raise InapplicableError."""
     full = session.whole(path)
     tag, date = field(full, "etag"), field(full, "last-modified")
     response = session.one(get(path, f"If-None-Match: {tag}" if tag else f"If-Modified-Since: {date or _LONG_AGO}"))

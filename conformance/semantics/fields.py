@@ -1,6 +1,6 @@
 """Checks on the fields and framing of responses: RFC 9110 §6, §8, §9.3.2, §10.2.4, §12.5, §15; RFC 9112 §6.
 
-A server for files need not send digests (RFC 9530) or immutable (RFC 8246); if it sends them, they must be correct.
+A server for files need not send digests (RFC 9530) or immutable (RFC 8246). If it sends them, they must be correct.
 """
 
 import base64
@@ -46,7 +46,7 @@ _SINGLETONS = b"""content-length content-type content-range content-location dat
 
 
 def _date(session: Session, asked: bytes) -> str | None:
-    """Return a fault unless Date in the response to the request *asked* is about the current time (RFC 9110 §6.6.1)."""
+    """Check that the response has a Date near the current time (RFC 9110 §6.6.1)."""
     response = session.one(asked)
     if response.status >= 500:
         raise InapplicableError(f"a {response.status} need not have Date")
@@ -58,7 +58,7 @@ def _date(session: Session, asked: bytes) -> str | None:
 
 
 def _well_formed(session: Session, asked: bytes) -> str | None:
-    """Return the first fault in the syntax of the response to the request *asked*, if there is one."""
+    """Check the syntax of the response. Return the first fault."""
     response = session.one(asked)
     names = [name for name, _ in response.fields]
     twice = sorted({name.decode() for name in _SINGLETONS if names.count(name) > 1})
@@ -70,7 +70,7 @@ def _well_formed(session: Session, asked: bytes) -> str | None:
 
 
 def _delimited(session: Session, asked: bytes) -> str | None:
-    """Return a fault if only the close of the connection ends the response to the request *asked*."""
+    """Return a fault if only the close of the connection ends the response."""
     response = session.one(asked)
     if response.status in {204, 304}:
         raise InapplicableError(f"the response is a {response.status}, which has no content")
@@ -227,7 +227,7 @@ _DIGEST = re.compile(r"(sha-256|sha-512)=:([0-9A-Za-z+/=]*):")
 
 
 def _digests(session: Session, name: str, fields: list[str]) -> str | None:
-    """Return a fault if a digest in the field *name* is wrong (RFC 9530 §2, §3)."""
+    """Return a fault if a digest in the response is wrong (RFC 9530 §2, §3). *name* is the name of the digest field."""
     response = session.one(get("/digits.txt", *_WANTED, *fields))
     found = _DIGEST.findall(field(response, name))
     if response.status not in {200, 206} or not found:
@@ -278,7 +278,7 @@ for _path, _types in {
 
 
 def _charset(session: Session, path: str, *, is_utf8: bool) -> str | None:
-    """Return a fault if Content-Type has a charset that contradicts *is_utf8*, which is true for a file in UTF-8."""
+    """Check the charset in Content-Type. It must be UTF-8 if *is_utf8* is true, and must not be UTF-8 otherwise."""
     found = field(session.whole(path), "content-type")
     match = re.search(r';[ \t]*charset="?([^";\s]+)', found, re.IGNORECASE)
     if match is None:

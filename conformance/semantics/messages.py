@@ -17,14 +17,14 @@ _NAMED = ["/digits.txt", "/letters.txt", "/folder/inner.txt", "/page.html"]
 
 
 def _is_persistent_version(response: Response) -> bool:
-    """Return whether *response* is of HTTP/1.1; a server of HTTP/1.0 need not keep connections open."""
+    """Return whether the response is HTTP/1.1. An HTTP/1.0 server need not keep connections open."""
     return response.octets.startswith(b"HTTP/1.1")
 
 
 def _answers_after(session: Session, first: bytes, *, may_close: bool = True) -> str | None:
-    """Return a fault unless the server answers a request behind *first* on the same connection.
+    """Check that the server answers a second request after *first* on the same connection.
 
-    Raise InapplicableError if the server announces a close and *may_close* is true.
+    If *may_close* is true, the server may instead announce a close, and the check raises InapplicableError.
     """
     responses = session.ask(first, get("/digits.txt"))
     if responses and not _is_persistent_version(responses[0]):
@@ -56,7 +56,7 @@ for _what, _first in {
 
 
 def _closes(session: Session, fields: list[str]) -> str | None:
-    """Return a fault if the server answers a request that follows one with *fields*, which ask to close."""
+    """Return a fault if the server answers a request after one that asked to close."""
     responses = session.ask(get("/letters.txt", *fields), get("/digits.txt"))
     return unless(responses, "no response") or unless(
         len(responses) == 1, "a request behind one that asked to close is answered"
@@ -192,7 +192,7 @@ def _octet_by_octet(session: Session) -> str | None:
 
 
 def _harmless(session: Session, octets: bytes) -> str | None:
-    """Send *octets*; return a fault unless the server then answers a valid request on another connection."""
+    """Send octets that are no HTTP/1 request. Then check that the server answers a valid request."""
     session.send([octets], ["GET"], ends=True)
     received = session.transcript.received if session.transcript else b""
     return unless(DIGITS not in received, "the server sends a file, although this is no HTTP/1 request") or unless(
@@ -225,7 +225,7 @@ def _head(session: Session) -> str | None:
 
 
 def _is_not_get(session: Session, method: str) -> str | None:
-    """Return a fault if a server that distinguishes methods answers *method* like GET."""
+    """Return a fault if the server treats *method* like GET."""
     response = session.one(request(method, "/digits.txt"))
     if response.status < 400 and session.aside().one(request("X-NONE", "/digits.txt")).status < 400:
         raise InapplicableError("the server treats every method like GET")

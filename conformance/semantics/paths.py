@@ -14,7 +14,7 @@ _UP = "../" * 12
 
 
 def _stays_inside(session: Session, target: str) -> str | None:
-    """Return a fault if the response to *target* contains a file outside the folder."""
+    """Return a fault if the response contains a file outside the folder."""
     responses = session.ask(get(target))
     return unless(
         all(OUTSIDE_MARK not in response.content for response in responses), "a file outside the folder is served"
@@ -77,7 +77,7 @@ def _decoded_once(session: Session) -> str | None:
 
 
 def _reaches(session: Session, target: str, content: bytes, known: str = "/digits.txt") -> str | None:
-    """Return a fault unless *target* gives *content*. Raise InapplicableError if *known* is not served."""
+    """Check that *target* returns *content*. If the file *known* is not served, raise InapplicableError."""
     session.aside().whole(known)
     response = session.one(get(target))
     return expect(response, 200) or unless(response.content == content, "another file is served")
@@ -111,7 +111,7 @@ for _target in ("/digits.txt?", "/digits.txt?a=b", "/digits.txt?/../letters.txt"
 
 
 def _is_not(session: Session, target: str, content: bytes) -> str | None:
-    """Return a fault if *target* gives *content*, which belongs to another resource."""
+    """Return a fault if *target* returns *content*, which belongs to another resource."""
     session.aside().whole("/digits.txt")
     response = session.one(get(target))
     return unless(response.content != content, "the file is served under another name") or unless(
@@ -139,7 +139,7 @@ CHECKS.add(
 
 
 def _is_equivalent(session: Session, target: str, canonical: str) -> str | None:
-    """Return a fault unless *target* gives the content of *canonical*, or redirects there."""
+    """Check that *target* returns the content of *canonical*, or redirects to it."""
     known = session.whole(canonical)
     response = session.one(get(target))
     if 300 <= response.status < 400:
@@ -188,7 +188,7 @@ for _target in ("/..", "/../digits.txt", "/%2e%2e/digits.txt", "/folder/../../di
 
 
 def _location_fault(response: Response) -> str | None:
-    """Return a fault if *response* sends the client to another host."""
+    """Return a fault if *response* redirects to another host."""
     location = field(response, "location")
     # Two slashes start a host (RFC 3986 §4.2), and browsers read a backslash as a slash.
     has_host = re.match(r"[\s\x00-\x20]*([A-Za-z][A-Za-z0-9+.-]*:)?[/\\]{2,}([^/\\?#]*)", location)

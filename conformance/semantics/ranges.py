@@ -1,6 +1,6 @@
 """Checks on range requests: RFC 9110 §14, §15.3.7, §15.5.17, and If-Range (§13.1.5).
 
-Ranges are optional: a server may answer any range request with the whole file, but never with a wrong part.
+Ranges are optional. A server may answer any range request with the entire file, but never with a wrong part.
 """
 
 import re
@@ -36,7 +36,10 @@ _BOUNDARY = re.compile(
 
 
 def ranges_of(response: Response) -> list[tuple[int, int, bytes]]:
-    """Return the first and last position and the octets of each range in a 206. Raise ValueError if it is malformed."""
+    """Return the first position, the last position and the octets of each range in a 206.
+
+    If the response is malformed, raise ValueError.
+    """
     content_type = field(response, "content-type")
     if not content_type.lower().startswith("multipart/byteranges"):
         return [_range(field(response, "content-range"), response.content)]
@@ -55,7 +58,7 @@ def ranges_of(response: Response) -> list[tuple[int, int, bytes]]:
 
 
 def _part(part: bytes) -> tuple[int, int, bytes]:
-    """Return the first and last position and the octets of the range in *part*. Raise ValueError if it is malformed."""
+    """Parse one part of a multipart response. Return its first position, last position and octets."""
     head, end_of_head, octets = part.partition(b"\r\n\r\n")
     if not end_of_head or not re.match(rb"[ \t]*\r\n", head + b"\r\n"):
         raise ValueError("a part has no head (RFC 2046 §5.1)")
@@ -67,7 +70,7 @@ def _part(part: bytes) -> tuple[int, int, bytes]:
 
 
 def _range(content_range: str, octets: bytes) -> tuple[int, int, bytes]:
-    """Return both positions in *content_range*, and *octets*. Raise ValueError if *octets* has another length."""
+    """Parse *content_range*. Return both positions and *octets*. If the length is wrong, raise ValueError."""
     numbers = _CONTENT_RANGE.fullmatch(content_range)
     if not numbers:
         raise ValueError(f"a 206 with Content-Range {content_range!r}")
@@ -78,7 +81,7 @@ def _range(content_range: str, octets: bytes) -> tuple[int, int, bytes]:
 
 
 def _fault(response: Response, whole: bytes) -> str | None:
-    """Return a fault if *response* is a 206 whose octets differ from the *whole* file at the same positions."""
+    """Return a fault if a range in *response* differs from the file *whole* at the same positions."""
     if response.status != 206:
         return None
     try:
@@ -90,9 +93,9 @@ def _fault(response: Response, whole: bytes) -> str | None:
 
 
 def _ask(session: Session, value: str, *fields: str, path: str = _PATH) -> Response:
-    """Return the response to a GET of *path* with Range *value*.
+    """Send a GET with the Range field *value*.
 
-    Raise InapplicableError if the server does not support ranges.
+    If the server does not support ranges, raise InapplicableError.
     """
     response = session.one(get(path, f"Range: {value}", *fields))
     if response.status == 200 and session.aside().one(get(_PATH, "Range: bytes=1-2")).status == 200:
@@ -101,14 +104,14 @@ def _ask(session: Session, value: str, *fields: str, path: str = _PATH) -> Respo
 
 
 def _refusal(response: Response) -> OtherFault | None:
-    """Return a fault if *response* refuses a range that can be satisfied; it should be a 206 (RFC 9110 §14.2)."""
+    """Return a fault if the server refuses a range that it could send. The status should be 206 (RFC 9110 §14.2)."""
     if response.status not in {400, 416}:
         return None
     return OtherFault(f"the range can be satisfied, but is answered with {response.status}", "R127")
 
 
 def _single(session: Session, value: str, first: int, last: int) -> str | None:
-    """Return a fault unless Range *value* gives bytes within *first* to *last*, or the whole file."""
+    """Request one range. Check that the server sends only bytes from *first* to *last*, or the entire file."""
     response = _ask(session, value)
     if response.status == 200:
         return unless(response.content == DIGITS, "the 200 does not have the whole file")
@@ -246,7 +249,7 @@ for _field in ("Date", "ETag", "Content-Type", "Cache-Control", "Expires", "Vary
 
 
 def _several(session: Session, value: str) -> str | None:
-    """Return a fault unless Range *value* gives the whole file, or parts that agree with it."""
+    """Request several ranges. Check that the server sends correct parts or the entire file."""
     response = _ask(session, value)
     # RFC 9110 §5.6.1.2: a server that refuses a list for an empty member breaks a MUST, not only R127.
     fault = None if ",," in value else _refusal(response)
@@ -254,7 +257,7 @@ def _several(session: Session, value: str) -> str | None:
 
 
 def _all_of_several(session: Session, value: str, wanted: str) -> str | None:
-    """Return a fault unless the parts for Range *value* cover each position in *wanted*, a string of digits."""
+    """Request several ranges. Check that the parts cover each position in *wanted*, a string of digits."""
     response = _ask(session, value)
     if response.status != 206 or _fault(response, DIGITS):
         raise InapplicableError("the server sends no valid ranges")
@@ -297,7 +300,7 @@ def _parts_have_type(session: Session) -> str | None:
 
 
 def _not_multiplied(session: Session, value: str) -> str | None:
-    """Return a fault if the response to Range *value* is longer than twice the file."""
+    """Return a fault if the response to many ranges is more than twice as long as the file."""
     octets = len(_ask(session, value, path="/big.bin").content)
     return unless(octets <= 2 * len(BIG), f"{octets} bytes for a file of {len(BIG)}")
 

@@ -1,4 +1,4 @@
-"""Run the checks of the static semantics against a server, a few at a time, until the deadline."""
+"""Run the checks against a server, a few at a time, until the deadline."""
 
 import time
 from functools import partial
@@ -17,9 +17,9 @@ _MAX_EXCHANGES = 5
 
 
 def check_semantics(target: Target, only: str | None = None) -> list[Result]:
-    """Run each check that matches *only* against *target*, and return the results.
+    """Run the checks against *target* and return the results. *only* selects checks by name or requirement.
 
-    If *target* does not serve the known folder, skip all of them.
+    If the server does not serve the folder of known files, skip all checks.
     """
     checks = [check_ for check_ in CHECKS if matches(check_.name, check_.requirement, only)]
     if target.is_gone:
@@ -33,12 +33,12 @@ def check_semantics(target: Target, only: str | None = None) -> list[Result]:
 
 
 def _untried(check_: Check, why: str) -> Result:
-    """Return the result of skipping *check_* for the reason *why*."""
+    """Return the result of a skipped check, with the reason *why*."""
     return Result(check_.name, check_.requirement, check_.level, Outcome.SKIPPED, why, b"", b"", "")
 
 
 def _attempt(target: Target, check_: Check) -> Attempt:
-    """Run *check_* against *target*, or skip it after the deadline."""
+    """Run one check against *target*. After the deadline, skip it."""
     if time.monotonic() > target.deadline:
         return Attempt(_untried(check_, NO_TIME), is_doubtful=False)
     session = Session(target.address, deadline=target.deadline, patience=target.patience)

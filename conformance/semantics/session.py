@@ -1,7 +1,7 @@
-"""A Check of the static semantics, its Session with a server, and helpers that checks share.
+"""A Check of a server's responses, its Session with the server, and helpers that checks share.
 
-A check returns None if its name is true of the server, else a sentence about the fault. It raises InapplicableError if
-the server lacks an optional feature, such as ranges or entity-tags, or does not serve the known folder.
+A check returns None if its name is true of the server. Otherwise it returns a sentence about the fault. If the server
+lacks an optional feature or does not serve the known folder, the check raises InapplicableError.
 """
 
 import functools
@@ -28,31 +28,31 @@ _MAX_OCTETS = 8 * 1024 * 1024
 
 
 class InapplicableError(Exception):
-    """The check does not apply, since the server lacks an optional feature, which the message names."""
+    """The check does not apply, because the server lacks an optional feature. The message says which one."""
 
 
 class FaultError(Exception):
-    """A check cannot continue; the message names the fault."""
+    """The check found a fault and cannot continue. The message describes the fault."""
 
 
 class OtherFault(str):
-    """A fault that breaks a requirement other than the one that the check tests."""
+    """A fault that breaks another requirement than the check tests."""
 
     __slots__ = ("requirement",)
     requirement: str
 
     def __new__(cls, text: str, requirement: str) -> Self:
-        """Return *text* as a fault that breaks *requirement*."""
+        """Make a fault with the message *text*. It breaks *requirement*."""
         fault = super().__new__(cls, text)
         fault.requirement = requirement
         return fault
 
 
 class Session:
-    """The exchanges of one check with the server at *address*; the check judges the last one.
+    """The exchanges of one check with the server at *address*. The check judges the last exchange.
 
-    Each exchange is limited to *seconds*, or to the time left until *deadline*; with *patience*, the client ends its
-    side after that many seconds of silence. ``exchanges`` has the octets sent and the transcript of each.
+    An exchange takes at most *seconds*, and ends at *deadline*. If *patience* is given, the client closes its side
+    after this many seconds without input. ``exchanges`` has the octets and the transcript of each exchange.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Session:
 
     @property
     def fault(self) -> str | None:
-        """The first fault in the last responses, except a missing Allow, for which there are separate checks."""
+        """The first fault in the last responses. A missing Allow does not count, since separate checks test it."""
         fault = next((fault for fault in self.faults if fault.kind is not FaultKind.NO_ALLOW), None)
         if fault is None:
             return None
@@ -83,17 +83,17 @@ class Session:
         return self.exchanges[-1][1] if self.exchanges else None
 
     def aside(self) -> "Session":
-        """Return a separate session, for requests that only prepare the check or find out whether it applies."""
+        """Return a separate session. Its requests only prepare the check or find out whether it applies."""
         return Session(self.address, self.seconds, self.deadline, self.patience)
 
     def ask(self, *requests: bytes) -> list[Response]:
-        """Send *requests* pipelined on one connection, the last with Connection: close; return the final responses."""
+        """Send *requests* pipelined on one connection. The last one asks to close. Return the final responses."""
         return self.send([b"".join((*requests[:-1], _closing(requests[-1])))], [_method(one) for one in requests])
 
     def send(self, parts: Iterable[bytes], methods: list[str], *, ends: bool = False) -> list[Response]:
-        """Send *parts*, which are requests with *methods*, and return the final responses.
+        """Send *parts*, the octets of requests with these *methods*. Return the final responses.
 
-        If *ends* is true, end the client's side after the last part.
+        If *ends* is true, close the client's side after the last part.
         """
         seconds = max(min(self.seconds, self.deadline - time.monotonic()), _MIN_SECONDS)
         parts = list(parts)
@@ -108,7 +108,7 @@ class Session:
         return [response for response in reading.responses if response.status >= 200]
 
     def one(self, request: bytes) -> Response:
-        """Send *request*, and return the response. Raise FaultError if there is none."""
+        """Send one request and return the response. If there is none, raise FaultError."""
         responses = self.ask(request)
         if not responses:
             ended = self.transcript.ended if self.transcript else "closed"
@@ -116,7 +116,7 @@ class Session:
         return responses[0]
 
     def whole(self, path: str) -> Response:
-        """Return the 200 response to a plain GET of *path*. Raise InapplicableError for any other status."""
+        """Send a plain GET for *path* and return the 200 response. If the status differs, raise InapplicableError."""
         response = self.one(get(path))
         if response.status != 200:
             raise InapplicableError(f"GET {path} is answered with {response.status}: the known folder is not served")
@@ -132,7 +132,7 @@ _ENDED: Mapping[str, str] = {
 
 
 class Check(NamedTuple):
-    """One check: *name* is a sentence that is true of a server that passes; *run* returns a fault or None."""
+    """One check. *name* is a sentence that is true of a server that passes. *run* returns a fault or None."""
 
     name: str
     requirement: str
@@ -141,12 +141,12 @@ class Check(NamedTuple):
 
 
 class Chapter(list[Check]):
-    """The checks of one chapter; ``@chapter.check(...)`` adds one."""
+    """The checks of one chapter. The decorator ``@chapter.check(...)`` adds a check."""
 
     def check(
         self, name: str, requirement: str, level: str
     ) -> Callable[[Callable[[Session], str | None]], Callable[[Session], str | None]]:
-        """Add the decorated function as the check *name* of *requirement*."""
+        """Add the decorated function as a check. *name* describes a server that passes."""
 
         def add(run: Callable[[Session], str | None]) -> Callable[[Session], str | None]:
             self.add(name, requirement, level, run)
@@ -155,12 +155,12 @@ class Chapter(list[Check]):
         return add
 
     def add(self, name: str, requirement: str, level: str, run: Callable[[Session], str | None]) -> None:
-        """Add *run* as the check *name* of *requirement*."""
+        """Add the function *run* as a check. *name* describes a server that passes."""
         self.append(Check(name, requirement, level, functools.partial(_verdict, run)))
 
 
 def _verdict(run: Callable[[Session], str | None], session: Session) -> str | None:
-    """Return the fault that *run* finds or raises, or None."""
+    """Call *run*. Return the fault that it returns or raises, or None."""
     try:
         return run(session)
     except FaultError as fault:
@@ -170,12 +170,12 @@ def _verdict(run: Callable[[Session], str | None], session: Session) -> str | No
 
 
 def unless(holds: object, fault: str) -> str | None:
-    """Return None if *holds* is true, else *fault*."""
+    """If *holds* is true, return None. Otherwise return *fault*."""
     return None if holds else fault
 
 
 def expect(response: Response, *statuses: int, whether: str = "") -> str | None:
-    """Return a fault, which ends with *whether*, unless *response* has one of *statuses*."""
+    """Check the status of *response*. If it is not one of *statuses*, return a fault that ends with *whether*."""
     wanted = " or ".join(map(str, statuses))
     if response.status == 500 and 500 not in statuses:
         return OtherFault("the server fails with 500", "R116")
@@ -183,7 +183,7 @@ def expect(response: Response, *statuses: int, whether: str = "") -> str | None:
 
 
 def request(method: str, target: str, *fields: str, content: bytes | None = None, version: str = "HTTP/1.1") -> bytes:
-    """Return a request with *fields*, written "Name: value"; each character up to U+00FF stands for one octet."""
+    """Return the octets of a request. *fields* are lines such as "Name: value", encoded in Latin-1."""
     lines = [f"{method} {target} {version}", "Host: localhost", *fields]
     if content is not None:
         lines.append(f"Content-Length: {len(content)}")
@@ -191,17 +191,17 @@ def request(method: str, target: str, *fields: str, content: bytes | None = None
 
 
 def get(target: str, *fields: str) -> bytes:
-    """Return a GET request for *target*."""
+    """Return the octets of a GET request."""
     return request("GET", target, *fields)
 
 
 def field(response: Response, name: str) -> str:
-    """Return the value of the field *name* of *response*, or "" if it has none."""
+    """Return the value of the field called *name*. If there is none, return ""."""
     return (response.field(name) or b"").decode("latin-1")
 
 
 def entity_tag(session: Session, path: str = "/digits.txt") -> str:
-    """Return the strong entity-tag of *path*. Raise InapplicableError if it has none."""
+    """Request *path* and return its strong entity-tag. If there is none, raise InapplicableError."""
     tag = field(session.aside().whole(path), "etag")
     if not tag or tag.startswith("W/"):
         raise InapplicableError("the server sends no strong entity-tag")
@@ -209,7 +209,7 @@ def entity_tag(session: Session, path: str = "/digits.txt") -> str:
 
 
 def last_modified(session: Session, path: str = "/digits.txt") -> str:
-    """Return the Last-Modified of *path*. Raise InapplicableError if it has none."""
+    """Request *path* and return its Last-Modified. If there is none, raise InapplicableError."""
     date = field(session.aside().whole(path), "last-modified")
     if not date:
         raise InapplicableError("the server sends no Last-Modified")
@@ -217,7 +217,7 @@ def last_modified(session: Session, path: str = "/digits.txt") -> str:
 
 
 def parse_date(text: str) -> datetime | None:
-    """Return the date in *text*, or None unless *text* is an IMF-fixdate (RFC 9110 §5.6.7)."""
+    """Parse an IMF-fixdate (RFC 9110 §5.6.7). For any other text, return None."""
     try:
         return parsedate_to_datetime(text) if _IMF_FIXDATE.fullmatch(text) else None
     except ValueError:
@@ -225,7 +225,7 @@ def parse_date(text: str) -> datetime | None:
 
 
 def last_modified_date(session: Session) -> datetime:
-    """Return the Last-Modified of the known file as a date. Raise InapplicableError if it has none."""
+    """Return the Last-Modified of the known file as a date. If there is none, raise InapplicableError."""
     text = last_modified(session)
     date = parse_date(text)
     if date is None:
@@ -234,7 +234,7 @@ def last_modified_date(session: Session) -> datetime:
 
 
 def _closing(octets: bytes) -> bytes:
-    """Return the request *octets* with Connection: close added, unless it has a Connection field."""
+    """Add Connection: close to a request that has no Connection field."""
     head, end_of_head, content = octets.partition(b"\r\n\r\n")
     if b"\nconnection:" in head.lower():
         return octets

@@ -1,4 +1,4 @@
-"""The checks of the static semantics: httpsock passes each, and for each there is a broken server that fails it."""
+"""The checks of a server's responses: httpsock passes each check. For each check, some broken server fails it."""
 
 import contextlib
 import re
@@ -35,7 +35,7 @@ _CAUGHT_BY_SILENCE = {
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make the known folder, and return its path."""
+    """Make the folder of known files. Return its path."""
     folder = tmp_path_factory.mktemp("site")
     site(folder)
     return folder
@@ -43,7 +43,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(root: Path) -> Iterator[tuple[str, int]]:
-    """Serve the known folder with httpsock, and yield the address."""
+    """Serve the folder of known files with httpsock. Yield the address."""
     with Server(root, port=0, hosts=["127.0.0.1"]) as server:
         yield "127.0.0.1", server.port
 
@@ -128,7 +128,7 @@ def test_a_multipart_answer_is_read_strictly(content: bytes, fields: list[tuple[
 
 
 def test_a_server_of_another_folder_is_recognised(tmp_path: Path, address: tuple[str, int]) -> None:
-    """The checks are skipped for such a server, which would fail only because it lacks the known files."""
+    """Such a server would fail only because it lacks the known files, so the checks are skipped."""
     with Server(tmp_path, port=0, hosts=["127.0.0.1"]) as server:
         assert not is_served(Session(("127.0.0.1", server.port)))
     assert is_served(Session(address))
@@ -136,7 +136,7 @@ def test_a_server_of_another_folder_is_recognised(tmp_path: Path, address: tuple
 
 @contextlib.contextmanager
 def running(behaviour: Behaviour) -> Iterator[tuple[str, int]]:
-    """Run a broken server with *behaviour*, and yield its address."""
+    """Run a broken server and yield its address."""
     with BrokenServer(behaviour) as broken:
         thread = threading.Thread(target=partial(broken.serve_forever, poll_interval=0.01))
         thread.start()
@@ -157,7 +157,7 @@ def _catches(check: Check, session: Session) -> bool:
 
 
 def _answer_wrongly(request: bytes) -> bytes:
-    """Answer range requests wrongly, except those that only find out whether a check applies."""
+    """Answer range requests wrongly. Answer requests that only find out whether a check applies correctly."""
     if request.startswith(b"X-NONE"):
         return respond(405)
     if request.startswith(b"HEAD"):
@@ -178,7 +178,7 @@ def _answer_wrongly(request: bytes) -> bytes:
     ],
 )
 def test_the_shell_lines_of_a_failure_repeat_only_the_requests_that_it_is_about(name: str, lines: list[str]) -> None:
-    """The lines are in the order of the requests; the octets in the report are those of the last request."""
+    """The lines are in the order of the requests. The report shows the octets of the last request."""
     with running(_answer_wrongly) as address:
         (result,) = [found for found in check_semantics(Target(address), name) if found.name == name]
     found = result.reproduce.splitlines()
