@@ -1,4 +1,4 @@
-"""The real program, as a person or a script starts it."""
+"""Helpers that start the real program, as a user or a script would."""
 
 import contextlib
 import os
@@ -29,13 +29,13 @@ def taken_port(host: str = "127.0.0.1") -> Iterator[int]:
 
 
 def need_address(host: str) -> None:
-    """Skip the test if the system does not have the address *host*."""
+    """If the system lacks the address *host*, skip the test."""
     with taken_port(host):
         pass
 
 
 def cannot_serve(program: Program) -> str:
-    """Wait until *program*, which can't serve, has ended; return its error message."""
+    """Wait until *program* has ended with an error. Return the error message."""
     code, out, error = program.end()
     assert (code, out) == (1, "")
     assert re.fullmatch(r"httpsock: [^\n]+\.\n", error), "one sentence, no traceback"
@@ -44,14 +44,14 @@ def cannot_serve(program: Program) -> str:
 
 @contextlib.contextmanager
 def readable_copy(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yield a copy of *folder* that every user may read; other users may not enter the folders that pytest makes."""
+    """Yield a copy of *folder* that all users may read. Only the test's own user may enter pytest's folders."""
     with tempfile.TemporaryDirectory() as place:
         pathlib.Path(place).chmod(0o755)
         yield shutil.copytree(folder, pathlib.Path(place) / "root")
 
 
 def unprivileged_command() -> list[str]:
-    """Return the command that runs the program without the privileges of root."""
+    """Return the command that runs the program without root's privileges."""
     if os.geteuid() != 0:
         return COMMAND
     return [tool("setpriv"), "--inh-caps=-all", "--bounding-set=-all", *COMMAND]

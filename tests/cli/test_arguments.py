@@ -1,4 +1,4 @@
-"""Arguments of the command line: each gives a value or one error message. Other tests run the programs."""
+"""Command-line arguments: each gives a value or an error message. No program is started here."""
 
 import argparse
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from tests.support.rows import each_row
 
 
 def anything(name: str, value: str) -> None:
-    """Refuse the field name "bad", and accept every other field."""
+    """Accept any field name except "bad"."""
     if name == "bad":
         raise ValueError("it is bad")
 

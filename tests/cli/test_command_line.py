@@ -1,4 +1,4 @@
-"""The command line: the real program, started as a person or a script would start it, and its arguments."""
+"""The command line: the real program, started as by a user or a script, and its arguments."""
 
 import contextlib
 import os
@@ -90,7 +90,7 @@ def test_a_server_that_cannot_be_announced_still_serves(
 def test_a_folder_is_announced_at_the_addresses_at_which_its_server_listens(
     hosts: list[str], folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The requested addresses may differ: the system may lack one of them, or the socket may be inherited."""
+    """These may not be the requested addresses: the system may lack some, or the socket may be inherited."""
     need_address("::1")
     announced: list[str] = []
 
@@ -138,7 +138,7 @@ def test_the_readme_documents_every_option() -> None:
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """Return the error message for *arguments*; the folder is missing, too, but the program would report that later."""
+    """Run the program with *arguments*, which are wrong. Return the error message."""
     with pytest.raises(SystemExit) as left:
         main(["there is no such folder", *arguments])
     printed = capsys.readouterr()

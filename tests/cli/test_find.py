@@ -1,4 +1,4 @@
-"""``httpsock find``: its output, its exit codes and its arguments."""
+"""``httpsock find``: its output, exit codes and arguments."""
 
 import json
 import os
@@ -25,7 +25,7 @@ Captured = pytest.CaptureFixture[str]
 
 
 def run_find(port: int, *arguments: str) -> int:
-    """Run ``httpsock find`` for one second, for the devices at *port*; return its exit code."""
+    """Run ``httpsock find`` for one second with the devices at *port*. Return the exit code."""
     return main(["find", "--to", f"{TO}:{port}", "--seconds", "1", *arguments])
 
 

@@ -1,4 +1,4 @@
-"""The first start: with a Python that is too old, in a folder with hostile downloads, by the path of __main__.py."""
+"""The first start: with an old Python, in a folder of hostile downloads, or as the file __main__.py."""
 
 import os
 import pathlib
@@ -18,7 +18,7 @@ PLAIN = {name: value for name, value in os.environ.items() if not name.startswit
 
 
 def old_python(version: str) -> str:
-    """Return an interpreter of *version*, or skip the test."""
+    """Return the path of a Python interpreter of *version*. If there is none, skip the test."""
     named = shutil.which(f"python{version}")
     pyenv = pathlib.Path(os.environ.get("PYENV_ROOT", pathlib.Path.home() / ".pyenv")) / "versions"
     for python in [named, *pyenv.glob(f"{version}.*/bin/python")]:
@@ -28,7 +28,7 @@ def old_python(version: str) -> str:
 
 
 def run(command: list[str], folder: pathlib.Path, environment: dict[str, str] = PLAIN) -> tuple[int, str, str]:
-    """Run *command* in *folder*; return its exit code, standard output and standard error."""
+    """Run *command* in *folder*. Return its exit code, standard output and standard error."""
     done = subprocess.run(
         command, check=False, cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS
     )
@@ -65,7 +65,7 @@ WITHOUT_SITE = [sys.executable, "-S", "-m", "httpsock"]
 
 
 def modules_of_the_interpreter(folder: pathlib.Path) -> set[str]:
-    """Return the modules that ``python -m`` itself imports; it looks for them in the current folder first."""
+    """Return the modules that ``python -m`` itself imports. It looks for them in the current folder first."""
     (folder / "nothing.py").write_text("import sys; print(*sys.modules)")
     done = subprocess.run(
         [sys.executable, "-S", "-m", "nothing"], check=True, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True
@@ -75,7 +75,7 @@ def modules_of_the_interpreter(folder: pathlib.Path) -> set[str]:
 
 @pytest.fixture
 def downloads(folder: pathlib.Path) -> pathlib.Path:
-    """A folder with a file named after each module that the program could import; each file records that it was run."""
+    """Add a file to *folder* for each module that the program could import. If such a file runs, it leaves a mark."""
     marks = folder.parent / "marks"
     names = sys.stdlib_module_names - modules_of_the_interpreter(folder)
     assert {"argparse", "select", "socket", "typing"} <= names

@@ -1,4 +1,4 @@
-"""The command line: which folder is served, at which addresses and ports."""
+"""The command line: which folder the program serves, and at which addresses and ports."""
 
 import os
 import pathlib
@@ -164,7 +164,7 @@ def test_help_fits_a_terminal_of_80_columns(start: Start) -> None:
 
 
 def with_default_ports(*ports: int) -> list[str]:
-    """Return the command that runs the program with *ports* as its default ports, since 8000 may be in use."""
+    """Return a command that runs the program with other default ports, since 8000 may be in use."""
     set_ports = f"program._DEFAULT_PORTS = {ports}; program.DEFAULT_PORT = {ports[0]}"
     start = f"import sys, httpsock.cli.serve as program; {set_ports}; sys.exit(program.main(sys.argv[1:]))"
     return [sys.executable, "-c", start]

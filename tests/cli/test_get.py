@@ -1,4 +1,4 @@
-"""The command ``httpsock get``: its exit codes, and its output to files, to pipes and on a terminal."""
+"""``httpsock get``: its exit codes, and its output to files, pipes and terminals."""
 
 import io
 import itertools
@@ -26,12 +26,12 @@ Captured = pytest.CaptureFixture[bytes]
 
 
 def run_get(*arguments: str) -> int:
-    """Run ``httpsock get``; return its exit code."""
+    """Run ``httpsock get`` and return its exit code."""
     return main(["get", *arguments])
 
 
 def read_output(captured: Captured) -> tuple[bytes, str]:
-    """Return the output since the last call: bytes on standard output, text on standard error."""
+    """Return the new output: standard output as bytes, standard error as text."""
     out, error = captured.readouterr()
     return out, error.decode()
 
@@ -105,7 +105,7 @@ def test_a_json_trace_has_one_object_for_each_call(server: httpsock.Server, capf
 
 
 def test_a_trace_with_closed_standard_error_is_dropped(server: httpsock.Server, tmp_path: pathlib.Path) -> None:
-    """The output file may get the free descriptor 2; the trace must not be written into this file."""
+    """The output file may get the file descriptor 2, and the trace must not end up in this file."""
     command = [*COMMAND, "get", "--trace", "-o", "hello.txt", server.url + "hello.txt"]
     without = ["sh", "-c", 'exec "$@" 2>&-', "sh", *command]
     done = subprocess.run(without, cwd=tmp_path, env=ENVIRONMENT, timeout=60, check=False)
@@ -221,7 +221,7 @@ def test_an_invalid_argument_gives_exit_code_2(arguments: list[str], reason: str
 
 
 def fails(captured: Captured, url: str, code: int, sentence: str, *arguments: str) -> None:
-    """Assert that the download of *url* ends with the exit code *code* and the error message *sentence*."""
+    """Run ``httpsock get`` for *url*. Assert that it ends with the exit code *code* and the message *sentence*."""
     assert run_get(*arguments, url) == code
     assert read_output(captured)[1] == f"httpsock get: {url}: {sentence}\n"
 
@@ -335,7 +335,7 @@ def test_a_timeout_gives_exit_code_28(capfdbinary: Captured) -> None:
 
 
 def receive_head_twice(connected: socket.socket) -> None:
-    """Receive a request, and wait for the next one without answering."""
+    """Receive a request and wait for another one. Send no answer."""
     receive_head(connected)
     receive_head(connected)
 
@@ -354,7 +354,7 @@ def test_a_redirect_to_an_invalid_url_gives_exit_code_47(capfdbinary: Captured) 
 
 
 def test_an_unrequested_206_gives_exit_code_8_and_writes_no_file(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
-    """A part of the content must not be taken for the whole file."""
+    """A part of the content must not pass as the complete file."""
     part = ok(b"hello", "Content-Range: bytes 0-4/100", status="206 Partial Content")
     for arguments in ([], ["-o", str(tmp_path / "file")]):
         with playing(answering(part)) as url:
@@ -375,7 +375,7 @@ def test_the_output_file_may_be_a_pipe(server: httpsock.Server) -> None:
 def test_a_symlink_at_the_name_of_the_part_is_not_followed(
     name: str, server: httpsock.Server, tmp_path: pathlib.Path, capfdbinary: Captured
 ) -> None:
-    """Another user who may write to the folder could make a symlink, so that the download overwrites its target."""
+    """Otherwise another user could make a symlink, so that the download overwrites any file."""
     victim = tmp_path / "victim"
     victim.write_bytes(b"ours")
     (tmp_path / name).symlink_to(victim)
@@ -496,7 +496,7 @@ def test_a_full_standard_output_is_reported_in_one_sentence(server: httpsock.Ser
 
 
 def loaded(*arguments: str) -> set[str]:
-    """Run the program with *arguments*; return the modules of the package that it has loaded when it ends."""
+    """Run the program with *arguments*. Return which modules of httpsock were loaded at its end."""
     code = f"""if True:
         import atexit, sys
         from httpsock.__main__ import main
@@ -544,7 +544,7 @@ SLOW |= {"urllib", "zlib"}
 
 
 def printed_by(program: str) -> set[str]:
-    """Run the code *program*, with -S to import no start-up files of an environment; return the printed words."""
+    """Run the Python code *program* and return the printed words. The option -S skips Python's start-up files."""
     command = [sys.executable, "-S", "-c", program]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=True)
     return set(done.stdout.split())
@@ -597,7 +597,7 @@ def test_an_interrupt_gives_exit_code_130_and_keeps_the_part(tmp_path: pathlib.P
 
 
 class Watched:
-    """The program, with a terminal for *streams* and a pipe for any other output; *drawn* is the terminal's text."""
+    """The program with a terminal for *streams* and a pipe for other output. *drawn* is all text on the terminal."""
 
     def __init__(self, *arguments: str, streams: tuple[str, ...]) -> None:
         self._watching, watched = os.openpty()
@@ -607,7 +607,7 @@ class Watched:
         self.drawn = b""
 
     def watch(self) -> bool:
-        """Read the output on the terminal; return whether the program still has the terminal open."""
+        """Read from the terminal. Return whether the program still has the terminal open."""
         try:
             octets = os.read(self._watching, 65536)
         except OSError:
@@ -617,7 +617,7 @@ class Watched:
         return bool(octets)
 
     def end(self) -> bytes:
-        """Read until the program ends; return the octets that it has written to the pipe."""
+        """Read until the program ends. Return the octets from the pipe."""
         while self.watch():
             pass
         piped, _ = self.program.communicate(timeout=PATIENCE_SECONDS)

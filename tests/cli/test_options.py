@@ -1,4 +1,4 @@
-"""The command line: options for the served files, and for the log."""
+"""The command line: options for files and for the access log."""
 
 import gzip
 import json
@@ -105,7 +105,7 @@ def test_a_field_beyond_ascii_is_sent_as_its_octets(serving: Start) -> None:
 
 
 def log_of(serving: Start, *options: str) -> list[str]:
-    """Return the log lines of two requests; the first line is that of the request for hello.txt."""
+    """Send two requests and return their log lines. The line for hello.txt comes first."""
     program = serving(*options)
     program.ask("/hello.txt")
     program.ask("/nothing?\x1b[2J")

@@ -1,4 +1,4 @@
-"""The command line: --auth-hash, which hashes a password; --auth, which asks for it; and --spa."""
+"""The command line: --auth-hash prints the hash of a password, --auth requires the password; also --spa."""
 
 import contextlib
 import io
@@ -23,14 +23,14 @@ RIGHT, WRONG = "Authorization: Basic YWxpY2U6c2VjcmV0", "Authorization: Basic YW
 
 @pytest.fixture
 def file(tmp_path: pathlib.Path) -> str:
-    """The path of a file with the hash of the password."""
+    """Write the password's hash to a file and return its path."""
     path = tmp_path / "password.txt"
     path.write_text(HASH + "\n")
     return str(path)
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """Return the error message for *arguments*, without the name of the program."""
+    """Run the program with *arguments*, which are wrong. Return the error message."""
     with pytest.raises(SystemExit) as left:
         main(arguments)
     printed = capsys.readouterr()
@@ -169,7 +169,7 @@ needs_signals = pytest.mark.skipif(os.name == "nt", reason="stops the program by
 @needs_signals
 @pytest.mark.parametrize("options", [[], ["--processes", "2"], ["--inspect"], ["--trace"], ["--trace=json"]])
 def test_only_the_user_with_the_password_is_admitted(serving: Start, file: str, options: list[str]) -> None:
-    """Neither the password nor its hash appears in the log or the trace."""
+    """Neither the log nor the trace shows the password or its hash."""
     program = serving("--auth", "alice", "--auth-file", file, *options)
     for _ in range(4):
         assert program.ask("/hello.txt").status == 401
@@ -199,7 +199,7 @@ def test_beyond_loopback_a_hint_says_that_the_password_can_be_read(serving: Star
 
 @needs_signals
 def test_a_restart_reads_the_file_again(serving: Start, file: str) -> None:
-    """After SIGHUP the new password is valid; only connections from before it still accept the old one."""
+    """After SIGHUP, new connections need the new password. Older connections still accept the old one."""
     program = serving("--auth", "alice", "--auth-file", file)
     assert program.ask("/hello.txt", RIGHT).status == 200
     changed = subprocess.run(
@@ -239,7 +239,7 @@ def test_an_unknown_path_is_answered_with_the_index(serving: Start, folder: path
 
 @as_root
 def test_a_user_without_access_to_the_password_file_is_reported(start: Start, folder: pathlib.Path, file: str) -> None:
-    """The server is not started, since a restart could not read the file."""
+    """The program refuses to start, since it could not read the file again at a restart."""
     with readable_copy(folder) as copy:
         hidden = copy.with_name("password.txt")
         hidden.write_text(pathlib.Path(file).read_text())

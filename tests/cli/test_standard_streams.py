@@ -13,13 +13,13 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="stops the program by si
 
 
 def closing(descriptor: int) -> list[str]:
-    """Return the command that starts the program without one of its standard descriptors."""
+    """Return a command that closes a standard descriptor and starts the program."""
     return [tool("sh"), "-c", f'exec "$@" {descriptor}>&-', "sh", *COMMAND]
 
 
 @pytest.fixture
 def dead_pipe() -> Iterator[int]:
-    """The writing end of a pipe with a closed reading end."""
+    """Yield the writing end of a pipe whose reading end is closed."""
     reading, writing = os.pipe()
     os.close(reading)
     yield writing
@@ -27,7 +27,7 @@ def dead_pipe() -> Iterator[int]:
 
 
 def read_port(program: Program) -> None:
-    """Read the URL from standard error, since the program has no standard output."""
+    """Read the URL from standard error. The program has no standard output."""
     assert program.process.stderr
     line = program.process.stderr.readline().decode()
     match = re.search(r"http://127\.0\.0\.1:\d+/", line)

@@ -1,4 +1,4 @@
-"""Standard error: a slow or closed reader, or a full disk, never blocks the program; each dropped line is counted."""
+"""Standard error: a slow reader, a closed pipe or a full disk never blocks the program. Dropped lines are counted."""
 
 import os
 import pathlib
@@ -25,7 +25,7 @@ LINE = "x" * 999 + "\n"
 
 @pytest.fixture
 def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[IO[bytes]]:
-    """The reading end of the pipe that is standard error."""
+    """Replace standard error by a pipe, and yield its reading end."""
     reading, writing = os.pipe()
     with open(reading, "rb") as reader, open(writing, "w", encoding="utf-8") as writer:
         monkeypatch.setattr("httpsock.tracing.output.sys", types.SimpleNamespace(stderr=writer))
@@ -33,7 +33,7 @@ def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[IO[bytes]]:
 
 
 def writer_of() -> int:
-    """Return the descriptor to which StderrWriter writes in these tests."""
+    """Return the descriptor of the fake standard error."""
     return standard_error()
 
 
@@ -56,7 +56,7 @@ def test_a_line_is_written_without_waiting_for_the_next(pipe: IO[bytes]) -> None
 
 
 def test_a_blocked_reader_blocks_no_writer(pipe: IO[bytes]) -> None:
-    """Lines beyond the limit are dropped, counted and reported."""
+    """If the queue is full, lines are dropped, and their number is reported."""
     lines = StderrWriter()
     for _ in range(MUCH // len(LINE)):
         lines.write(LINE)
@@ -98,7 +98,7 @@ def test_a_writer_without_lines_has_no_thread_to_close() -> None:
 
 
 def test_a_full_pipe_that_does_not_block_loses_no_line(pipe: IO[bytes]) -> None:
-    """If another program that shares the pipe has set O_NONBLOCK, the writer tries again after EAGAIN."""
+    """Another program may have set O_NONBLOCK on the pipe, so the writer retries after EAGAIN."""
     os.set_blocking(writer_of(), False)
     lines = StderrWriter()
     expected = [f"{number} {'x' * 200}\n".encode() for number in range(3001)]
@@ -141,7 +141,7 @@ def test_a_blocked_standard_error_does_not_delay_the_end(pipe: IO[bytes]) -> Non
 
 @pytest.fixture
 def small_disk(tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A file system of 64 KiB."""
+    """Mount a file system of 64 KiB."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = subprocess.run(

@@ -1,4 +1,4 @@
-"""The command line: signals, and the end of the program."""
+"""The command line: signals, and how the program ends."""
 
 import contextlib
 import os
@@ -60,13 +60,13 @@ def test_sighup_during_the_exit_does_not_change_the_exit_code(serving: Start) ->
 
 
 def begin(client: socket.socket, request: bytes) -> bytes:
-    """Send *request*; return the first octets of its answer."""
+    """Send *request* and return the first octets of its answer."""
     client.sendall(request)
     return client.recv(1000)
 
 
 def wait_until_it_stops(idle: socket.socket) -> None:
-    """Wait until the program stops: it closes the connection *idle* as soon as it handles a signal."""
+    """Wait until the program handles a signal. It then closes the connection *idle*."""
     assert receive_all(idle) == b""
 
 
@@ -189,7 +189,7 @@ def test_responses_unfinished_after_the_grace_are_cut_and_counted(serving: Start
 
 
 def test_a_blocked_standard_error_delays_no_client(serving: Start) -> None:
-    """A pager that waits for a key does not read; the log exceeds what the pipe and the queue can hold."""
+    """The log is longer than the pipe and the queue of lines, and no program reads it."""
     program = serving()
     octets = get("/nothing?" + "x" * 900) * 500
     for _ in range(8):

@@ -14,7 +14,7 @@ from tests.support.rows import each_row
 
 
 def shown(*pieces: bytes) -> str:
-    """Return the text that a terminal receives for *pieces* of content."""
+    """Return the terminal output for content in *pieces*."""
     stream = io.StringIO(newline="")
     text = TerminalText(stream)
     for piece in pieces:
@@ -55,7 +55,7 @@ def test_control_characters_in_one_line_do_not_break_it() -> None:
 
 @pytest.fixture
 def terminal() -> Iterator[tuple[io.TextIOWrapper, int]]:
-    """The stream on which a program writes to a terminal, and the descriptor at which the test reads it."""
+    """Yield a stream that writes to a terminal, and the descriptor from which the test reads."""
     watching, watched = os.openpty()
     with os.fdopen(watched, "w", newline="") as stream:
         yield stream, watching

@@ -1,4 +1,4 @@
-"""``--trace`` on the command line: the real program; its output on a terminal, in a pipe, and as shown in README."""
+"""``--trace`` of the real program: its output on a terminal, in a pipe, and in the README."""
 
 import json
 import os
@@ -141,7 +141,7 @@ def test_each_event_names_its_process(serving: Start) -> None:
 
 
 def trace_on_a_terminal(start: Start, **environment: str) -> str:
-    """Return the trace of one request on a terminal."""
+    """Trace one request on a terminal and return the trace."""
     master, slave = os.openpty()
     program = start("--trace", "--port", "0", stderr=slave, env=ENVIRONMENT | {"TERM": "xterm"} | environment)
     os.close(slave)
@@ -193,7 +193,7 @@ def test_the_screen_in_readme_is_the_output_of_the_program(start: Start, tmp_pat
 
 
 def essence(trace: str) -> str:
-    """Return the events of *trace* without the parts that depend on the system's addresses or on the file."""
+    """Remove the lines of *trace* that depend on the system, and replace lengths by N."""
     other = re.compile(r"http|Serving|\^C|server .*(AF_INET6|::1)")
     lines = [line for line in alike(trace).splitlines() if not other.match(line)]
     sizes = r'ETag: "\w+"|\d+ bytes|(?<=send )\d+|(?<=recv )\d+|(?<=read )\d+|(?<=Range: bytes 0-4/)\d+'
@@ -203,7 +203,7 @@ def essence(trace: str) -> str:
 def test_a_trace_without_standard_error_is_not_written_into_another_file(
     serving: Start,
 ) -> None:
-    """With standard error closed, descriptor 2 is given to the next file or connection that is opened."""
+    """If standard error is closed, the next file or connection gets descriptor 2."""
     program = serving(command=["sh", "-c", 'exec "$@" 2>&-', "sh", *COMMAND, "--trace"])
     assert program.ask("/hello.txt").text == "Hello, socket.\n"
     assert program.stop()[0] == 0

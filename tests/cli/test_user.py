@@ -1,4 +1,4 @@
-"""The command line: root is dropped once the port is bound."""
+"""The command line: the program binds the port as root and then changes to another user."""
 
 import contextlib
 import os
@@ -44,7 +44,7 @@ def test_root_is_dropped_once_the_port_is_bound(start: Start, folder: pathlib.Pa
 def test_the_user_need_not_be_able_to_read_the_program(
     options: list[str], serving: Start, folder: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """All modules and pages are read before root is dropped."""
+    """The program loads all modules and pages before it changes to another user."""
     private = tmp_path_factory.mktemp("private")
     private.chmod(0o700)
     shutil.copytree(PACKAGE, private / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -59,7 +59,7 @@ def test_the_user_need_not_be_able_to_read_the_program(
 
 
 def free_low_port() -> int:
-    """Return a port that only root may bind."""
+    """Return a free port below 1024, which only root may bind."""
     for port in range(600, 1024):
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port

@@ -1,4 +1,4 @@
-"""The client as a program embeds it: its requests (checked with h11), its choice of a connection, and redirects."""
+"""The public client: its requests (checked with h11), reuse of connections, and redirects."""
 
 import contextlib
 import select
@@ -27,7 +27,7 @@ HERE = parse_url("http://127.0.0.1:8000/where?q=now")
 
 
 def as_h11_reads(octets: bytes) -> tuple[h11.Request, bytes]:
-    """Return the only request that h11, as a server, finds in *octets*, and the content of the request."""
+    """Parse *octets* with h11 as a server. Return the only request and its content."""
     server = h11.Connection(h11.SERVER)
     server.receive_data(octets)
     request = server.next_event()
@@ -250,7 +250,7 @@ def test_a_connection_that_the_server_has_ended_is_not_used_again() -> None:
 
 
 def close_at_the_second_request(answer: bytes) -> Coroutine:
-    """Return a conversation that answers one request, and closes the connection after receiving the next one."""
+    """Return a server function that answers one request. After the next request, it closes the connection."""
 
     def converse(connected: socket.socket) -> None:
         answering(answer)(connected)
@@ -339,7 +339,7 @@ def test_credentials_are_not_sent_to_another_origin() -> None:
 
 
 def received_with_content(seen: list[bytes], *answers: bytes) -> Coroutine:
-    """Return a conversation that appends each request to *seen*, with any content of two octets, and answers it."""
+    """Return a server function that sends *answers*, and appends each request with its content to *seen*."""
 
     def converse(connected: socket.socket) -> None:
         for answer in answers:

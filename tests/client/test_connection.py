@@ -1,4 +1,4 @@
-"""The client's connection: the choice of an address, the octets in both directions, and errors."""
+"""The client's connection: choosing an address, sending and receiving, and errors."""
 
 import contextlib
 import errno
@@ -28,7 +28,7 @@ BRIEFLY = 0.05
 
 
 def soon() -> float:
-    """Return a deadline far enough away that only a failing test reaches it."""
+    """Return a deadline that only a failing test reaches."""
     return time.monotonic() + PATIENCE_SECONDS
 
 
@@ -61,7 +61,7 @@ def listening(backlog: int = 8) -> Iterator[socket.socket]:
 
 @pytest.fixture
 def silent() -> Iterator[tuple[str, int]]:
-    """An address that never answers: its accept queue is full, so the kernel drops new connections."""
+    """Yield an address that never answers. Its accept queue is full, so the kernel drops new connections."""
     if sys.platform != "linux":
         pytest.skip("elsewhere a full queue refuses")
     with listening(0) as listener, contextlib.ExitStack() as waiting:
@@ -74,7 +74,7 @@ def silent() -> Iterator[tuple[str, int]]:
 
 @pytest.fixture
 def refusing() -> tuple[str, int]:
-    """An address without a listener."""
+    """Return an address on which no socket listens."""
     with socket.socket() as unbound:
         unbound.bind(("127.0.0.1", 0))
         address: tuple[str, int] = unbound.getsockname()
@@ -135,7 +135,7 @@ def test_connecting_by_ipv6_works_as_by_ipv4() -> None:
 
 
 class Pair:
-    """A client's connection, and *server*: the socket at its other end."""
+    """A client's connection and its server's socket."""
 
     def __init__(self, timeouts: ClientTimeouts, *, is_traced: bool = True) -> None:
         ours, self.server = socket.socketpair()
@@ -157,7 +157,7 @@ class Pair:
 
 @contextlib.contextmanager
 def paired(timeouts: ClientTimeouts | None = None, *, is_traced: bool = True) -> Iterator[Pair]:
-    """Yield a client's connection and the socket of its server."""
+    """Yield a Pair, and close it afterwards."""
     pair = Pair(timeouts or ClientTimeouts(), is_traced=is_traced)
     with contextlib.closing(pair):
         yield pair
@@ -211,7 +211,7 @@ def test_a_connection_that_ends_between_two_requests_is_not_reused() -> None:
 
 
 def test_a_connection_with_unrequested_octets_is_not_reused() -> None:
-    """Unrequested octets must not be taken for the response to the next request (RFC 9112 §9.3)."""
+    """Otherwise they would pass as the response to the next request (RFC 9112 §9.3)."""
     with paired() as pair:
         pair.client.send("GET", REQUEST, b"", FOREVER)
         pair.server.sendall(ok())
@@ -288,20 +288,20 @@ def test_the_whole_exchange_ends_at_its_deadline() -> None:
 
 
 def tcp(url: str, timeouts: ClientTimeouts | None = None) -> ClientConnection:
-    """Return a client's connection to *url*."""
+    """Connect to *url* and return the client's connection."""
     port = int(url.removesuffix("/").rpartition(":")[2])
     connected = connect([(V4, ("127.0.0.1", port))], soon())
     return ClientConnection(connected, ResponseLimits(), timeouts or ClientTimeouts())
 
 
 def send_and_receive(client: ClientConnection, content: bytes) -> None:
-    """Send a POST with *content*, and receive the head of the response."""
+    """Send a POST with *content* and receive the head of the response."""
     client.send("POST", REQUEST, content, FOREVER)
     client.receive_head()
 
 
 def receive_exactly(connected: socket.socket, octets: int) -> None:
-    """Receive this many *octets*, and drop them."""
+    """Receive and discard this number of *octets*."""
     while octets:
         octets -= len(connected.recv(min(octets, 1 << 20)))
 
@@ -365,7 +365,7 @@ def test_a_server_that_answers_200_early_is_still_sent_the_rest() -> None:
 
 
 def test_responses_that_arrive_before_all_content_is_sent_are_read_in_turn() -> None:
-    """The first response arrives while the client waits for a writable socket, the second one while it sends."""
+    """The first response arrives while the client waits to send, the second one while it sends."""
     ours, server = socket.socketpair()
     server.setblocking(False)
     received = []

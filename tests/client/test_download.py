@@ -1,6 +1,6 @@
-"""Downloads: which responses are written to a file, and which downloads are resumed; a file never mixes two versions.
+"""Downloads: which responses are written to a file, and which are resumed. A file never mixes two versions.
 
-The *part* is the incomplete file (film.part); its *note* (film.resume) has the URL and the validator.
+The *part* is the incomplete file (film.part). The *note* (film.resume) stores the URL and the validator.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ Put = Callable[[pathlib.Path], None]
 
 @contextlib.contextmanager
 def respond(octets: bytes, url: str = URL) -> Iterator[ClientResponse]:
-    """Yield the response that a client receives if its server sends *octets*."""
+    """Yield the ClientResponse that a client makes from *octets*."""
     ours, server = socket.socketpair()
     connection = ClientConnection(ours, ResponseLimits(), ClientTimeouts())
     with contextlib.closing(connection):
@@ -47,20 +47,20 @@ def respond(octets: bytes, url: str = URL) -> Iterator[ClientResponse]:
 
 
 def accepts(download: Download, octets: bytes, url: str = URL) -> bool:
-    """Return whether the response *octets* is accepted as the rest of the part."""
+    """Return whether *download* accepts the response *octets* as the rest of the part."""
     with respond(octets, url) as response:
         return download.accepts(response)
 
 
 def rest(first: int, *field_lines: str, content: bytes = b"", content_range: str | None = None) -> bytes:
-    """Return a 206 with the rest of WHOLE after *first* octets, or with another *content* or *content_range*."""
+    """Return a 206 with the octets of WHOLE from *first* on, or with other *content*."""
     value = content_range or f"bytes {first}-{len(WHOLE) - 1}/{len(WHOLE)}"
     content = content or WHOLE[first:]
     return ok(content, f"Content-Range: {value}", *(field_lines or ['ETag: "v1"']), status="206 Partial Content")
 
 
 def receive(download: Download, octets: bytes, url: str = URL) -> None:
-    """Write the response *octets* to the file of *download*, as ``httpsock get`` does."""
+    """Write the response *octets* to a file, as ``httpsock get`` does."""
     with respond(octets, url) as response:
         download.start(response)
         try:
@@ -72,7 +72,7 @@ def receive(download: Download, octets: bytes, url: str = URL) -> None:
 
 
 def broken_off(path: pathlib.Path, *field_lines: str, octets: int = 4) -> None:
-    """Start a download of WHOLE to *path*, and end the connection after this many *octets*, so that a part remains."""
+    """Download WHOLE to *path*, but end the connection after this number of *octets*. A part remains."""
     download = Download(str(path), URL, resumes=False)
     with pytest.raises(IncompleteError):
         receive(download, ok(WHOLE, *(field_lines or ['ETag: "v1"']))[: octets - len(WHOLE)])
@@ -80,12 +80,12 @@ def broken_off(path: pathlib.Path, *field_lines: str, octets: int = 4) -> None:
 
 
 def note_with(**changes: object) -> str:
-    """Return the text of a download's note that is valid except for *changes*."""
+    """Return the text of a valid note with *changes*."""
     return json.dumps({"url": URL, "source": URL, "validator": '"v1"', "coding": "", "length": 10, **changes})
 
 
 def names(folder: pathlib.Path) -> list[str]:
-    """Return the names of the files in *folder*."""
+    """Return the file names in *folder*, sorted."""
     return sorted(path.name for path in folder.iterdir())
 
 
@@ -347,7 +347,7 @@ def test_a_part_of_unknown_length_is_resumed(tmp_path: pathlib.Path) -> None:
 
 
 def test_a_download_of_a_range_is_not_resumed(tmp_path: pathlib.Path) -> None:
-    """If it were resumed, its octets would be taken for the first octets of the whole file."""
+    """Its octets are not the first octets of the file."""
     with pytest.raises(IncompleteError):
         receive(Download(str(tmp_path / "film"), URL, resumes=False), rest(4)[:-3])
     assert names(tmp_path) == ["film.part"]
@@ -366,35 +366,33 @@ def test_a_part_that_grew_meanwhile_is_not_written_to(tmp_path: pathlib.Path) ->
 
 
 def a_pipe(path: pathlib.Path) -> None:
-    """Make a pipe."""
     os.mkfifo(path)
 
 
 def a_socket(path: pathlib.Path) -> None:
-    """Make a socket."""
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(str(path))
 
 
 def a_link(path: pathlib.Path) -> None:
-    """Make a symlink to a download's valid note."""
+    """Create a symlink to a valid note."""
     (path.parent / "elsewhere").write_text(note_with())
     path.symlink_to("elsewhere")
 
 
 def a_link_to_a_device(path: pathlib.Path) -> None:
-    """Make a symlink to a device that can be read without end."""
+    """Create a symlink to a device with endless data."""
     path.symlink_to("/dev/zero")
 
 
 def a_second_name(path: pathlib.Path) -> None:
-    """Make a hard link to a download's valid note."""
+    """Create a hard link to a valid note."""
     (path.parent / "elsewhere").write_text(note_with())
     os.link(path.parent / "elsewhere", path)
 
 
 def too_much(path: pathlib.Path) -> None:
-    """Write a download's note that is too long."""
+    """Write a note that is too long."""
     path.write_text(note_with() + " " * 65536)
 
 
@@ -471,7 +469,7 @@ def test_a_pipe_with_a_reader_is_not_used_as_the_part(tmp_path: pathlib.Path) ->
 @on_posix
 @pytest.mark.parametrize("name", ["film.part", "film.resume"])
 def test_a_part_or_note_of_another_user_is_not_trusted(tmp_path: pathlib.Path, name: str) -> None:
-    """In a folder with the sticky bit, such as /tmp, a user may make files, but not replace files of other users."""
+    """In a folder such as /tmp, any user can create such a file, and only its owner can replace it."""
     if os.geteuid() != 0:
         pytest.skip("only root can give a file away")
     broken_off(tmp_path / "film")

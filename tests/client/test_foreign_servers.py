@@ -1,4 +1,4 @@
-"""The client with other servers (nginx, Caddy, http.server); curl must get the same content."""
+"""The client with other servers: nginx, Caddy and http.server. It must get the same content as curl."""
 
 import contextlib
 import pathlib
@@ -25,7 +25,7 @@ Command = Callable[[pathlib.Path, pathlib.Path, int], list[str]]
 
 
 def nginx(root: pathlib.Path, work: pathlib.Path, port: int) -> list[str]:
-    """Return the command that starts nginx, which sends listings and compressed content in chunks."""
+    """Return the command that starts nginx. Its listings and compressed files are chunked."""
     (work / "nginx.conf").write_text(
         f"""
 daemon off; worker_processes 1; pid {work}/nginx.pid; error_log {work}/error.log; user root;
@@ -49,18 +49,18 @@ def caddy(root: pathlib.Path, work: pathlib.Path, port: int) -> list[str]:
 
 
 def of_python(root: pathlib.Path, work: pathlib.Path, port: int) -> list[str]:
-    """Return the command that starts http.server, which speaks HTTP/1.0 and closes after each response."""
+    """Return the command that starts http.server, a server of HTTP/1.0."""
     return [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", str(root)]
 
 
 def of_ours(root: pathlib.Path, work: pathlib.Path, port: int) -> list[str]:
-    """Return the command that starts httpsock itself."""
+    """Return the command that starts httpsock."""
     return [sys.executable, "-m", "httpsock", str(root), "--bind", "127.0.0.1", "--port", str(port), "--quiet"]
 
 
 @contextlib.contextmanager
 def running(command: list[str], port: int, work: pathlib.Path) -> Iterator[str]:
-    """Run a server until the block ends; yield its URL once it accepts connections."""
+    """Run a server until the block ends. Yield the URL when the server accepts connections."""
     with (work / "log").open("wb") as log, subprocess.Popen(
         command, stdout=log, stderr=log, cwd=pathlib.Path(httpsock.__file__).parent.parent
     ) as program:  # fmt: skip
@@ -78,7 +78,7 @@ def running(command: list[str], port: int, work: pathlib.Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module", params=[nginx, caddy, of_python, of_ours])
 def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of each real server in turn, for the same files."""
+    """Yield the URL of a running server, once for each kind. All of them serve the same files."""
     root, work = tmp_path_factory.mktemp("root"), tmp_path_factory.mktemp("work")
     root.chmod(0o755)
     (root / "large.bin").write_bytes(LARGE)
@@ -132,7 +132,7 @@ def test_a_known_response_is_not_requested_again(served: str) -> None:
 
 
 def test_an_interrupted_download_is_resumed_or_started_over(served: str, tmp_path: pathlib.Path) -> None:
-    """The download is complete, whether the server supports ranges or not."""
+    """Some of the servers support no ranges."""
     url, path = served + "large.bin", tmp_path / "file"
     with Client() as client:
         first = Download(str(path), url, resumes=False)
@@ -153,7 +153,7 @@ def test_an_interrupted_download_is_resumed_or_started_over(served: str, tmp_pat
 
 
 def test_compressed_content_arrives_unchanged_and_chunked(served: str) -> None:
-    """nginx compresses on the fly and does not know the length; the others send stored files."""
+    """nginx compresses while it sends, so it does not know the length. Other servers send stored files."""
     with Client() as client, client.get(served + "hello.txt", fields=[("Accept-Encoding", "gzip")]) as response:
         content = response.read()
     if response.field("Content-Encoding") == "gzip":

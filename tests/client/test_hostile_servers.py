@@ -1,4 +1,4 @@
-"""The client against servers that send endless or random bytes: it reads each response or raises a clear error."""
+"""Hostile servers send endless or random bytes: the client reads the response or raises a clear error."""
 
 import contextlib
 import itertools
@@ -25,7 +25,7 @@ MAX_OCTETS = 64 * 1024 * 1024
 
 
 def endless(beginning: bytes, repeated: bytes) -> Callable[[socket.socket], None]:
-    """Return a server that sends *beginning*, then *repeated* over and over until the client closes."""
+    """Return a server function that sends *beginning*, and then *repeated* until the client closes."""
 
     def converse(connected: socket.socket) -> None:
         receive_head(connected)
@@ -137,7 +137,7 @@ CONTENTS = (
 
 
 def any_response(choose: random.Random) -> bytes:
-    """Return a response, whole or damaged."""
+    """Return a random response, which may be malformed."""
     version = choose.choice([b"HTTP/1.1", b"HTTP/1.1", b"HTTP/1.1", b"HTTP/1.0", b"HTTP/1.9", b"HTTP/2.0"])
     octets = version + b" " + choose.choice(STATUSES) + choose.choice([b" OK", b"", b" \xff\x1b"][:2] * 9 + [b" \x1b"])
     for _ in range(choose.randrange(5)):
@@ -147,7 +147,7 @@ def any_response(choose: random.Random) -> bytes:
 
 
 def use_all(head: ResponseHead) -> None:
-    """Compute every value of *head*."""
+    """Compute all properties of *head*."""
     assert isinstance(head.is_interim, bool)
     assert isinstance(head.is_error, bool)
     for name in NAMES:

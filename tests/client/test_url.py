@@ -1,4 +1,4 @@
-"""http URLs: host, port and target; URLs that are repaired, URLs that are refused, and redirects."""
+"""http URLs: host, port and target; which URLs are repaired or refused; and redirects."""
 
 import pytest
 from hypothesis import given, settings
@@ -48,7 +48,7 @@ def test_a_url_is_parsed(text: str, host: str, port: int, target: str, authority
 
 
 def test_a_zone_is_not_sent() -> None:
-    """A zone names an interface of the client's machine, so it is not sent (RFC 6874)."""
+    """A zone is the name of a network interface and is valid only on one machine (RFC 6874)."""
     url = parse_url("http://[FE80::1%25Eth0]:8000/a")
     assert url == Url("fe80::1%Eth0", 8000, "/a")
     assert url.authority == "[fe80::1]:8000"

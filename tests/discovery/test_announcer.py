@@ -1,4 +1,4 @@
-"""The announcer: its answers, its announcements, and the limits on the datagrams that a stranger can cause."""
+"""The announcer: its answers, its announcements, and how many datagrams a stranger can make it send."""
 
 import contextlib
 import functools
@@ -35,14 +35,14 @@ SEARCH = b'M-SEARCH * HTTP/1.1\r\nMAN: "ssdp:discover"\r\nST: %b\r\n\r\n'
 
 @pytest.fixture
 def announcing(tmp_path: pathlib.Path) -> Iterator[Announcer]:
-    """An announcer on loopback, whose folder has a name that XML must escape."""
+    """Yield an announcer on loopback. The folder's name has a character that XML must escape."""
     with Announcer(str(tmp_path / "my & folder"), ["127.0.0.1"], 8000, DescriptionHandler(), group_port=0) as running:
         yield running
 
 
 @contextlib.contextmanager
 def asking(*datagrams: bytes, port: int, host: str = "127.0.0.1", source: str = "") -> Iterator[socket.socket]:
-    """Yield a socket that has sent *datagrams* to the announcer at *port*, from the address *source* if given."""
+    """Send *datagrams* to the announcer at *port* and yield the socket. *source* is the sender's address, if given."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as created:
         created.settimeout(PATIENCE_SECONDS)
@@ -54,7 +54,7 @@ def asking(*datagrams: bytes, port: int, host: str = "127.0.0.1", source: str = 
 
 
 def receive(connected: socket.socket, count: int) -> list[Datagram]:
-    """Return the next *count* datagrams, parsed."""
+    """Receive *count* datagrams and return them parsed."""
     return [parse_datagram(connected.recv(8192)) for _ in range(count)]
 
 
@@ -88,7 +88,7 @@ def test_thousands_of_malformed_datagrams_have_no_effect(announcing: Announcer) 
 
 
 def test_a_flood_of_searches_gets_few_answers(announcing: Announcer) -> None:
-    """The victim whose address is forged as the source of searches receives few answers."""
+    """An attacker can forge the source of a search, and its owner must not be flooded with answers."""
     with asking(*[SEARCH % b"ssdp:all"] * 300, port=announcing.group_port) as client:
         answers = len(receive(client, 9))
         client.settimeout(0.2)
@@ -111,7 +111,7 @@ def test_a_search_from_outside_the_network_is_not_answered() -> None:
 
 
 def test_a_search_that_is_repeated_is_answered_once(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Clients repeat a search in case a datagram is lost; the victim of a forged search must get only one answer."""
+    """Clients repeat a search, since a datagram may get lost."""
     monkeypatch.setattr("random.uniform", lambda low, high: high)
     collected = CollectedTrace(is_client=False)
     running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, DescriptionHandler(), group_port=0, trace=collected)
@@ -194,7 +194,7 @@ def test_a_step_that_fails_is_reported_once(announcing: Announcer, monkeypatch: 
 
 
 def notifications(listener: socket.socket, count: int) -> list[tuple[str, str]]:
-    """Return the NTS of each of the next *count* datagrams, with the host of its LOCATION."""
+    """Receive *count* datagrams. Return the NTS and the host of the LOCATION of each."""
     return [
         (each.field("nts").removeprefix("ssdp:"), each.field("location").partition("//")[2].partition(":")[0])
         for each in receive(listener, count)
@@ -202,7 +202,7 @@ def notifications(listener: socket.socket, count: int) -> list[tuple[str, str]]:
 
 
 def test_the_announcer_follows_new_and_removed_addresses(tmp_path: pathlib.Path) -> None:
-    """When an address changes, the announcer sends ssdp:byebye for the old one and ssdp:alive for the new one."""
+    """The announcer sends ssdp:byebye for an old address and ssdp:alive for a new one."""
     running = Announcer(str(tmp_path), ["127.0.0.2"], 8000, DescriptionHandler(), group_port=0)
     with listening(running.group_port) as listener:
         booted = running._device.booted
@@ -271,7 +271,7 @@ def test_without_notices_of_changes_networks_are_scanned_at_intervals(
 
 @contextlib.contextmanager
 def listening(port: int) -> Iterator[socket.socket]:
-    """Yield a socket that receives the datagrams sent to the multicast group on loopback."""
+    """Yield a socket that has joined the multicast group on loopback."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as created:
         created.settimeout(PATIENCE_SECONDS)
         created.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -354,7 +354,7 @@ def test_a_missing_network_is_reported_and_the_others_are_announced(tmp_path: pa
 
 
 def test_without_a_joined_network_no_search_is_received(tmp_path: pathlib.Path) -> None:
-    """The announcer listens only for the networks that it has joined, since it could not answer in others."""
+    """The announcer could not answer in a network that it has not joined."""
     hosts = ["127.0.0.1", "fe80::1%99999"]
     with Announcer(str(tmp_path), hosts, 8000, DescriptionHandler(), group_port=0, report=lambda text: None) as running:
         assert list(running._sockets) == [HERE]
@@ -365,13 +365,13 @@ def test_without_a_joined_network_no_search_is_received(tmp_path: pathlib.Path) 
 
 @pytest.fixture
 def silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let announcers send answers only, no announcements."""
+    """Let announcers send answers but no announcements."""
     for what in ("alive", "byebye"):
         monkeypatch.setattr(Device, what, lambda device: ())
 
 
 def test_a_search_is_traced(tmp_path: pathlib.Path, silent: None) -> None:
-    """Unlike a GET, a search has no connection, and the sender never learns whether a datagram arrived."""
+    """Unlike a GET, a search has no connection and no acknowledgement."""
     collected = CollectedTrace(is_client=False)
     running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, DescriptionHandler(), group_port=0, trace=collected)
     with running, asking(format_search("upnp:rootdevice", 1), port=running.group_port) as client:
@@ -429,7 +429,7 @@ set +e
 
 
 def in_a_network_of_its_own(commands: str, folder: pathlib.Path) -> str:
-    """Return the output of shell *commands* that run in *folder*, in a network that has no other programs."""
+    """Run shell *commands* in *folder*, in a new network namespace. Return their output."""
     prefix = [tool("unshare"), "--map-root-user", "--net", "bash", "-c"]
     tool("ip")
     if subprocess.run([*prefix, UP], capture_output=True, timeout=TOOL_SECONDS, check=False).returncode:
@@ -446,7 +446,7 @@ def in_a_network_of_its_own(commands: str, folder: pathlib.Path) -> str:
 
 
 def start(*arguments: str) -> str:
-    """Return the shell commands that start the program and wait until it has printed its URL."""
+    """Return shell commands that start the program and wait for its URL."""
     command = f"{sys.executable} -m httpsock {' '.join(arguments)} --announce --port 8123"
     return f"exec 3< <({command} 2>&4 & echo $!; wait)\nread pid <&3; read url <&3\n"
 
@@ -539,7 +539,7 @@ def test_the_description_needs_no_password_and_precedes_all_other_handlers(optio
 
 @pytest.mark.tools
 def test_a_server_at_a_link_local_address_alone_is_announced_there(folder: pathlib.Path) -> None:
-    """The announced URL has a zone, without which the address is ambiguous on this machine."""
+    """The announced URL needs a zone, since a link-local address alone is ambiguous."""
     output = in_a_network_of_its_own(
         f"""
         address=$(ip -6 -o addr show dev near1 | sed 's/.*inet6 //; s,/.*,,')
@@ -560,7 +560,7 @@ def test_a_server_at_a_link_local_address_alone_is_announced_there(folder: pathl
 
 @pytest.mark.tools
 def test_a_search_from_another_network_is_not_answered(folder: pathlib.Path) -> None:
-    """The source of a datagram may be forged."""
+    """The source address may be forged."""
     ask = f"""if True:
         import socket
         with socket.socket(type=socket.SOCK_DGRAM) as asking:
@@ -584,7 +584,7 @@ def test_a_search_from_another_network_is_not_answered(folder: pathlib.Path) -> 
 
 @pytest.mark.tools
 def test_the_announcer_follows_changes_of_the_networks(folder: pathlib.Path) -> None:
-    """One of 30 interfaces is deleted, is made again, and gets another address."""
+    """The system has 30 network interfaces. One is deleted, created again, and given another address."""
     output = in_a_network_of_its_own(
         f"""
         for n in $(seq 2 31); do

@@ -1,4 +1,4 @@
-"""Answers to searches: delayed at random, limited in total, shared among neighbours."""
+"""Answers to searches: random delays, a total limit, and a fair share for each neighbour."""
 
 import math
 
@@ -14,7 +14,7 @@ PEER = ("127.0.0.9", 5000)
 
 
 def granted(rate: RateLimit, now: float) -> bool:
-    """Return whether *rate* allows an answer *now*; if so, count it."""
+    """Return whether *rate* allows an answer *now*. If so, count the answer."""
     if rate.has_one(now):
         rate.take()
         return True
@@ -29,7 +29,7 @@ def test_a_rate_limit_allows_a_burst_and_then_a_number_per_second() -> None:
 
 
 def served(shares: Shares, neighbour: str, now: float) -> str:
-    """Return "granted" if *shares* allow *neighbour* an answer, or the reason for the refusal."""
+    """Ask *shares* for an answer to *neighbour*. Return "granted" or the reason for the refusal."""
     try:
         shares.grant(neighbour, now)
     except DatagramError as error:
@@ -46,7 +46,7 @@ def test_fifty_searches_a_second_of_one_neighbour_do_not_use_the_shares_of_other
 
 
 def test_many_neighbours_share_the_total_limit() -> None:
-    """One client that forges many source addresses gets no more than the total."""
+    """A client that forges many source addresses must not exceed the total limit."""
     shares = Shares(0.0)
     outcomes = [served(shares, f"10.0.{n // 250}.{n % 250}", n / 1000) for n in range(10_000)]
     assert 30 * 9 < outcomes.count("granted") <= 30 + 30 * 10

@@ -1,4 +1,4 @@
-"""The device description: its path, the requests that it answers, and its text about the folder."""
+"""The device description: its URL path, the requests that it answers, and its XML."""
 
 import os
 import pathlib
@@ -23,7 +23,7 @@ DEVICE = Device(uuid.UUID(int=1), "", "a", 1)
 
 
 def ask(port: int, target: str, method: str = "GET") -> Answer:
-    """Return the response to one request."""
+    """Send one request and return the answer."""
     answer, rest = read_answer(talk(port, get(target, method=method)), method)
     assert not rest
     return answer
@@ -31,7 +31,7 @@ def ask(port: int, target: str, method: str = "GET") -> Answer:
 
 @pytest.fixture
 def description() -> DescriptionHandler:
-    """The handler of the description of a folder whose name XML must escape."""
+    """Return the handler for the description of a folder. The folder's name has a character that XML must escape."""
     handler = DescriptionHandler()
     handler.describe("/srv/my & folder", 8000)
     return handler

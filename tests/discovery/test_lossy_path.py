@@ -1,4 +1,4 @@
-"""A lossy path in a network that the test makes: UDP loses datagrams on it, TCP delivers every octet."""
+"""A simulated network path that loses packets: UDP loses datagrams, TCP delivers all octets."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Multicast: joining a group, the addresses near an interface, and the zones of link-local addresses."""
+"""Multicast: joining a group, which addresses are on the local network, and zones of link-local addresses."""
 
 import socket
 import sys

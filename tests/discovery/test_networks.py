@@ -1,4 +1,4 @@
-"""Networks: the interfaces and their addresses, found with netlink and without it, and notices of their changes."""
+"""Network interfaces and their addresses, found with and without netlink, and notifications of changes."""
 
 import errno
 import ipaddress

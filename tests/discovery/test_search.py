@@ -1,4 +1,4 @@
-"""The search: the devices found by a deadline, also where datagrams are lost, repeated and reordered."""
+"""The search: which devices it finds in time, even if datagrams are lost, repeated or reordered."""
 
 import contextlib
 import errno
@@ -53,7 +53,7 @@ TAGS = [
 
 
 def found(port: int, count: int) -> list[tuple[str, Datagram]]:
-    """Send a search to the device at *port*; return the first *count* answers, each with its sender's address."""
+    """Search the device at *port*. Return the first *count* answers with the addresses of their senders."""
     return list(itertools.islice(search("upnp:rootdevice", [(TO, port)], PATIENCE_SECONDS), count))
 
 
@@ -101,7 +101,7 @@ def test_a_search_may_use_ipv6() -> None:
 
 
 def until_received(monkeypatch: pytest.MonkeyPatch, count: int) -> CollectedTrace:
-    """Make a search's clock stand still until *count* datagrams are in its trace; return this trace, still empty."""
+    """Stop the clock of a search until *count* datagrams have arrived. Return the trace of the search."""
     collected = CollectedTrace()
     clock = SimpleNamespace(monotonic=lambda: 9.0 if collected.names.count("recvfrom") >= count else 0.0)
     monkeypatch.setattr(search_module, "time", clock)
@@ -119,24 +119,24 @@ def test_a_search_is_traced(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def device(location: str) -> Datagram:
-    """Return the answer of a device whose description is at *location*."""
+    """Return an answer whose LOCATION is *location*."""
     return parse_datagram(NAMELESS.replace(b"nowhere", location.encode()))
 
 
 def test_a_link_local_url_gets_the_zone_of_the_answering_device() -> None:
-    """The zone names an interface of this machine; the device's own name of its interface has no meaning here."""
+    """A zone is valid only on one machine, so the zone in the device's URL is useless."""
     found = identified("http://[FE80::1]:1/", "fe80::1%1")
     assert found == FoundDevice("uuid:1::a", "http://[fe80::1%251]:1/", "fe80::1%1", "b", "uuid:1")
 
 
 def identified(location: str, address: str = TO) -> FoundDevice:
-    """Return the device at *address*, with the name and URL from its description at *location*."""
+    """Download the description at *location*, and return the device at *address*."""
     with Client(redirects=0) as client:
         return identify(client, address, device(location))
 
 
 def reason_to_skip(location: str, address: str = TO, seconds: float = 5.0) -> str:
-    """Return the traced reason for skipping the description at *location*; assert that the description is not used."""
+    """Assert that the client does not use the description at *location*. Return the reason from the trace."""
     collected = CollectedTrace()
     with Client(redirects=0, timeouts=ClientTimeouts(whole=seconds)) as client:
         assert identify(client, address, device(location), collected.server).name == "uuid:1::a"
@@ -146,7 +146,7 @@ def reason_to_skip(location: str, address: str = TO, seconds: float = 5.0) -> st
 
 
 def described(*answers: bytes, at: str = "description.xml") -> FoundDevice:
-    """Return the device that *answers* describe; the port in its URL is replaced by the word PORT."""
+    """Serve *answers* as the description, and return the device. The port in its URL becomes PORT."""
     with playing(*map(answering, answers)) as url:
         found = identified(url + at)
         port = url.rpartition(":")[2].rstrip("/")
@@ -285,7 +285,7 @@ def test_any_answer_and_any_description_make_a_device(parts: list[bytes], addres
 
 
 def test_a_device_cannot_point_to_another_host() -> None:
-    """The client downloads the description only from the address that the answer came from."""
+    """The description must be at the address that sent the answer."""
     assert reason_to_skip("http://localhost:1/") == "LOCATION names the host localhost, not 127.0.0.1"
     assert reason_to_skip("http://127.0.0.2:1/") == "LOCATION names the host 127.0.0.2, not 127.0.0.1"
     assert identified("http://127.0.0.2:1/") == FoundDevice("uuid:1::a", "http://127.0.0.2:1/", TO, "b", "uuid:1")
@@ -305,7 +305,7 @@ def test_a_device_without_a_description_has_its_number_as_its_name(location: str
 
 @each_row("address", ["8.8.8.8", "2606:4700::1111", "192.0.2.1", "0.0.0.0", "fd00::1"])
 def test_a_description_beyond_the_local_network_is_not_requested(address: str) -> None:
-    """The source address of a datagram can be forged."""
+    """The source address of a datagram may be forged."""
     host = f"[{address}]" if ":" in address else address
     collected = CollectedTrace()
     with Client(redirects=0, trace=collected) as client:
@@ -322,7 +322,7 @@ def test_the_zone_in_a_location_is_replaced_by_that_of_this_machine() -> None:
 
 
 def discovered(port: int, trace: CollectedTrace) -> list[FoundDevice]:
-    """Return the devices that a search of the device at *port* finds, each with its description."""
+    """Search the device at *port* and download the descriptions. Return all devices found."""
     return list(discover(ROOT_DEVICE, [(TO, port)], 1, trace))
 
 
@@ -334,7 +334,7 @@ def test_more_devices_than_a_network_has_are_dropped(monkeypatch: pytest.MonkeyP
 
 
 def test_slow_descriptions_do_not_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A host that answers for many devices could otherwise delay the client once for each device."""
+    """If one host claims to be many devices, the client must not wait for each of them."""
     monkeypatch.setattr(search_module, "_MAX_DESCRIPTIONS_SECONDS", 0.0)
     collected = until_received(monkeypatch, 1)
     with socket.create_server((TO, 0)) as silent:
@@ -369,14 +369,14 @@ def test_a_datagram_may_be_lost_repeated_or_reordered() -> None:
 
 
 def server_address(server: socket.socket) -> tuple[str, int]:
-    """Bind *server* to a free port; return its address."""
+    """Bind *server* to a free port and return the address."""
     server.bind((TO, 0))
     host, port = server.getsockname()
     return host, port
 
 
 def test_a_folder_is_found_over_a_bad_network(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The search is sent twice and repeated answers are merged, so that a lost datagram loses no device."""
+    """The client sends each search twice and merges repeated answers."""
     fates = iter(["dropped", "passed", "doubled"])
     description = DescriptionHandler()
     server = httpsock.Server(folder, port=0, middleware=[description])

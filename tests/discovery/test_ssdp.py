@@ -186,7 +186,7 @@ def test_an_answer_has_status_200_and_names_its_device(octets: bytes, is_answer:
 
 
 def computed(octets: bytes) -> list[object]:
-    """Return all values that the announcer, a search and a trace compute from a datagram."""
+    """Return everything that an announcer, a search and a trace compute from a datagram."""
     try:
         datagram = parse_datagram(octets)
     except DatagramError as error:

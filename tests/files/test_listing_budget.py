@@ -1,4 +1,4 @@
-"""The budget for names in listings that are being sent: a limit in total, and a share of it for each network."""
+"""The listing budget limits how many names unsent listings may hold: in total, and for each client network."""
 
 import pathlib
 import socket
@@ -20,7 +20,7 @@ from tests.support.context import FixedContext
 
 
 def allotment(budget: ListingBudget, network: str, names: int) -> Allotment:
-    """Return an allotment that has charged *network* for this many *names*, besides the first names, which are free."""
+    """Charge *network* for a listing of *names* names. A few more names are free. Return the charged allotment."""
     claimed = Allotment(budget)
     claimed.network = network
     assert len(list(claimed.charge(range(UNCOUNTED + names)))) == UNCOUNTED + names
@@ -28,7 +28,7 @@ def allotment(budget: ListingBudget, network: str, names: int) -> Allotment:
 
 
 def is_refused(budget: ListingBudget, network: str, names: int) -> bool:
-    """Return whether a listing of this many *names* exceeds the budget of *network*; then release the names."""
+    """Charge *network* for a listing of *names* names, then release the names. Return whether the charge failed."""
     claimed = Allotment(budget)
     claimed.network = network
     try:
@@ -102,7 +102,7 @@ NAMES = UNCOUNTED + BATCH
 
 @pytest.fixture
 def root(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> DocumentRoot:
-    """A folder so large that each network may have only one listing of it at a time; it has an empty subfolder."""
+    """Create a large folder with an empty subfolder. The budget of a network allows one listing of the large folder."""
     monkeypatch.setattr("httpsock.files.document_root._MAX_LISTED", 3 * BATCH)
     (tmp_path / "short").mkdir()
     for number in range(NAMES - 1):
@@ -158,7 +158,7 @@ def server(root: DocumentRoot, tmp_path: pathlib.Path) -> Iterator[httpsock.Serv
 
 
 def asked(stack: ExitStack, port: int, source: str, target: str) -> socket.socket:
-    """Return a connection from the address *source* that has requested *target*; its receive buffer is small."""
+    """Connect from the address *source* with a small receive buffer, and request *target*."""
     client = stack.enter_context(socket.socket())
     client.settimeout(PATIENCE_SECONDS)
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

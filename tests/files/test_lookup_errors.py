@@ -1,4 +1,4 @@
-"""Look-ups that the system refuses: missing permissions, too few descriptors, other errors."""
+"""Look-ups that fail: no permission, no free file descriptor, and other system errors."""
 
 import errno
 import functools
@@ -29,7 +29,7 @@ from tests.support.rows import each_row
 
 @pytest.fixture
 def reachable() -> Iterator[pathlib.Path]:
-    """A folder that ordinary users can enter, with a file in it."""
+    """Yield a folder that ordinary users can enter. It has one file."""
     with tempfile.TemporaryDirectory() as name:
         root = pathlib.Path(name)
         root.chmod(0o755)
@@ -41,7 +41,7 @@ def reachable() -> Iterator[pathlib.Path]:
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="permissions are something else there")
 class TestPermissions:
-    """A file that the server may not read is answered with 403 (Forbidden)."""
+    """If the server may not read a file, it answers 403 (Forbidden)."""
 
     def test_a_file_that_may_not_be_read_is_forbidden(self, reachable: pathlib.Path) -> None:
         (reachable / "hello.txt").chmod(0)
@@ -89,7 +89,7 @@ class TestPermissions:
         assert (found.octets, found.coding) == (b"Hello", None)
 
     def test_the_answer_does_not_reveal_what_exists_outside(self, reachable: pathlib.Path) -> None:
-        """A forbidden file outside the root gets the same answer as a missing one (requirement R144)."""
+        """For a link out of the root, 404 is the answer even if access is denied (requirement R144)."""
         make(reachable.parent / "outside" / "private" / "file", b"").parent.chmod(0o700)
         (reachable / "link").symlink_to(reachable.parent / "outside")
         with without_privileges():
@@ -134,7 +134,7 @@ def test_without_a_descriptor_the_server_is_unavailable(path: bytes, left: int, 
 
 @needs_posix
 def test_without_a_descriptor_a_sibling_is_not_passed_over(folder: pathlib.Path) -> None:
-    """The content coding of a response does not depend on the load of the server."""
+    """If hello.txt.gz cannot be opened for now, the server does not send hello.txt instead."""
     make(folder / "hello.txt.gz", b"compressed")
     served = DocumentRoot(folder)
     with descriptors_left(0):

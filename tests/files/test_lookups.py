@@ -1,6 +1,6 @@
-"""Cached look-ups: a result is valid only as long as all files and folders that it depends on are unchanged.
+"""Cached look-ups: a result is valid only while all its files and folders are unchanged.
 
-Each test chooses the time. Folders look as old as their files, so that each change shows in their times.
+Each test chooses the time. Most folders look old, so that each change shows in their times.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ BROWSERS = b"gzip, deflate, br, zstd"
 
 
 class Recorded(DocumentRoot):
-    """A document root that records the names for which it calls stat()."""
+    """A document root that records for which names it calls stat()."""
 
     def __init__(self, folder: pathlib.Path, *, follow_links: bool = False, cache_control: str = "no-cache") -> None:
         super().__init__(folder, follow_links=follow_links, cache_control=cache_control)
@@ -35,25 +35,25 @@ class Recorded(DocumentRoot):
         return os.stat(path)
 
     def names_for(self, path: bytes, accept_encoding: bytes | None, monotonic: float = 0.0) -> list[str]:
-        """Look *path* up; return the names for which stat() is called."""
+        """Look *path* up. Return the names for which stat() was called."""
         self.names.clear()
         represent(self, path, accept_encoding, monotonic=monotonic).close()
         return self.names
 
 
 def lookup_of(served: DocumentRoot, path: bytes, accept_encoding: bytes | None) -> lookups.Lookup | None:
-    """Return the look-up that is stored for a request."""
+    """Return the cached look-up for *path* and *accept_encoding*."""
     return served._lookups.accepted.get(accept_encoding, {}).get(path)
 
 
 def age(folder: pathlib.Path) -> None:
-    """Set the modification time of *folder* to long ago."""
+    """Set the modification time of *folder* to a date long ago."""
     os.utime(folder, (LONG_AGO, LONG_AGO))
 
 
 @pytest.fixture
 def aged(folder: pathlib.Path) -> pathlib.Path:
-    """*folder*, with modification times of long ago for *folder* and its subfolder."""
+    """Set the modification times of *folder* and its subfolder to a date long ago."""
     for each in (folder, folder / "sub"):
         age(each)
     return folder
@@ -111,7 +111,7 @@ def test_after_a_second_a_sibling_in_use_and_its_file_are_read_again(aged: pathl
 def test_a_sibling_is_verified_again_if_a_file_changes_with_unchanged_times(
     name: str, octets: bytes, aged: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Writes through mmap(), for example, may leave the times unchanged."""
+    """For example, a write through mmap() may leave the times unchanged."""
     write(aged / "hello.txt.gz")
     age(aged)
     served = DocumentRoot(aged)
@@ -142,7 +142,7 @@ def test_a_sibling_repaired_with_unchanged_times_is_verified_after_a_second(
 
 
 def test_a_large_file_with_a_small_sibling_is_searched_for_after_a_second(aged: pathlib.Path) -> None:
-    """The content of a large file is not in memory, so the sibling can't be compared with it."""
+    """The server does not cache a large file, so a cached look-up of it is valid for only a second."""
     make(aged / "zeros.txt", bytes(100_000))
     make(aged / "zeros.txt.gz", gzipped(bytes(100_000)))
     age(aged)
@@ -155,7 +155,7 @@ def test_a_large_file_with_a_small_sibling_is_searched_for_after_a_second(aged: 
 def test_a_missing_sibling_is_looked_up_again_after_a_second(
     aged: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Some file systems do not record changes of folders in their times."""
+    """On some file systems, a new file does not change the times of its folder."""
     served = DocumentRoot(aged)
     status = aged.stat()
     stat = os.stat
@@ -179,7 +179,7 @@ def test_a_missing_sibling_is_looked_up_again_after_a_second(
 def test_a_missing_sibling_is_cached_only_if_its_folder_changed_long_ago(
     seconds: float, is_cached: bool, folder: pathlib.Path
 ) -> None:
-    """A file added within one tick of the file system's clock does not change the times of its folder."""
+    """Two changes within one tick of the file system's clock give a folder the same time."""
     os.utime(folder, (LATER + seconds, LATER + seconds))
     served = Recorded(folder)
     served.names_for(b"/hello.txt", BROWSERS)
@@ -194,7 +194,7 @@ def test_for_clients_without_codings_a_look_up_in_a_changing_folder_is_cached(fo
 
 
 def test_the_look_up_of_a_name_that_may_be_an_alias_is_not_cached(aged: pathlib.Path) -> None:
-    """A name is an alias if its folder does not list it, so the result depends on all names in the folder."""
+    """Its result depends on all names in the folder: an alias is a name that the folder does not list."""
     make(aged / "notes~1", HELLO)
     age(aged)
     served = DocumentRoot(aged)
@@ -214,9 +214,9 @@ def test_the_look_up_of_a_file_whose_sibling_has_too_long_a_name_is_not_cached(a
 
 
 def test_clients_that_prefer_the_same_codings_share_their_look_ups(aged: pathlib.Path) -> None:
-    """The first request with a new value of Accept-Encoding is looked up in full.
+    """A new value of Accept-Encoding needs one full look-up.
 
-    Later ones get the results cached for other values that mean the same codings.
+    After this look-up, the server uses the results of other values with the same meaning.
     """
     served = Recorded(aged)
     index = os.path.join("sub", "index.html")
@@ -306,7 +306,7 @@ def link_in(sibling: pathlib.Path) -> None:
 
 
 def point_in(sibling: pathlib.Path) -> None:
-    """Make a symlink to a sibling in another folder."""
+    """Make a symlink to a compressed sibling in another folder."""
     make(sibling.parent / "sub" / "made", gzipped(HELLO))
     sibling.symlink_to("sub/made")
 
@@ -339,7 +339,7 @@ def test_a_better_sibling_that_appears_is_sent_next(aged: pathlib.Path) -> None:
 
 
 def test_a_sibling_changed_just_now_is_sent_some_seconds_later(aged: pathlib.Path) -> None:
-    """At the first two requests the sibling is too new to be sent; before the third one only time passes."""
+    """The server does not use a compressed sibling that may still be growing."""
     make(aged / "hello.txt.gz", gzipped(HELLO), modified=LATER - 1.9)
     age(aged)
     served = DocumentRoot(aged)
@@ -361,7 +361,7 @@ def test_a_sibling_that_replaces_a_folder_of_its_name_is_sent(aged: pathlib.Path
 
 @needs_posix
 def test_a_sibling_that_was_a_broken_symlink_is_sent_when_its_target_appears(aged: pathlib.Path) -> None:
-    """The folder of the symlink itself does not change."""
+    """The target appears in another folder, so the folder of the symlink does not change."""
     (aged / "hello.txt.gz").symlink_to("sub/made")
     age(aged)
     served = DocumentRoot(aged)
@@ -373,7 +373,7 @@ def test_a_sibling_that_was_a_broken_symlink_is_sent_when_its_target_appears(age
 
 @changes
 def test_an_invalid_sibling_is_sent_after_it_is_repaired(change: Change, aged: pathlib.Path) -> None:
-    """A file rewritten in place does not change its folder."""
+    """A file that is rewritten in place does not change the time of its folder."""
     sibling = make(aged / "hello.txt.gz", gzipped(HELLO)[:-1])
     age(aged)
     served = Recorded(aged)
@@ -422,7 +422,7 @@ def test_the_earlier_name_of_an_index_that_appears_is_sent(accepted: bytes | Non
 
 @pytest.fixture
 def twins(folder: pathlib.Path) -> pathlib.Path:
-    """*folder* with two subfolders that hold the same file; only the one called "with" has a compressed sibling."""
+    """Add two subfolders with the same file. The subfolder "with" also has a compressed sibling of the file."""
     make(folder / "without" / "a.txt", HELLO)
     write(folder / "with" / "a.txt.gz")
     os.link(folder / "without" / "a.txt", folder / "with" / "a.txt")
@@ -433,7 +433,7 @@ def twins(folder: pathlib.Path) -> pathlib.Path:
 
 @needs_posix
 def test_a_folder_renamed_to_the_path_of_another_is_looked_up_again(twins: pathlib.Path) -> None:
-    """Both folders hold the same file, so only the inode of the folder differs."""
+    """Both folders have the same file, so only the folder's inode shows the change."""
     served = DocumentRoot(twins)
     for _ in range(2):
         assert read(served, b"/without/a.txt", BROWSERS) == HELLO
@@ -472,7 +472,7 @@ def test_a_folder_that_is_deleted_and_made_again_is_looked_up_again(twins: pathl
 def test_a_folder_replaced_by_a_symlink_out_of_the_root_is_not_found(
     moved: pathlib.Path, accepted: bytes | None, folder: pathlib.Path
 ) -> None:
-    """The folder is moved out of the root and replaced by a symlink to its new place; the files are unchanged."""
+    """The folder moves out of the root, and a symlink to it takes its place."""
     make(folder / "top" / "deep" / "a.txt", HELLO)
     age(folder / "top" / "deep")
     served = DocumentRoot(folder)
@@ -485,7 +485,7 @@ def test_a_folder_replaced_by_a_symlink_out_of_the_root_is_not_found(
 
 @needs_posix
 def test_a_symlink_that_is_replaced_leads_to_its_new_folder_if_links_are_followed(twins: pathlib.Path) -> None:
-    """Deployments switch releases by replacing such a symlink."""
+    """A deployment may switch between releases by replacing a symlink."""
     (twins / "current").symlink_to("without")
     served = DocumentRoot(twins, follow_links=True)
     for _ in range(2):

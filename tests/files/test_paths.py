@@ -1,4 +1,4 @@
-"""Paths: the resource name to which a path is decoded (RFC 3986 §2.4, §3.3; RFC 9110 §17.3)."""
+"""Paths: decoding the path of a request to a resource name (RFC 3986 §2.4, §3.3; RFC 9110 §17.3)."""
 
 import itertools
 import os
@@ -187,7 +187,7 @@ def test_a_path_with_unencoded_octets_is_redirected_to_its_encoded_form(
 
 
 def resolve(base: str, reference: str) -> str:
-    """Resolve *reference*, which has no host, against the path *base*; return the path (RFC 3986 §5.2.2 to §5.2.4)."""
+    """Resolve the relative *reference* against the path *base* (RFC 3986 §5.2.2 to §5.2.4)."""
     path = reference if reference.startswith("/") else base.rpartition("/")[0] + "/" + reference
     stored: list[str] = []
     *folders, last = path.split("/")[1:]
@@ -204,7 +204,7 @@ PIECES = ["/", ".", "%2e", "..", "%2f", "%5c", "a", "b:c", ".git", "\xff", '"', 
 
 
 def spelled_paths() -> Iterator[bytes]:
-    """Yield all paths of up to three PIECES, and random ones of up to nine."""
+    """Yield all paths of up to three PIECES, and random paths of up to nine."""
     chosen = random.Random(1)
     longer = [chosen.choices(PIECES, k=chosen.randint(4, 9)) for _ in range(3000)]
     for pieces in itertools.chain(*(itertools.product(PIECES, repeat=count) for count in range(4)), longer):
@@ -212,13 +212,13 @@ def spelled_paths() -> Iterator[bytes]:
 
 
 def test_a_reference_leads_to_the_requested_file() -> None:
-    """A client that resolves the reference requests the same folder or file (requirements R142 and R143)."""
+    """If a client follows the redirect, it requests the same folder or file (requirements R142 and R143)."""
     for path in spelled_paths():
         check_reference(path)
 
 
 def check_reference(path: bytes) -> None:
-    """Assert that the redirect for a *path* without a final slash leads to the same name."""
+    """Assert that a redirect from *path* leads to the same name. Skip paths with a final slash."""
     name = parse_path(path)
     if isinstance(name, Refusal) or name.is_folder:
         return
@@ -236,13 +236,13 @@ def check_reference(path: bytes) -> None:
 
 
 def test_links_in_a_listing_lead_into_its_folder() -> None:
-    """A path at which the links would lead elsewhere is redirected (requirements R142 and R146)."""
+    """If relative links would lead elsewhere, the path is redirected first (requirements R142 and R146)."""
     for path in spelled_paths():
         check_references_in_folder(path)
 
 
 def check_references_in_folder(path: bytes) -> None:
-    """Assert that links in a listing at *path*, or at the path to which it is redirected, lead into that folder."""
+    """Assert that links in the listing of *path* lead into this folder, perhaps after a redirect."""
     name = parse_path(path)
     if isinstance(name, Refusal) or not name.is_folder or re.search(BROKEN_PERCENT, path) or re.search(UNENCODED, path):
         return
@@ -255,17 +255,19 @@ def check_references_in_folder(path: bytes) -> None:
 
 
 def resolve_folder(base: str, reference: str) -> str:
-    """Resolve *reference*, which ends with a slash, against the path *base*; return the path."""
+    """Resolve *reference*, which ends with a slash, against the path *base*."""
     return resolve(base, reference + "x").removesuffix("x")
 
 
 def _encoded(name: ResourceName) -> list[bytes]:
-    """Return the percent-encoded segments of *name*."""
     return [percent_encode(os.fsencode(segment)).encode() for segment in name.segments]
 
 
 def normalise(path: bytes) -> list[bytes] | None:
-    """Return the segments of *path* without dot-segments (RFC 3986 §5.2.4), or None if it leaves the root."""
+    """Remove the dot-segments from *path* and return its segments (RFC 3986 §5.2.4).
+
+    If *path* leads out of the root, return None.
+    """
     decoded, rest = b"", path
     while rest:
         size = 3 if re.match(rb"%[0-9A-Fa-f]{2}", rest) else 1
@@ -284,7 +286,7 @@ def normalise(path: bytes) -> list[bytes] | None:
 
 @each_row("length", range(6))
 def test_equivalent_paths_have_one_name(length: int) -> None:
-    """Compare all paths of a few pieces with a second implementation (requirements R138 and R146)."""
+    """Compare the result with a second implementation (requirements R138 and R146)."""
     pieces = [b"/", b".", b"%2e", b"%2F", b"%5C", b"a", b".git"]
     for chosen in itertools.product(pieces, repeat=length):
         path = b"/" + b"".join(chosen)
@@ -333,7 +335,7 @@ WINDOWS_TRAPS += [
 
 @each_row("name", WINDOWS_TRAPS)
 def test_a_name_with_another_meaning_on_windows_is_reserved(name: str) -> None:
-    """Windows opens a device for NUL.txt, for example (requirement R145)."""
+    """For example, Windows opens a device for NUL.txt (requirement R145)."""
     assert is_reserved_on_windows(name)
 
 
@@ -355,7 +357,7 @@ def test_reserved_names_of_windows_are_not_found(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_long_path_is_not_memoised() -> None:
-    """Long paths do not make the memo large."""
+    """Otherwise long paths would fill the cache."""
     before = paths._memoised_parse_path.cache_info()
     assert isinstance(parse_path(b"/" + b"a/" * 200), ResourceName)
     assert paths._memoised_parse_path.cache_info() == before

@@ -1,4 +1,4 @@
-"""Representations: the validators of a file. Two versions of a file never have the same strong entity-tag."""
+"""Validators: two versions of a file never have the same strong entity-tag."""
 
 import os
 import pathlib
@@ -24,7 +24,7 @@ CHANGED_NS = LONG_AGO * 10**9
 
 
 def status_of(file: pathlib.Path, changed_ns: int) -> os.stat_result:
-    """Return the stat() of *file*, as if *file* had last changed at *changed_ns*."""
+    """Return the stat() result of *file*, but with *changed_ns* as the file's times."""
     status = list(file.stat())
     seconds = [changed_ns // 10**9] * 3
     fractions = [changed_ns / 10**9] * 3
@@ -60,7 +60,7 @@ def test_an_entity_tag_is_weak_while_the_file_may_change_with_unchanged_times(
 def test_a_range_never_mixes_two_versions_of_a_file_on_a_coarse_clock(
     folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two versions have the same length and time; If-Range with the ETag of version one gets all of version two."""
+    """Two versions have the same length and time. If-Range with the first ETag gets the complete second version."""
     status = status_of(folder / "large.bin", CHANGED_NS)
     monkeypatch.setattr(os, "fstat", lambda descriptor: status)
     root = DocumentRoot(folder)
@@ -76,7 +76,7 @@ def test_a_range_never_mixes_two_versions_of_a_file_on_a_coarse_clock(
 
 
 def find(root: DocumentRoot, now: float) -> Representation:
-    """Return the representation that large.bin has at the time *now*."""
+    """Return the representation of large.bin at the time *now*."""
     found = root.find(b"/large.bin", None, Tick(now, 0.0))
     assert isinstance(found, Representation)
     return found
@@ -84,7 +84,7 @@ def find(root: DocumentRoot, now: float) -> Representation:
 
 @pytest.fixture(params=["ext4", "vfat"])
 def coarse(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A file system that records times in steps of one second, or of two seconds."""
+    """Mount a file system that stores times in steps of one or two seconds."""
     make = {
         "ext4": ["mkfs.ext4", "-q", "-F", "-I", "128", "-O", "^metadata_csum"],
         "vfat": ["mkfs.vfat"],

@@ -1,4 +1,4 @@
-"""Compressed siblings (hello.txt.gz beside hello.txt): the choice of the sibling that is sent for the file."""
+"""Compressed siblings (hello.txt.gz for hello.txt): which sibling the server sends."""
 
 import pathlib
 from contextlib import closing
@@ -16,7 +16,7 @@ from tests.support.siblings import FORMS, gzipped, zstandard
 
 @pytest.fixture
 def with_siblings(folder: pathlib.Path) -> pathlib.Path:
-    """*folder*, in which hello.txt has a sibling in each content coding."""
+    """Add a compressed sibling of hello.txt for each content coding."""
     for suffix, form in FORMS.items():
         make(folder / f"hello.txt{suffix}", form(HELLO))
     return folder
@@ -158,7 +158,7 @@ def test_a_repaired_sibling_is_used(folder: pathlib.Path) -> None:
 
 
 def test_a_sibling_is_not_verified_twice_within_a_second(folder: pathlib.Path) -> None:
-    """A sibling is verified again if it has changed, or after a second."""
+    """The result of a check is valid for a second if the sibling does not change."""
     large = (folder / "large.bin").read_bytes()
     make(folder / "large.bin.gz", gzipped(bytes(len(large))))
     make(folder / "large.bin.zst", b"foreign")

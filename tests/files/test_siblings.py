@@ -1,4 +1,4 @@
-"""Compressed siblings: verify that hello.txt.gz is hello.txt in the content coding gzip, and not another file."""
+"""Compressed siblings: check that hello.txt.gz really is hello.txt, compressed with gzip."""
 
 import gzip
 import os
@@ -26,7 +26,7 @@ EMPTY_BROTLI = b"\x06"
 
 
 def verified(coding: str, octets: bytes, original: Original) -> bool:
-    """Return whether a sibling with the content *octets* passes as *original* encoded in *coding*."""
+    """Return whether *octets* pass the check as *original* encoded with *coding*."""
     return is_verified(coding, lambda offset, length: octets[offset : offset + length], len(octets), original)
 
 
@@ -170,7 +170,7 @@ def test_a_zstandard_sibling_of_too_many_blocks_is_not_read_to_its_end() -> None
 
 
 def bits(*fields: tuple[int, int]) -> bytes:
-    """Return *fields*, each a value and its number of bits, packed from the lowest bit on, then some octets."""
+    """Pack pairs of a value and its number of bits, lowest bit first. Then append some octets."""
     value = position = 0
     for field, count in fields:
         value |= field << position
@@ -237,7 +237,7 @@ def test_a_sibling_that_is_too_old_or_too_new_is_not_used(
 def test_a_sibling_is_never_sent_while_it_is_written(
     serve: Callable[..., httpsock.Server], tmp_path: pathlib.Path
 ) -> None:
-    """gzip writes the sibling while the server answers: each answer is the whole file, compressed or not."""
+    """While gzip writes the sibling, the server sends the complete file."""
     if not shutil.which("gzip"):
         pytest.skip("gzip is not installed")
     octets = random.Random(1).randbytes(2 << 20)

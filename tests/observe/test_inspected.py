@@ -1,4 +1,4 @@
-"""A server with --inspect: its page and its stream of events over real connections, with slow and absent readers."""
+"""The inspector over real connections: its page and its event stream, with slow and missing readers."""
 
 import contextlib
 import json
@@ -33,7 +33,7 @@ CLOSE = "Connection: close"
 
 
 def ask(server: httpsock.Server, path: str, *field_lines: str, method: str = "GET") -> Answer:
-    """Return the answer to a request for *path* on a new connection."""
+    """Request *path* on a new connection and return the answer."""
     answer, rest = read_answer(talk(server.port, get(path, *field_lines, CLOSE, method=method)), method)
     assert rest == b""
     return answer
@@ -272,7 +272,7 @@ def test_a_stalled_download_times_out_with_an_inspector(folder: pathlib.Path, fi
 
 
 class Inspected:
-    """An inspected connection without an event loop: the test resumes its coroutine and holds its other end."""
+    """A connection to the inspector without an event loop. The test resumes the connection's coroutine."""
 
     def __init__(self, folder: pathlib.Path, client: str, stack: ExitStack) -> None:
         self.recorder = Recorder()
@@ -289,14 +289,14 @@ class Inspected:
         stack.callback(self.coroutine.close)
 
     def wait(self, step: Callable[[], Wait]) -> tuple[State, float]:
-        """Call *step*, then resume the coroutine until it waits; return the state and the deadline of the wait."""
+        """Call *step*, and resume the coroutine until it waits. Return the new state and its deadline."""
         while (wait := step()) is None:
             step = self.coroutine.__next__
         self.connection.state, self.connection.deadline = wait
         return wait
 
     def start_stream(self) -> None:
-        """Request the stream of events, and resume the coroutine until it waits for events."""
+        """Request the event stream, and resume the coroutine until it waits for events."""
         self.client.sendall(get(EVENTS))
         assert self.wait(self.coroutine.__next__) == (State.NEW, 20.0)
         poll(self._connected)
@@ -316,7 +316,7 @@ def poll(connected: socket.socket) -> None:
 
 @pytest.fixture
 def inspect(folder: pathlib.Path) -> Iterator[Callable[..., Inspected]]:
-    """Yield a function that opens an inspected connection for a client."""
+    """Yield a function that opens a connection to the inspector for a given client address."""
     with ExitStack() as stack:
         yield lambda client="127.0.0.1": Inspected(folder, client, stack)
 
@@ -351,7 +351,7 @@ def test_an_idle_server_sends_no_event(inspect: Callable[..., Inspected]) -> Non
 
 
 def receive_until(client: socket.socket, end: bytes) -> bytes:
-    """Return all octets up to the end of the chunk that contains *end*."""
+    """Receive and return all octets up to the end of the chunk with *end*."""
     octets = b""
     while end not in octets or not octets.endswith(b"\r\n"):
         octets += client.recv(65536)

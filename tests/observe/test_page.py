@@ -1,4 +1,4 @@
-"""The inspector's page in headless Chromium: the view of an inspected server is complete."""
+"""The inspector's page in headless Chromium: its lists, diagrams and buttons, while a server runs."""
 
 import os
 import pathlib
@@ -40,7 +40,7 @@ SMALLEST_TEXT = """Math.min(...[...document.querySelectorAll("body *")]
 
 @pytest.fixture
 def browser(tmp_path: pathlib.Path) -> Iterator[Browser]:
-    """A browser; at the end of the test its console must have no error."""
+    """Yield a browser. After the test, assert that its console has no error."""
     with Browser(tmp_path) as browser:
         yield browser
         assert browser.faults == [], "the page's policy blocks no resource, and no script fails"
@@ -48,13 +48,13 @@ def browser(tmp_path: pathlib.Path) -> Iterator[Browser]:
 
 @pytest.fixture
 def server(folder: pathlib.Path, film: str) -> Iterator[httpsock.Server]:
-    """An inspected server for *folder*, which has a long file."""
+    """Yield an inspected server for *folder*, which contains a long file."""
     with inspected(folder) as server:
         yield server
 
 
 def watch(browser: Browser, server: httpsock.Server, width: int = 1280, scheme: str = "light") -> None:
-    """Open the inspector's page on a screen of *width* pixels, with the colour *scheme*; wait until it is live."""
+    """Open the inspector's page at *width* pixels with the colour *scheme*. Wait until it shows live events."""
     browser.command(
         "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600
     )
@@ -64,12 +64,12 @@ def watch(browser: Browser, server: httpsock.Server, width: int = 1280, scheme: 
 
 
 def text_of(selector: str) -> str:
-    """Return a script whose value is the text of the element *selector*."""
+    """Return a script that evaluates to the text of the element *selector*."""
     return f"document.querySelector({selector!r}).textContent"
 
 
 def row(listed: str, holding: str) -> str:
-    """Return a script whose value is the row in the list *listed* that contains the text *holding*."""
+    """Return a script that evaluates to the row with the text *holding* in the list *listed*."""
     return f"[...document.querySelectorAll('#{listed} .row')].find((row) => row.textContent.includes({holding!r}))"
 
 

@@ -1,4 +1,4 @@
-"""The recorder: its history, reports of dropped events, counters, and events of the server itself."""
+"""The recorder: event history, notices of dropped events, counters, and events of the server itself."""
 
 import os
 import pathlib
@@ -16,7 +16,7 @@ from tests.support.rows import each_row
 
 
 def messages_of(recorder: Recorder, last_event_id: bytes = b"") -> list[Message]:
-    """Return the messages that a new reader receives immediately."""
+    """Return the messages that a new reader gets immediately."""
     return read_messages(EventStream(recorder, last_event_id, 0).next(0).decode())
 
 
@@ -33,7 +33,6 @@ def record_some(recorder: Recorder, count: int) -> None:
 
 
 def exchange(request_line: bytes, status: int = 200, seconds: float = 0.001) -> Exchange:
-    """Return an exchange for the log."""
     return Exchange(0.0, "127.0.0.1", request_line, status, 1, 1, seconds)
 
 

@@ -1,4 +1,4 @@
-"""Access to the inspector: only a client on this machine gets its page and its events."""
+"""Access to the inspector: only clients on this machine get its page and its events."""
 
 import pathlib
 import re
@@ -21,7 +21,7 @@ PAGE = (PACKAGE / "observe" / "page.html").read_text(encoding="utf-8")
 
 
 def answer(request: Request) -> Response:
-    """Return the inspector's response to *request*."""
+    """Run the inspector's handler for *request*, and return the response."""
     return respond(request, FixedContext(Tick(0.0, 0.0)), Recorder().tracer("127.0.0.1:1"))
 
 

@@ -1,4 +1,4 @@
-"""A traced server with a program's own handler: the usual events, and events for the content that the handler reads."""
+"""A traced server with a custom handler: the trace also has events for the content that the handler reads."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ TEXT = (("Content-Type", "text/plain"),)
 
 
 def echo(request: Request, context: Context) -> Steps[Response]:
-    """Read two pieces of the content, then discard the rest; answer with the octets that were read."""
+    """Read two pieces of the content and discard the rest. Answer with the pieces."""
     content = b""
     for _ in range(2):
         content += yield from context.read_content(2)
@@ -87,7 +87,7 @@ def test_a_handler_that_fails_is_traced_as_a_refusal() -> None:
 
 
 def test_clients_that_are_not_traced_are_served() -> None:
-    """If a server traces only certain clients, its traced handlers also serve the other clients."""
+    """A trace limited to one client must not affect other clients."""
     with Traced(None, handler=echo, only="192.0.2.1") as traced:
         received, _ = read_with_h11(talk(traced.port, post(b"abcdef")))
         malformed, _ = read_with_h11(talk(traced.port, b"nonsense\r\n\r\n"))

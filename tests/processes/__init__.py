@@ -1,1 +1,1 @@
-"""Tests of the wing "processes"."""
+"""Tests of the package httpsock.processes."""

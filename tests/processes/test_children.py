@@ -1,4 +1,4 @@
-"""Parent and child processes: their messages and signals, and how each notices the end of the other."""
+"""Parent and child processes: messages, signals, and how each process notices when the other ends."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ if not hasattr(os, "posix_spawn"):
 
 @pytest.fixture
 def ends() -> "tuple[socket.socket, socket.socket]":
-    """The two ends of a control channel: the parent's end, then the child's."""
+    """Return the two ends of a control channel. The parent's end comes first."""
     return socket.socketpair()
 
 
@@ -94,12 +94,12 @@ def test_a_process_that_has_exited_gets_no_signal(ends: tuple[socket.socket, soc
 
 
 def spawn(children: Children, code: str) -> Child:
-    """Start a child process that runs the Python *code*."""
+    """Start a child process that runs *code* in Python."""
     return children.spawn([sys.executable, "-c", code], lambda _: os.environ)
 
 
 def wait_for_exit(pid: int) -> None:
-    """Wait until process *pid* has exited, without reaping it."""
+    """Wait until the process *pid* has exited. Do not reap the process."""
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
 
 
@@ -218,5 +218,5 @@ def test_a_failed_spawn_leaves_no_descriptor_open() -> None:
 
 
 def fail() -> int:
-    """Fail like fork() on a system that has reached its limit of processes."""
+    """Fail as fork() does when the system has too many processes."""
     raise BlockingIOError(11, "no process to spare")

@@ -1,4 +1,4 @@
-"""The loop of the main thread: a server ends although a disk blocks it, and reports a lack of threads."""
+"""The loop of the main thread: a server can stop while a disk blocks it, and it reports if no thread can start."""
 
 import os
 import pathlib

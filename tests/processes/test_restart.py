@@ -1,4 +1,4 @@
-"""Restart at SIGHUP: a new process takes over, no request fails, and after a failure the old process goes on."""
+"""Restart on SIGHUP: a new process takes over without failed requests. If it fails, the old process still serves."""
 
 import http.client
 import os
@@ -32,14 +32,14 @@ in_each_form = pytest.mark.parametrize("processes", ["1", "2"])
 
 
 def line(program: Program) -> str:
-    """Return the next line on standard error."""
+    """Return the next line of standard error."""
     assert program.process.stderr
     octets: bytes = program.process.stderr.readline()
     return octets.decode()
 
 
 def restart(program: Program) -> int:
-    """Send SIGHUP, and wait until a new process has taken over; return its PID."""
+    """Send SIGHUP and wait until a new process has taken over. Return the PID of the new process."""
     program.process.send_signal(signal.SIGHUP)
     words = line(program).split()
     assert words[0] == "httpsock:"
@@ -48,12 +48,12 @@ def restart(program: Program) -> int:
 
 
 def children(process: int) -> list[int]:
-    """Return the running child processes of *process*."""
+    """Return the PIDs of the child processes of *process*."""
     return [int(word) for word in pathlib.Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
 def is_answered_for_the_last_time(client: socket.socket) -> bool:
-    """Send requests until an answer has Connection: close; return whether such an answer has come in time."""
+    """Send requests until an answer has Connection: close. Return whether this answer came in time."""
 
     def is_last() -> bool:
         client.sendall(get("/hello.txt"))
@@ -65,25 +65,25 @@ def is_answered_for_the_last_time(client: socket.socket) -> bool:
 
 
 def threads(process: int) -> int:
-    """Return how many threads *process* has."""
+    """Return the number of threads of *process*."""
     return len(list(pathlib.Path(f"/proc/{process}/task").iterdir()))
 
 
 @pytest.fixture
 def replaceable(tmp_path: pathlib.Path) -> pathlib.Path:
-    """A copy of the package that the test may change."""
+    """Return a copy of the package. The test may change its files."""
     shutil.copytree(PACKAGE, tmp_path / "code" / "httpsock", ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path / "code" / "httpsock"
 
 
 def running(package: pathlib.Path) -> dict[str, str]:
-    """Return the environment variables for a program that runs *package* without measuring its coverage."""
+    """Return the environment of a process that imports *package*. Its coverage is not measured."""
     environment = {name: value for name, value in ENVIRONMENT.items() if not name.startswith("COVERAGE")}
     return {**environment, "PYTHONPATH": str(package.parent)}
 
 
 def program_with(code: str) -> list[str]:
-    """Return the command that runs *code*, then the program."""
+    """Return a command that runs *code* and then the program."""
     return [sys.executable, "-c", f"import sys\nfrom httpsock.__main__ import main\n{code}\nsys.exit(main())"]
 
 
@@ -95,7 +95,7 @@ AFTER_THE_FIRST = "import os\nif os.path.exists('started'): {}"
 
 
 class Load:
-    """A client that sends requests until its ``with`` block ends, on one connection if possible; it records faults."""
+    """A client that sends requests until its ``with`` block ends. It counts answers and records faults."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -117,7 +117,7 @@ class Load:
         client.close()
 
     def goes_on(self, *, answers: int) -> bool:
-        """Wait for *answers* more answers, or for a fault; return whether one of the two has come in time."""
+        """Wait for *answers* more answers or a fault. Return whether there was either in time."""
         enough = self.answers + answers
         return eventually(lambda: self.answers >= enough or bool(self.faults))
 
@@ -305,7 +305,7 @@ def test_a_burst_of_signals_starts_one_process_at_a_time(serving: Start) -> None
 @on_linux
 @in_each_form
 def test_sighup_to_a_starting_process_has_no_effect(serving: Start, folder: pathlib.Path, processes: str) -> None:
-    """pkill, for example, sends a signal to all processes of one name."""
+    """For example, pkill sends a signal to all processes with the same name."""
     hung_up = "import signal\n" + AFTER_THE_FIRST.format("os.kill(os.getpid(), signal.SIGHUP)")
     program = serving("--quiet", "--processes", processes, command=program_with(hung_up))
     line(program)
@@ -510,7 +510,7 @@ def test_sighup_from_its_terminal_ends_the_program(folder: pathlib.Path) -> None
 
 
 def test_sighup_ends_the_program_once_its_terminal_is_gone(serving: Start) -> None:
-    """This program pretends that its terminal is gone, so that it ends normally and writes its coverage data."""
+    """The test only fakes the closed terminal, so that the process can exit normally and write its coverage data."""
     gone = "from httpsock.processes import process_loop; process_loop._has_terminal = [False, True].pop"
     program = serving("--quiet", command=program_with(gone))
     line(program)
@@ -532,7 +532,7 @@ def test_an_ignored_sighup_stays_ignored(serving: Start) -> None:
 
 @pytest.fixture
 def listener() -> Iterator[socket.socket]:
-    """A listening socket, such as systemd hands to a service."""
+    """Yield a listening socket for the service to inherit, as from systemd."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener
 

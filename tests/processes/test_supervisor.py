@@ -1,4 +1,4 @@
-"""Several processes: each serves, one that ends is replaced, and a signal ends all of them in time."""
+"""Several processes: all of them serve, a process that exits is replaced, and a signal ends all of them."""
 
 import contextlib
 import os
@@ -31,7 +31,7 @@ def serving_processes(program: Program) -> list[int]:
 
 
 def connections_of(process: int, port: int) -> int:
-    """Return the number of established connections to *port* in a process."""
+    """Return how many established connections to *port* the process has."""
     links = set()
     for descriptor in pathlib.Path(f"/proc/{process}/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):  # closed meanwhile
@@ -183,7 +183,7 @@ def test_a_signal_ends_the_program_right_after_its_first_line(start: Start, numb
 
 @on_linux
 def test_a_child_process_of_another_program_is_ignored(serving: Start) -> None:
-    """Process 1 of a container adopts orphans, and a shell that runs this program by exec may have had children."""
+    """A shell may start a child and then run this program with exec, so the child becomes this program's child."""
     with_child = ["sh", "-c", 'true & exec "$@"', "sh", *COMMAND]
     program = serving("--processes", "2", "--quiet", command=with_child)
     program.ask("/hello.txt")
@@ -292,7 +292,7 @@ def test_a_system_without_fork_is_reported(
 
 @pytest.mark.parametrize("platform", ["linux", "darwin"])
 def test_a_server_shares_its_addresses(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, platform: str) -> None:
-    """On Linux each server has a listening socket of its own; on other systems all servers share one accept queue."""
+    """On Linux, each server has its own listening socket. On other systems, all servers share one accept queue."""
     if platform == "linux" and sys.platform != "linux":
         pytest.skip("only Linux spreads them")
     with Server(folder, port=0) as idle:
@@ -399,7 +399,7 @@ def test_processes_are_replaced_where_child_signals_were_ignored(serving: Start)
 @on_linux
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_adopted_orphans_do_not_stay_zombies(serving: Start, processes: str) -> None:
-    """Process 1 of a container adopts orphans, and a shell that runs this program by exec may have had children."""
+    """For example, the first process of a container adopts orphans and must reap them."""
     with_children = ["sh", "-c", '(true) & sleep 0.01 & exec "$@"', "sh", *COMMAND]
     program = serving("--processes", processes, "--quiet", command=with_children)
     program.ask("/hello.txt")
@@ -411,7 +411,7 @@ def test_adopted_orphans_do_not_stay_zombies(serving: Start, processes: str) -> 
 
 @on_linux
 def test_signals_to_the_processes_themselves_cut_off_no_response(serving: Start, folder: pathlib.Path) -> None:
-    """A service manager may send the signal to each process, not only to the supervisor."""
+    """Some service managers send the signal to all processes, not only to the supervisor."""
     film = os.urandom(1024) * (FILM_OCTETS // 1024)
     (folder / "film.bin").write_bytes(film)
     program = serving("--processes", "2", "--quiet", "--grace", "3600")

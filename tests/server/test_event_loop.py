@@ -155,7 +155,7 @@ def test_connections_that_are_postponed_are_all_served_in_the_end(
 
 
 def test_each_tick_serves_all_connections_unless_it_is_long(folder: pathlib.Path) -> None:
-    """In a long tick, the event loop neither receives from some connections nor answers them."""
+    """In a long tick, the event loop postpones some connections to the next tick."""
     not_long, ticking = Fairness(lambda: 0.0), itertools.count(1e9)
     loop = EventLoop([], Settings(serve_folder(DocumentRoot(folder))), None, print)
     clients = []

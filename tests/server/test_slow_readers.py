@@ -244,7 +244,7 @@ def overwhelm(dialogue: Dialogue, octets: bytes) -> None:
 
 
 def test_little_memory_is_used_while_a_response_waits_for_its_reader(folder: pathlib.Path) -> None:
-    """The server forgets the answered head, and later requests stay in the kernel's buffer."""
+    """The server frees the head of the request, and it does not receive later requests."""
     with contextlib.closing(Dialogue(Settings(serve_folder(DocumentRoot(folder))), buffered_octets=4096)) as dialogue:
         overwhelm(dialogue, get("/large.bin", f"X: {'y' * 20_000}") + get("/hello.txt") * 10_000)
 

@@ -1,4 +1,4 @@
-"""Measure the time to load the pytest plugin, and the time to start and stop a test server.
+"""Measure how long the pytest plugin takes to load, and how long a test server takes to start and stop.
 
 python3 -m tests.testing
 """
@@ -37,7 +37,7 @@ def _median(times: list[float]) -> str:
 
 
 def main() -> None:
-    """Print both times, each as the median of 25 measurements; a first measurement is not counted."""
+    """Print both times: the median of 25 runs, after one run that is not counted."""
     ArgumentParser("tests.testing", __doc__).parse_args()
     for what, measure in (
         ("load the plugin", _milliseconds_to_load),

@@ -1,10 +1,10 @@
-"""Send requests with real clients to servers with each fault, for the table in httpsock/testing/README.md.
+"""Test how real clients react to each fault, and print a table for httpsock/testing/README.md.
 
     python3 -m tests.testing.clients            prints the table
     python3 -m tests.testing.clients --write    also writes it into the README
 
-Each client sends two requests in one session: the first response has the fault, the next one is whole. A client that is
-not installed has no column. All clients have their default time-outs: httpx 5 seconds, aiohttp 300, most others none.
+Each client sends two requests in one session. Only the first response has the fault. If a client is not installed, the
+table has no column for it. All clients keep their default time-outs. httpx has 5 seconds, aiohttp 300, most none.
 """
 
 import asyncio
@@ -128,7 +128,7 @@ CLIENTS: dict[str, Callable[[], contextlib.AbstractContextManager[Get]]] = {
 
 
 def outcome(client: str, fault: str) -> str:
-    """Return in words how *client* reacts to *fault*."""
+    """Let *client* send requests to a server with *fault*. Return a description of the result."""
     with TestServer() as server:
         server.respond(None, 200, {}, CONTENT)
         path = "/first:" if FAULTS[fault].stage is Stage.RESPONSE else ""
@@ -192,7 +192,7 @@ def _in_words(server: TestServer, first: str, then: str = "right") -> str:
 
 
 def version(client: str) -> str:
-    """Return the version of *client*, or "" if it is not installed."""
+    """Return the version of *client*. If it is not installed, return an empty string."""
     if client in ("http.client", "urllib"):
         return platform.python_version()
     if client == "httpsock":
@@ -208,7 +208,7 @@ def version(client: str) -> str:
 
 
 def table() -> str:
-    """Return the table: a row for each fault, a column for each installed client."""
+    """Run all clients with all faults, and return the table in Markdown. A row is a fault, a column is a client."""
     clients = {client: version(client) for client in ("curl", *CLIENTS) if version(client)}
     for client in clients:
         # Load it now: the first fault would seem to hang.
@@ -225,7 +225,7 @@ def table() -> str:
 
 
 def main() -> None:
-    """Print the table; with --write, put it into the README."""
+    """Print the table. With --write, also write it into the README."""
     parser = ArgumentParser("tests.testing.clients", __doc__)
     parser.add_argument("--write", action="store_true", help="also write the table into the README")
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""A fixture like that of the plugin; test_plugin.py tests the plugin itself."""
+"""The fixture server, as in the pytest plugin. test_plugin.py tests the plugin itself."""
 
 from collections.abc import Iterator
 
@@ -9,6 +9,6 @@ from httpsock import TestServer
 
 @pytest.fixture
 def server() -> Iterator[TestServer]:
-    """A test server with a temporary folder."""
+    """Yield a test server with a temporary folder."""
     with TestServer() as server:
         yield server

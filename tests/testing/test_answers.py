@@ -1,4 +1,4 @@
-"""Answers of a test server: files, responses, handlers, several answers in turn, and exact octets."""
+"""Answers of a test server: files, responses, handlers, a different answer for each request, and raw octets."""
 
 import socket
 
@@ -119,7 +119,7 @@ def test_a_connection_that_is_kept_answers_the_next_request(server: TestServer) 
 
 
 def test_pipelined_requests_are_answered_out_of_order(server: TestServer) -> None:
-    """A response does not name its request, so the client takes the first answer as the answer to /first."""
+    """A response does not contain its path, so the client cannot notice that the answers are swapped."""
     server.respond("/first", content=b"second")
     server.respond("/second", content=b"first")
 

@@ -1,4 +1,4 @@
-"""Faults on demand: the octets that a client receives with each fault, and the choice of the broken responses."""
+"""Faults on demand: the octets that a client receives with each fault, and which responses get the fault."""
 
 import contextlib
 import re
@@ -22,7 +22,7 @@ CONTENT = b"0123456789"
 
 
 def received(server: TestServer, rule: str, method: str = "GET") -> tuple[bytes, str]:
-    """Return the octets that a client receives, and how the connection ended: RESET for a reset, "" otherwise."""
+    """Send a request to *server* with the fault *rule*. Return the received octets, and RESET if a reset followed."""
     server.respond("/x", 200, {"X-A": "1"}, CONTENT)
     server.fault(rule)
     octets, end = b"", ""
@@ -160,7 +160,7 @@ def test_a_half_closed_connection_is_not_announced(server: TestServer) -> None:
 
 
 def test_empty_content_is_sent_without_a_chunk(server: TestServer) -> None:
-    """A chunk without octets would be the last chunk."""
+    """An empty chunk would end the content."""
     server.respond("/x")
     server.fault("chunk-last-missing")
 
@@ -245,7 +245,7 @@ def test_an_endless_stream_is_collected_until_the_server_stops(server: TestServe
 
 
 def test_a_response_in_steps_and_one_of_exact_octets(server: TestServer) -> None:
-    """The fault breaks off a listing, which is made in steps, and leaves exact octets unchanged."""
+    """A fault applies to a listing, but not to raw octets."""
     server.send_octets(b"HTTP/1.1 200 OK\r\n\r\n", path="/x")
     server.fault("truncate=0")
 
@@ -254,7 +254,7 @@ def test_a_response_in_steps_and_one_of_exact_octets(server: TestServer) -> None
 
 
 def are_ended(server: TestServer, *targets: str) -> list[bool]:
-    """Return for each of *targets* whether the fault ended the connection without a response."""
+    """Request each of *targets*. Return whether each connection ended without a response."""
     return [talk(server.port, get(target)) == b"" for target in targets]
 
 
@@ -296,7 +296,7 @@ def test_the_same_seed_gives_the_same_random_choices() -> None:
 
 
 def test_the_choices_of_a_rule_depend_on_nothing_but_the_seed_and_its_place() -> None:
-    """The choices are the same after clear() and in another process, and each rule has choices of its own."""
+    """clear() and a new process must not change the random choices, and two rules must not make the same choices."""
     program = """
 from httpsock.testing.broken import Faults
 from httpsock.testing.faults import Stage, parse_rule

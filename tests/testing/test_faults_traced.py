@@ -1,4 +1,4 @@
-"""Faults in a trace and in the inspector: they show the octets that were really sent."""
+"""Faults in a trace and in the inspector: each shows exactly the octets that were sent."""
 
 import json
 
@@ -14,7 +14,7 @@ from tests.support.trace import CollectedTrace
 
 
 def traced_answer(octets: bytes | None = None, rule: str = "", method: str = "GET") -> tuple[bytes, CollectedTrace]:
-    """Return the octets that a client receives from a traced server, and the trace."""
+    """Send a request to a traced server with the fault *rule*. Return the received octets and the trace."""
     trace = CollectedTrace(is_client=False)
     with TestServer(tracing=Instrumentation(trace)) as server:
         server.respond("/x", 200, {"X-A": "1"}, b"0123456789")
@@ -27,7 +27,7 @@ def traced_answer(octets: bytes | None = None, rule: str = "", method: str = "GE
 
 
 def sent_according_to(trace: CollectedTrace) -> int:
-    """Return how many bytes *trace* shows as sent."""
+    """Return how many octets were sent according to *trace*."""
     return sum(event.attributes["octets"] for event in trace.events if event.name == "send")
 
 

@@ -1,4 +1,4 @@
-"""A port that refuses connections, and a slow accept queue: alone, in a server, and from the command line."""
+"""Ports that refuse connections for a time, and slow accept queues: alone, in a server, and on the command line."""
 
 import contextlib
 import errno
@@ -26,7 +26,7 @@ OPEN_FOR_EVER = Period(is_closed=False, seconds=math.inf)
 
 
 def port_with(*periods: Period, delays: tuple[float, ...] = ()) -> Port:
-    """Return a port with these periods, whose connections have these *delays*."""
+    """Return a port with a list of open and closed *periods*. *delays* are the delays of accept()."""
     port = Port(iter(periods).__next__, iter(delays).__next__)
     port.is_slow = bool(delays)
     return port
@@ -34,20 +34,20 @@ def port_with(*periods: Period, delays: tuple[float, ...] = ()) -> Port:
 
 @pytest.fixture
 def listener() -> Iterator[socket.socket]:
-    """A listening socket."""
+    """Yield a listening socket."""
     (listener,) = listen_on(["127.0.0.1"], 0, socket.socket)
     with listener:
         yield listener
 
 
 def number_of(listener: socket.socket) -> int:
-    """Return the port on which *listener* listens."""
+    """Return the port number of *listener*."""
     number: int = listener.getsockname()[1]
     return number
 
 
 def accepted(queue: FaultyQueue) -> str:
-    """Return in words what accept() does."""
+    """Call accept(). Return "accepted", "empty" or "call it again"."""
     try:
         connected, _ = queue.accept()
     except BlockingIOError as pause:
@@ -57,7 +57,7 @@ def accepted(queue: FaultyQueue) -> str:
 
 
 def accepts(queue: FaultyQueue) -> bool:
-    """Return whether accept() returns the connected client; wait a little, since the kernel may queue it late."""
+    """Wait for the connection, then call accept(). Return whether this succeeds."""
     assert select.select([queue], [], [], PATIENCE_SECONDS)[0]
     return accepted(queue) == "accepted"
 
@@ -66,7 +66,7 @@ def accepts(queue: FaultyQueue) -> bool:
 def test_a_closed_port_refuses_connections_and_opens_at_the_same_address(
     listener: socket.socket, *, is_chosen: bool
 ) -> None:
-    """After shutdown() the kernel frees a port that it chose itself, but keeps a port that was given."""
+    """After shutdown(), the kernel frees the port if the kernel chose it, but not if the program chose it."""
     number = number_of(listener)
     if is_chosen:
         listener.close()
@@ -158,7 +158,7 @@ def test_a_port_closes_and_opens_without_a_descriptor_left(listener: socket.sock
 
 
 def test_two_processes_may_close_the_port_that_they_share(listener: socket.socket) -> None:
-    """After a restart, the old process still has the listening socket."""
+    """After a restart, the old process still holds the listening socket."""
     old = port_with(CLOSED, OPEN_FOR_EVER).accept_queue(listener)
     port = port_with(OPEN_FOR_EVER, CLOSED, OPEN_FOR_EVER)
     queue = port.accept_queue(listener)
@@ -286,7 +286,7 @@ def test_a_server_refuses_connections_before_it_starts() -> None:
 
 
 def answers(number: int) -> bool:
-    """Return whether a request is answered."""
+    """Request hello.txt, and return whether it was answered."""
     try:
         return talk(number, get("/hello.txt", "Connection: close")).startswith(b"HTTP/1.1 200 ")
     except ConnectionError:

@@ -1,4 +1,4 @@
-"""The plugin for pytest, which is tested in separate sessions of pytest, and the test server without pytest."""
+"""The pytest plugin, tested in separate pytest sessions, and the test server without pytest."""
 
 import asyncio
 import os
@@ -47,7 +47,7 @@ def test_another_one(http_server_factory, shared):
 
 
 def run_pytest(folder: pathlib.Path, tests: str, *arguments: str) -> str:
-    """Return the output of a pytest session that runs the source *tests* with the plugin."""
+    """Run the test source *tests* with the plugin in a new pytest session, and return its output."""
     (folder / "test_client.py").write_text(tests)
     command = [sys.executable, "-W", "error", "-m", "pytest", "-W", "error", "-p", "httpsock.testing.plugin"]
     environment = os.environ | {

@@ -1,4 +1,4 @@
-"""httpsock/testing/README.md: its examples run, and it names all faults and attributes of the code."""
+"""httpsock/testing/README.md: its examples run, and its tables are complete."""
 
 import pathlib
 import re
@@ -61,7 +61,7 @@ def test_each_fault_is_explained_in_readme_as_in_the_code() -> None:
 
 
 def documented_outcomes() -> dict[str, dict[str, str]]:
-    """Return the cells of the table of clients, by client and fault."""
+    """Return the cells of the README's table of clients, by client and fault."""
     section = README.partition("## What clients do")[2].partition("\n## ")[0]
     head, _, *rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in re.findall(r"(?m)^\|.*$", section)]
     columns = [column.partition(" ")[0] for column in head[1:]]

@@ -1,4 +1,4 @@
-"""The recorded requests of a test server: as received, as parsed, and with their connection."""
+"""Recorded requests of a test server: the raw octets, the parsed request, and the connection."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""Events: their formats as text and as JSON; control characters in an event are escaped."""
+"""Trace events as text and as JSON. Control characters are escaped."""
 
 import json
 import re

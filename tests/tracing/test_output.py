@@ -1,4 +1,4 @@
-"""Output: writing to a descriptor that is full, and the width of a terminal."""
+"""Output of a trace: writing to a full pipe, and the width of a terminal."""
 
 import os
 

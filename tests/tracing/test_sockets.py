@@ -1,6 +1,6 @@
-"""Traces of real exchanges, compared with recorded ones: each file in tests/traces holds one exchange.
+"""Traces of real exchanges must equal the recorded traces in tests/traces.
 
-The other tests check that a traced server sends the same octets as an untraced one, and that failures are traced, too.
+Other tests check that a trace does not change the octets sent, and that failures are traced.
 """
 
 import errno
@@ -35,7 +35,7 @@ CLOSE = "Connection: close"
 
 
 def collapsed(collected: str) -> str:
-    """Return a trace with all sendfile() calls for a file as one: their number and lengths differ from run to run."""
+    """Replace all sendfile() calls in a trace by one line. Their number and lengths differ from run to run."""
     gutter = "#1 127.0.0.1:PORT  TIME  "
     turns = rf"(?:{gutter}sendfile \d+\n(?:{gutter}wait for room.*\n(?={gutter}sendfile \d))?)+"
     collected = re.sub(turns, f"{gutter}sendfile MUCH\n", collected)
@@ -44,7 +44,7 @@ def collapsed(collected: str) -> str:
 
 @pytest.fixture
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the server cache new files."""
+    """Let the server cache new files immediately."""
     monkeypatch.setattr(representation, "MTIME_GRANULARITY_SECONDS", -3600)
     monkeypatch.setattr(cache, "FRESH_SECONDS", 3600)
 
@@ -292,8 +292,6 @@ def test_all_octets_sent_without_a_head_are_content() -> None:
     one, other = socket.socketpair()
 
     class Tracer(ConnectionTracer):
-        """A tracer that collects events."""
-
         def __call__(self, *event: Any, **octets: Any) -> None:
             del octets
             collected.append(event)

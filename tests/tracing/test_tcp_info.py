@@ -1,4 +1,4 @@
-"""TCP_INFO: the kernel's figures of a connection, on systems that have them."""
+"""TCP_INFO: the kernel's statistics of a connection, on systems that have them."""
 
 import socket
 import sys

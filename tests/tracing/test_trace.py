@@ -1,4 +1,4 @@
-"""The trace: emitting never blocks, every dropped event is counted, and events keep their order."""
+"""The trace: emitting an event never blocks, dropped events are counted, and events stay in order."""
 
 import contextlib
 import io
@@ -19,18 +19,18 @@ CLOSE = "Connection: close"
 
 
 def brief(event: Event) -> str:
-    """Return an event as a line of 100 octets."""
+    """Format an event as a line of 100 octets."""
     return f"{event.connection} {event.name} {' '.join(map(str, event.attributes.values()))}".strip().ljust(99) + "\n"
 
 
 def lines(collected: bytes) -> list[str]:
-    """Return the lines of a trace without indentation."""
+    """Split a trace into lines without indentation."""
     return [line.strip() for line in collected.decode().splitlines()]
 
 
 @pytest.fixture
 def pipe() -> Iterator[tuple[int, int]]:
-    """Yield both ends of a pipe, which replaces a terminal; the test reads from it when it chooses."""
+    """Yield both ends of a pipe. It takes the place of a terminal that reads only when the test wants."""
     reading, writing = os.pipe()
     yield reading, writing
     os.close(reading)
@@ -38,7 +38,7 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 
 def read_lines(reading: int, count: int) -> list[str]:
-    """Read from the pipe *reading* until *count* lines or more have arrived; return the lines."""
+    """Read from the pipe until at least *count* lines have arrived. Return the lines."""
     collected = b""
     while collected.count(b"\n") < count:
         collected += os.read(reading, 65536)
@@ -124,7 +124,7 @@ def test_events_dropped_at_the_end_are_counted(pipe: tuple[int, int]) -> None:
 
 
 def fill(writing: int) -> int:
-    """Make a pipe non-blocking, and fill it; return the number of octets that it holds."""
+    """Make a pipe non-blocking and fill it. Return its capacity in octets."""
     os.set_blocking(writing, False)
     count = 0
     with contextlib.suppress(BlockingIOError):
@@ -206,7 +206,7 @@ def test_a_client_is_served_while_the_terminal_stalls(folder: pathlib.Path, pipe
 
 
 def read_until_close(reading: int) -> None:
-    """Read until the trace has the event of closing the listening socket."""
+    """Read until the trace shows that the listening socket is closed."""
     collected = b""
     while b"  close 127." not in collected:
         collected = collected[-200:] + os.read(reading, 65536)
@@ -230,7 +230,7 @@ def test_a_traced_server_sends_the_same_bytes_as_an_untraced_one(folder: pathlib
 
 
 def without_dates(octets: bytes) -> bytes:
-    """Return responses without Date, and with strong entity-tags, since the entity-tag of a new file is weak."""
+    """Remove Date from responses, and make all entity-tags strong. A new file has a weak entity-tag."""
     lines = octets.replace(b"W/", b"").split(b"\r\n")
     return b"\r\n".join(line for line in lines if not line.startswith(b"Date: "))
 
@@ -260,6 +260,6 @@ def test_an_event_that_cannot_be_shown_is_reported_and_skipped() -> None:
 
 
 def test_standard_error_may_lack_an_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A program may have replaced standard error by a StringIO."""
+    """For example, a program may replace standard error by a StringIO."""
     monkeypatch.setattr("sys.stderr", io.StringIO())
     trace_on_standard_error("text").tracer("x")("accept")
