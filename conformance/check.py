@@ -1,4 +1,4 @@
-"""The command ``check``: run the corpus and the checks of the static semantics against a server.
+"""The command ``check``: test a running server with the corpus and the checks of responses.
 
 Standard library only.
 """
@@ -26,9 +26,9 @@ _MAX_STOPS = 5
 
 
 def check(target: Target, only: str | None = None, *, patience: float = 1.0) -> list[Result]:
-    """Return the results of all cases and checks that match *only*; *patience* multiplies the time limits.
+    """Run the cases and checks that *only* selects, and return the results. *patience* multiplies the time limits.
 
-    Raise NothingTriedError if *target* does not answer a plain request.
+    If *target* does not answer a plain request, raise NothingTriedError.
     """
     started = time.monotonic()
     target.deadline = started + patience * _CORPUS_SECONDS
@@ -39,7 +39,7 @@ def check(target: Target, only: str | None = None, *, patience: float = 1.0) -> 
 
 
 def _parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
+    """Return the parser for the command line."""
     parser = argparse.ArgumentParser(
         prog="python3 -m conformance check",
         description="Check how well a server keeps RFC 9110 and RFC 9112. Exit codes: 0 the server breaks no MUST, "
@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Check a server, write the results, and return the exit code: 0 if all was tried and no MUST is broken."""
+    """Check a server and write the results. If all was tried and no MUST is broken, return 0."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if (options.url is None) == (options.start is None):
@@ -93,7 +93,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _target(options: argparse.Namespace, stack: ExitStack) -> Target:
-    """Return the server at the URL in *options*, or start one that *stack* stops. Raise StartError or ValueError."""
+    """Return the server at the URL in *options*, or start a server. *stack* stops a started server.
+
+    Raise StartError or ValueError if that fails.
+    """
     if options.url:
         return Target(_address(options.url))
     if "{port}" not in options.start:
@@ -103,7 +106,7 @@ def _target(options: argparse.Namespace, stack: ExitStack) -> Target:
 
 
 def _is_incomplete(results: list[Result]) -> bool:
-    """Print which cases stop the server and how many were not tried; return whether there is such a case."""
+    """Print which cases stop the server, and how many were not tried. Return whether there are any."""
     stops = [result for result in results if result.stops_server]
     for result in stops[:_MAX_STOPS]:
         print(f"conformance: {result.name}: {result.why}", file=sys.stderr)
@@ -119,7 +122,7 @@ def _is_incomplete(results: list[Result]) -> bool:
 
 
 def _write(results: list[Result], options: argparse.Namespace) -> None:
-    """Write *results* into the files that *options* name."""
+    """Write *results* to the files in *options*."""
     title = f"HTTP/1.1 conformance of {options.url or options.start}"
     for path, text in (
         (options.json, outputs.as_json),
@@ -131,7 +134,7 @@ def _write(results: list[Result], options: argparse.Namespace) -> None:
 
 
 def _address(url: str) -> tuple[str, int]:
-    """Return the host and port in *url*. Raise ValueError for an invalid URL or another protocol."""
+    """Parse *url* and return its host and port. If it is invalid or not http, raise ValueError."""
     try:
         parts = urllib.parse.urlsplit(url)
         host, port = parts.hostname, 80 if parts.port is None else parts.port

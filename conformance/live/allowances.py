@@ -1,7 +1,7 @@
-"""The allowances: where the RFC lets a server behave differently from httpsock.
+"""Allowances: where the RFC lets a server behave differently from httpsock.
 
-``allowed`` in the tables is for one case; this module is for all cases of a requirement. No allowance covers the
-sentinel, the plain request sent after a case: a wrong answer to the sentinel always fails.
+An allowance here applies to all cases of a requirement. The key ``allowed`` in the tables applies to one case. After a
+case, the client sends a plain request, the sentinel. A wrong answer to the sentinel always fails.
 """
 
 import re
@@ -39,7 +39,7 @@ _SIMPLE_REQUEST = re.compile(rb"GET /[^ \r\n]*(?: HTTP/0\.9)?\r\n")
 
 
 def may_accept(case: Case) -> bool:
-    """Return whether a server may accept *case*, which httpsock refuses."""
+    """Return whether a server may accept *case* although httpsock refuses it."""
     if (
         "accepted" in case.allowed
         or "last" in case.allowed
@@ -57,19 +57,19 @@ def may_accept(case: Case) -> bool:
 
 
 def has_to_close(case: Case) -> bool:
-    """Return whether a server that accepts *case*, which httpsock refuses, must close the connection then."""
+    """Return whether a server that accepts *case* must then close the connection. httpsock refuses this case."""
     if "accepted" in case.allowed:
         return False
     return "last" in case.allowed or case.requirement in _PROCESSED_LAST
 
 
 def may_go_on(case: Case) -> bool:
-    """Return whether a server may choose, after *case*, to close the connection or to keep it open."""
+    """Return whether a server may close the connection after *case* or keep it open, as it likes."""
     return {"accepted", "last"} <= set(case.allowed)
 
 
 def may_turn_away(case: Case, status: int) -> bool:
-    """Return whether *status*, a redirect or 404, counts as a refusal of the request-target of *case*."""
+    """Return whether *status* may refuse the request-target of *case*. This can be a redirect or 404."""
     if case.requirement in _MAY_REDIRECT and status in _REDIRECTS:
         return True
     # RFC 9110 §7.1: GET of an asterisk names no resource, and the RFC does not forbid 404 for it.
@@ -77,28 +77,28 @@ def may_turn_away(case: Case, status: int) -> bool:
 
 
 def may_go_on_behind_refusal(case: Case) -> bool:
-    """Return whether *case* matches the grammar, so that the connection may stay open after a refusal."""
+    """Return whether the connection may stay open after *case* is refused. This holds if *case* matches the grammar."""
     return case.requirement in _IN_THE_GRAMMAR
 
 
 def is_of_http_1_0(case: Case) -> bool:
-    """Return whether *case* has a request of HTTP/1.0, after which a server may close unannounced (RFC 9112 §9.3)."""
+    """Return whether *case* has an HTTP/1.0 request. A server may close after it without notice (RFC 9112 §9.3)."""
     return b" HTTP/1.0\r\n" in case.octets
 
 
 def may_answer_without_a_head(case: Case) -> bool:
-    """Return whether *case* is a request of HTTP/0.9, whose response is content alone (RFC 1945 §6)."""
+    """Return whether *case* is an HTTP/0.9 request. The response has content but no head (RFC 1945 §6)."""
     return _SIMPLE_REQUEST.match(case.octets) is not None
 
 
 def has_no_end(case: Case) -> bool:
-    """Return whether *case* ends within a head that is too long for httpsock; other servers may wait for the rest."""
+    """Return whether *case* ends within a head that is too long for httpsock. Other servers may wait for the rest."""
     status = case.expected["httpsock"].status
     return b"\r\n\r\n" not in case.octets and status in (501, *_LIMIT_STATUSES)
 
 
 def may_refuse(case: Case) -> bool:
-    """Return whether a server may refuse *case*, which httpsock accepts."""
+    """Return whether a server may refuse *case* although httpsock accepts it."""
     if "refused" in case.allowed or any(isinstance(allowed, int) for allowed in case.allowed):
         return True
     # RFC 9110 §9.3.1, §9.3.2: a server may reject GET or HEAD with content, and close.
@@ -107,7 +107,7 @@ def may_refuse(case: Case) -> bool:
 
 
 def _is_respaced(octets: bytes) -> bool:
-    """Return whether the parts of the request line are valid, but not separated by exactly one SP.
+    """Return whether the request line is valid except for the whitespace between its parts.
 
     RFC 9112 §3: a server may split the line at any whitespace, and ignore whitespace at its start and end.
     """

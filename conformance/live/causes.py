@@ -1,7 +1,7 @@
-"""The causes of failures: groups of failures that likely have one cause, the gravest first.
+"""Groups of failures that probably have the same cause, the most serious group first.
 
-One mistake of a server can fail many cases; a 405 without Allow, for example, fails thirty. Failures count as one
-cause if they break the same requirement at the same level, and their verdicts differ only in numbers and quotations.
+One mistake of a server can fail many cases. For example, a 405 without Allow fails thirty. Failures belong together if
+they break the same requirement at the same level. Their messages may differ only in numbers and quotations.
 """
 
 import re
@@ -32,7 +32,10 @@ _SECTION = re.compile(r" \(RFC [0-9]+ §[0-9.]+\)$")
 
 
 class Cause(NamedTuple):
-    """Failures at one *level* that likely have one cause; *requirements* are those that these failures break."""
+    """Failures at one *level* that probably have the same cause.
+
+    *requirements* are the requirements that they break.
+    """
 
     level: str
     requirements: tuple[str, ...]
@@ -41,22 +44,22 @@ class Cause(NamedTuple):
 
     @property
     def section(self) -> str:
-        """The section of the first of *requirements*."""
+        """The RFC section of the first requirement."""
         return load_requirements()[self.requirements[0]].section
 
     @property
     def example(self) -> Result:
-        """The failure that is shortest to repeat."""
+        """The failure that takes the fewest octets to repeat."""
         return min(self.failures, key=lambda failure: (len(failure.reproduce), failure.name))
 
     @property
     def why(self) -> str:
-        """The verdict on the example."""
+        """The message of the example."""
         return self.example.why
 
 
 def find_causes(results: Sequence[Result]) -> list[Cause]:
-    """Return the causes of the failures among *results*, sorted; causes that stop the server come first."""
+    """Group the failures in *results* by cause. Causes that stop the server come first."""
     groups: dict[tuple[str, str, str], list[Result]] = {}
     for result in results:
         if result.outcome is Outcome.FAILED:
@@ -67,7 +70,7 @@ def find_causes(results: Sequence[Result]) -> list[Cause]:
 
 
 def blocks(results: Sequence[Result]) -> list[tuple[str, list[Cause]]]:
-    """Return blocks, each with a title and causes: first the causes that stop the server, then the others by level."""
+    """Return the causes in blocks with titles. Causes that stop the server come first, then the others by level."""
     found = find_causes(results)
     stops = [cause for cause in found if cause.failures[0].stops_server]
     titled = [("STOPS THE SERVER", "it exits, or no longer answers", stops)]
@@ -87,15 +90,15 @@ def _failures(count: int) -> str:
 
 
 def _cause(failures: Sequence[Result]) -> Cause:
-    """Return the cause of *failures*, which all break the same requirement."""
+    """Make a cause from failures that break the same requirement."""
     number = failures[0].requirement
     return Cause(failures[0].level, (number,), load_requirements()[number].says, tuple(failures))
 
 
 def _join_family(groups: dict[tuple[str, str, str], list[Result]]) -> list[Cause]:
-    """If a server evaluates neither If-Match nor If-Unmodified-Since, return one cause for both, else an empty list.
+    """If a server ignores both If-Match and If-Unmodified-Since, return one cause for all of these failures.
 
-    The failures with this cause are removed from *groups*.
+    Remove these failures from *groups*. Otherwise return an empty list.
     """
     keys = [key for key in groups if key[0] == "MUST" and key[1] in _FAMILY and key[2] == _FAMILY_SHAPE]
     if {number for _, number, _ in keys} != _FAMILY:
@@ -105,21 +108,21 @@ def _join_family(groups: dict[tuple[str, str, str], list[Result]]) -> list[Cause
 
 
 def shape(why: str) -> str:
-    """Return *why* without numbers and quotations, except for the number of the expected status."""
+    """Remove numbers and quotations from a message. The expected status stays."""
     if is_due := re.match(r"the status is [0-9]+, (not .*)", why):
         return is_due[1]
     return _FIGURES.sub("#", _SECTION.sub("", why))
 
 
 def _error_in(output: str) -> str:
-    """Return the name of the error in the last line of a server's *output*, as in "ValueError: ..."."""
+    """Return the name of the error in the last line of a server's output, such as "ValueError"."""
     return output.splitlines()[-1].partition(":")[0] if output else ""
 
 
 def _order(cause: Cause) -> tuple[bool, int, bool, int, tuple[str, ...]]:
-    """Return a sort key: causes that stop the server come first, and the others follow by level.
+    """Return a sort key for causes. Causes that stop the server come first, then the others by level.
 
-    Within a level, faults of framing come first, then the causes with the most failures.
+    Within a level, framing faults come first, then the causes with the most failures.
     """
     return (
         not cause.failures[0].stops_server,

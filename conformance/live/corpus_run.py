@@ -1,8 +1,8 @@
 """Send the corpus to a running server, and judge the responses.
 
-Cases are sent on a few connections at a time. The time limit of each depends on how fast the server answers a plain
-request, so that a server that never answers costs seconds, not minutes. Cases left at the deadline are skipped,
-which is not a failure. Every behaviour of the server becomes a Result, and none raises an exception.
+A few cases are sent at a time, each on its own connection. The time limits depend on how fast the server answers a
+plain request. So a server that never answers costs seconds, not minutes. Cases that remain at the deadline are skipped,
+which is not a failure. Any behaviour of the server gives a Result. None raises an exception.
 """
 
 import threading
@@ -30,11 +30,11 @@ _MANY_TIMEOUTS = 12
 
 
 class NothingTriedError(Exception):
-    """The server does not answer a plain request, so no case can be tried; the message describes its behaviour."""
+    """The server does not answer a plain request, so no case can be tried. The message describes its behaviour."""
 
 
 class _Prober:
-    """Sends cases to *target*, which answered a plain request with *plain* after *seconds*."""
+    """Sends cases to *target*. First the target answered a plain request with *plain*, in *seconds*."""
 
     def __init__(self, target: Target, plain: PlainAnswer, seconds: float) -> None:
         self._target = target
@@ -48,12 +48,12 @@ class _Prober:
         self._timeouts = 0
 
     def trial(self, case: Case, number: int) -> Trial:
-        """Return the trial of *case*, whose sentinel carries *number*, the position of the case in the corpus."""
+        """Return the trial of *case*. *number* is its position in the corpus."""
         probe = probe_of(case, number, is_alone=not self._plain.pipelines)
         return Trial(case.name, partial(self._attempt, probe, number), partial(self._untried, probe))
 
     def _attempt(self, probe: Probe, number: int) -> Attempt:
-        """Send *probe*; return the result, and whether a server that has stopped would cause the same result."""
+        """Send the octets for a case and judge the response. If the server may have stopped, the result is doubtful."""
         if time.monotonic() > self._target.deadline:
             return Attempt(self._untried(probe, NO_TIME), is_doubtful=False)
         transcript = self._exchange(probe)
@@ -63,11 +63,11 @@ class _Prober:
         return Attempt(result, is_doubtful, is_late=transcript.ended == "timed out")
 
     def _untried(self, probe: Probe, why: str) -> Result:
-        """Return the result of skipping *probe* for the reason *why*."""
+        """Return the result of a skipped case, with the reason *why*."""
         return self._result(probe, wire.Transcript(b"", b"", "timed out"), Outcome.SKIPPED, "", why)
 
     def _judge(self, probe: Probe, number: int, transcript: wire.Transcript) -> Result:
-        """Return the result of *probe*, judged by *transcript*."""
+        """Judge the exchange in *transcript*. Return the result of the case."""
         if transcript.ended == "timed out" and time.monotonic() > self._target.deadline:
             return self._untried(probe, NO_TIME)
         # Do not parse an endless response, which would take longer than receiving it.
@@ -88,7 +88,7 @@ class _Prober:
         return result._replace(requirement=judgement.requirement, level=level)
 
     def _judge_alone(self, probe: Probe, number: int, judgement: Judgement) -> Judgement:
-        """Retry the case without a sentinel; if that passes, return a judgement on pipelining, else *judgement*."""
+        """Retry the case without a second request behind it. If it then passes, blame pipelining."""
         if probe.is_alone and probe.accepted_count > 1:
             # The case itself consists of several requests, and this server does not support pipelining.
             return judgement._replace(is_should=True, requirement=PIPELINING)
@@ -103,7 +103,7 @@ class _Prober:
         return Judgement(why, is_should=True, requirement=PIPELINING)
 
     def _exchange(self, probe: Probe) -> wire.Transcript:
-        """Send *probe*, and return the transcript; after many time-outs, use a shorter time limit."""
+        """Send the octets for a case. Return the transcript. After many time-outs, use a shorter time limit."""
         is_slow = self._timeouts >= _MANY_TIMEOUTS
         left = max(self._target.deadline - time.monotonic(), _MIN_SECONDS)
         transcript = wire.exchange(
@@ -135,7 +135,7 @@ def speaks_http_2(transcript: wire.Transcript) -> bool:
 def _judgement(
     probe: Probe, number: int, transcript: wire.Transcript, reading: wire.Reading, plain: PlainAnswer
 ) -> Judgement:
-    """Return the judgement on the octets received, which covers their syntax and their meaning."""
+    """Judge the octets received: first their syntax, then their meaning."""
     if transcript.ended == "refused":
         return Judgement("the connection is refused")
     if transcript.ended == "flooded":
@@ -161,9 +161,9 @@ def _judgement(
 
 
 def check_corpus(target: Target, only: str | None = None) -> list[Result]:
-    """Send each case that matches *only* to *target*, and return the results in the order of the corpus.
+    """Send the cases that *only* selects to *target*. Return the results in the order of the corpus.
 
-    Raise NothingTriedError if *target* does not answer a plain request.
+    If *target* does not answer a plain request, raise NothingTriedError.
     """
     plain, seconds = _ask_plainly(target)
     prober = _Prober(target, plain, seconds)
@@ -173,7 +173,7 @@ def check_corpus(target: Target, only: str | None = None) -> list[Result]:
 
 
 def _ask_plainly(target: Target) -> tuple[PlainAnswer, float]:
-    """Send a plain request to *target*, and return the answer and the time that it took, in seconds."""
+    """Send a plain request to *target*. Return the answer and the time in seconds."""
     host, port = target.address
     started = time.monotonic()
     first = wire.exchange(
@@ -211,9 +211,9 @@ def _seconds_to_first_octet(target: Target) -> float:
 
 
 def _fails(target: Target, status: int) -> bool:
-    """Return whether *target* answers every GET / with 500, so that a 500 proves nothing about a case.
+    """Return whether *target* answers GET / with 500. Then a 500 proves nothing about a case.
 
-    *status* is the status of the target's answer to a plain request with another path.
+    *status* is the status of its answer to another path.
     """
     octets = sentinel(0).replace(b"/sentinel-0", b"/")
     plain = wire.exchange(target.address, [octets], seconds=_NEXT_SECONDS, ends=False, patience=1.0)
@@ -224,7 +224,7 @@ def _fails(target: Target, status: int) -> bool:
 def _pipelines(target: Target, status: int) -> bool:
     """Return whether *target* answers two pipelined requests, or announces a close in its first answer.
 
-    *status* is the status of the target's answer to a single request.
+    *status* is the status of its answer to a single request.
     """
     first = sentinel(0).replace(b"Connection: close\r\n", b"")
     both = wire.exchange(target.address, [first + sentinel(0)], seconds=_NEXT_SECONDS, ends=False, patience=1.0)

@@ -1,6 +1,6 @@
-"""The outputs: results as text for a terminal, as JSON, as JUnit XML and as an HTML page.
+"""Write the results as text for a terminal, as JSON, as JUnit XML and as an HTML page.
 
-All octets of a server are shown as printable ASCII.
+Octets from a server are shown as printable ASCII.
 """
 
 import html
@@ -19,19 +19,19 @@ _MAX_NAMES = 3
 
 
 def show(octets: bytes) -> str:
-    """Return at most _MAX_SHOWN of *octets* as printable ASCII, with escapes as in Python."""
+    """Return the first octets as printable ASCII, with the same escapes as Python."""
     text = ascii(octets[:_MAX_SHOWN])[2:-1].replace("\\\\", "\\")
     return text if len(octets) <= _MAX_SHOWN else f"{text} … ({len(octets)} bytes)"
 
 
 def _lines(octets: bytes) -> list[str]:
-    """Return *octets* as lines for a terminal, with a line break behind each escaped CRLF."""
+    """Return *octets* as lines for a terminal. Each escaped CRLF ends a line."""
     lines = show(octets).replace("\\r\\n", "\\r\\n\n").splitlines()
     return lines or ["(no bytes)"]
 
 
 def chapters(results: Sequence[Result]) -> dict[str, Counter[Outcome]]:
-    """Return the number of each outcome in each chapter, in the order of the chapters."""
+    """Count the outcomes in each chapter. The result is in the order of the chapters."""
     counts: dict[str, Counter[Outcome]] = {}
     for result in results:
         counts.setdefault(chapter_of_result(result), Counter())[result.outcome] += 1
@@ -49,7 +49,7 @@ def _row(title: str, counts: Counter[Outcome], width: int) -> str:
 
 
 def _counts(results: Sequence[Result]) -> str:
-    """Return a sentence on how many of *results* passed, failed and were not tried, and on the number of causes."""
+    """Return a sentence that counts the results by outcome, and the causes."""
     outcomes = Counter(result.outcome for result in results)
     tried = outcomes[Outcome.PASSED] + outcomes[Outcome.FAILED]
     text = f"{tried} cases and checks tried: {outcomes[Outcome.PASSED]} passed, {outcomes[Outcome.FAILED]} failed"
@@ -60,7 +60,7 @@ def _counts(results: Sequence[Result]) -> str:
 
 
 def _summary(results: Sequence[Result]) -> list[str]:
-    """Return the counts and the causes of all failures, level by level."""
+    """Return lines with the counts and the causes of all failures, level by level."""
     lines = [_counts(results), ""]
     for title, causes in blocks(results):
         lines.append(title)
@@ -71,7 +71,7 @@ def _summary(results: Sequence[Result]) -> list[str]:
 
 
 def _cause(cause: Cause) -> list[str]:
-    """Return *cause* as lines: the requirement, the verdict, the failures, and shell lines that repeat one of them."""
+    """Return lines about one cause: its requirement, its failures, and shell commands that repeat one of them."""
     example = cause.example
     others = [failure.name for failure in cause.failures if failure is not example]
     names = "; ".join([example.name, *others[: _MAX_NAMES - 1]])
@@ -87,7 +87,7 @@ def _cause(cause: Cause) -> list[str]:
 
 
 def as_table(results: Sequence[Result], *, shows_all: bool = False) -> str:
-    """Return the causes of all failures and the counts of each chapter.
+    """Return the causes of all failures, and a table of counts by chapter.
 
     If there are few failures, or if *shows_all* is true, add the octets of each failure.
     """
@@ -106,7 +106,7 @@ def as_table(results: Sequence[Result], *, shows_all: bool = False) -> str:
 
 
 def _failure(result: Result) -> str:
-    """Return one failure: the requirement, the verdict, the octets in both directions, and shell lines to repeat it."""
+    """Return the text on one failure: the message, the octets in both directions, and shell commands to repeat it."""
     lines = [
         f"{result.level} {result.requirement} ({section_of_result(result)}): {result.name}",
         f"  {result.why}",
@@ -119,7 +119,7 @@ def _failure(result: Result) -> str:
 
 
 def as_json(results: Sequence[Result]) -> str:
-    """Return the results as a JSON array of objects; each octet is one character, decoded as ISO 8859-1."""
+    """Return the results as a JSON array of objects. Octets are decoded as ISO 8859-1."""
     return json.dumps([_plain(result) for result in results], indent=1) + "\n"
 
 
@@ -130,9 +130,9 @@ def _plain(result: Result) -> dict[str, object]:
 
 
 def as_junit(results: Sequence[Result]) -> str:
-    """Return the results as JUnit XML, with a suite for each chapter.
+    """Return the results as JUnit XML, with a test suite for each chapter.
 
-    Failures that neither break a MUST nor stop the server are marked as skipped, so that they do not fail a build.
+    A failure should fail a build only if it breaks a MUST or stops the server. Other failures are marked as skipped.
     """
     root = ET.Element("testsuites", name="conformance")
     for chapter in chapters(results):
@@ -160,7 +160,7 @@ th:first-child, td:first-child { text-align: left; } tr + tr { border-top: 1px s
 
 
 def as_html(results: Sequence[Result], title: str) -> str:
-    """Return one self-contained page: the causes with each failure, then the counts of each chapter."""
+    """Return the results as one HTML page: the causes with their failures, then the counts by chapter."""
     counts = chapters(results)
     rows = "".join(
         f"<tr><td>{html.escape(chapter)}</td>" + "".join(f"<td>{counts[chapter][outcome]}</td>" for outcome in Outcome)
@@ -181,7 +181,7 @@ def as_html(results: Sequence[Result], title: str) -> str:
 
 
 def _section(cause: Cause) -> str:
-    """Return one cause as HTML, with its failures as folded details."""
+    """Return one cause as HTML. Its failures are folded."""
     numbers = ", ".join(cause.requirements)
     title = f"{cause.says} ({len(cause.failures)} × {numbers}, {cause.section})"
     failures = "".join(

@@ -1,9 +1,9 @@
-"""Probes: the octets that are sent to a running server for a case of the corpus, and the judgement on the answers.
+"""The octets that are sent to a server for a case of the corpus (a probe), and the judgement on the answers.
 
-A case is followed by a sentinel, a plain request that carries the number of the case. If the server accepts the case,
-it must answer the sentinel like any plain request; if it refuses the case, it must not answer the sentinel, since the
-connection closes. A case that is refused only because it ends too early (``cut_short`` in the table) is sent without
-a sentinel, and then the client ends its side.
+After each case, the client sends a sentinel, a plain request with the number of the case. If the server accepts the
+case, it must answer the sentinel like any plain request. If it refuses the case, it closes the connection, so it must
+not answer the sentinel. Some cases are refused only because they end too early (``cut_short`` in the table). They are
+sent without a sentinel, and then the client closes its side.
 
 This module uses the tables and the strict reader, but no sockets. Where the RFC leaves a choice, every choice passes.
 """
@@ -44,12 +44,12 @@ _STATUS_IS_GIVEN = frozenset(("R029", "R030", "R031", "R036", "R048", "R049", "R
 
 
 class Probe(NamedTuple):
-    """The octets sent for one case, and what the server may do.
+    """The octets to send for one case, and what the server may do.
 
-    The server must accept the first *accepted_count* requests. If *may_refuse* is true, it may refuse the rest of the
-    octets: with one of *statuses* or, if *statuses* is empty, with any error or without an answer. If *may_accept* is
-    true, it may accept the rest as a request. *closes* is true if the last request closes the connection. *is_alone*
-    is true if no sentinel follows.
+    The server must accept the first *accepted_count* requests. If *may_accept* is true, it may also accept the rest as
+    a request. If *may_refuse* is true, it may refuse the rest with one of *statuses*. If *statuses* is empty, it may
+    use any error or give no answer. *closes* is true if the last request closes the connection. If *is_alone* is true,
+    no sentinel follows.
     """
 
     case: Case
@@ -64,10 +64,11 @@ class Probe(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """The reason *why* a server fails, or None if it passes; *is_should* is true if it breaks only a SHOULD.
+    """The judgement on a server's answers. *why* is the reason of a failure, or None if the server passes.
 
-    *requirement* is the requirement that the server breaks, if not that of the case. *is_unanswered* is true if the
-    server refused or did not answer a valid request, perhaps because of the sentinel behind it.
+    If *is_should* is true, the failure breaks only a SHOULD. *requirement* is set if the failure breaks another
+    requirement than the case tests. If *is_unanswered* is true, the server did not answer a valid request, perhaps
+    because of the request behind it.
     """
 
     why: str | None
@@ -77,10 +78,10 @@ class Judgement(NamedTuple):
 
 
 class PlainAnswer(NamedTuple):
-    """The answer to a sentinel sent alone: its *status*; *echoes* is true if its content quotes the target.
+    """How the server answers a sentinel that is sent alone.
 
-    *pipelines* is true if the server answers two plain requests sent together; *fails* is true if it answers GET /
-    with 500; *closes* is true if it closes the connection after the sentinel, as the sentinel asks.
+    *echoes*: the content quotes the target. *pipelines*: the server answers two plain requests that are sent together.
+    *fails*: it answers GET / with 500. *closes*: it closes the connection afterwards, as the sentinel asks.
     """
 
     status: int
@@ -91,12 +92,15 @@ class PlainAnswer(NamedTuple):
 
 
 def sentinel(number: int) -> bytes:
-    """Return a plain request with *number* in its target."""
+    """Return a plain request. Its target contains *number*."""
     return f"GET /sentinel-{number} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
 
 
 def probe_of(case: Case, number: int, *, is_alone: bool = False) -> Probe:
-    """Return the probe for *case*, followed by the sentinel *number* unless *is_alone* is true."""
+    """Return the octets to send for *case*, with the sentinel *number* after it.
+
+    If *is_alone* is true, no sentinel follows.
+    """
     expected = case.expected["httpsock"]
     status = expected.status
     statuses = frozenset(allowed for allowed in case.allowed if isinstance(allowed, int))
@@ -118,7 +122,7 @@ def probe_of(case: Case, number: int, *, is_alone: bool = False) -> Probe:
 
 
 def judge(probe: Probe, number: int, reading: Reading, ended: str, plain: PlainAnswer) -> Judgement:
-    """Judge the answers in *reading* to *probe* with the sentinel *number*; *ended* is how the connection ended."""
+    """Judge the answers in *reading* to the case in *probe*. *ended* says how the connection ended."""
     if any(response.status == 500 for response in reading.responses) and not plain.fails:
         return Judgement("the server fails with 500", requirement=_FAILURE)
     if any(interim.status == 101 for interim in reading.interim):
@@ -142,7 +146,7 @@ def judge(probe: Probe, number: int, reading: Reading, ended: str, plain: PlainA
 
 
 def _judge_tunnel(probe: Probe, reading: Reading) -> Judgement:
-    """Judge the answer to CONNECT: a 2xx opens a tunnel, so it requires a valid port and has no content (§9.3.6)."""
+    """Judge the answer to CONNECT. A 2xx opens a tunnel, so it needs a valid port and no content (RFC 9110 §9.3.6)."""
     if not reading.responses:
         return Judgement("CONNECT is not answered", is_should=True)
     answer = reading.responses[0]
@@ -156,7 +160,7 @@ def _judge_tunnel(probe: Probe, reading: Reading) -> Judgement:
 
 
 def _judge_cut_short(probe: Probe, reading: Reading, ended: str) -> Judgement:
-    """Judge the answer to a request that ends too early: an answer is optional, but the connection must close."""
+    """Judge the answer to a request that ends too early. An answer is optional, but the connection must close."""
     answers = _without_early_answer(probe, reading.responses)
     if len(answers) > probe.accepted_count + 1:
         why = f"{_answers(len(answers))} to {_requests(probe.accepted_count)} and an incomplete one"
@@ -172,14 +176,14 @@ def _judge_cut_short(probe: Probe, reading: Reading, ended: str) -> Judgement:
 
 
 def _is_sentinels(answer: Response, number: int, plain: PlainAnswer) -> bool:
-    """Return whether *answer* fits the sentinel *number*; *plain* is the answer to a sentinel sent alone."""
+    """Return whether *answer* answers the sentinel. *plain* is the answer to a sentinel that was sent alone."""
     if answer.status != plain.status:
         return False
     return not plain.echoes or f"/sentinel-{number}".encode() in answer.content
 
 
 def _refuses(answer: Response, probe: Probe, index: int) -> bool:
-    """Return whether *answer* refuses the syntax of request *index*, rather than its meaning."""
+    """Return whether *answer* refuses a request because of its syntax. *index* counts the requests in the case."""
     method = probe.methods[index] if index < len(probe.methods) else "GET"
     if answer.status == 501 and method in ("GET", "HEAD"):
         return True
@@ -191,7 +195,7 @@ def _refuses(answer: Response, probe: Probe, index: int) -> bool:
 
 
 def _judge_accepted(probe: Probe, number: int, reading: Reading, ended: str, plain: PlainAnswer) -> Judgement:
-    """Judge the answers of a server that has accepted all octets of the case as requests."""
+    """Judge the answers of a server that accepted the entire case."""
     answers = reading.responses
     count = probe.accepted_count + (1 if probe.case.expected["httpsock"].status is not None else 0)
     refused = _judge_refusal_of_valid(probe, answers[:count])
@@ -223,7 +227,7 @@ def _judge_accepted(probe: Probe, number: int, reading: Reading, ended: str, pla
 
 
 def _judge_refusal_of_valid(probe: Probe, answers: list[Response]) -> Judgement | None:
-    """Return a judgement on the first of *answers* that refuses a valid request, or None if none does."""
+    """Find the first answer that refuses a valid request. Return a judgement on it, or None."""
     index = next((index for index, answer in enumerate(answers) if _refuses(answer, probe, index)), None)
     if index is None:
         return None
@@ -239,12 +243,12 @@ def _judge_refusal_of_valid(probe: Probe, answers: list[Response]) -> Judgement 
 
 
 def _goes_on(probe: Probe) -> bool:
-    """Return whether octets follow the first request of the case: other requests, or octets that must stay unread."""
+    """Return whether octets follow the first request of the case."""
     return probe.accepted_count > 1 or probe.case.requirement == "R084"
 
 
 def _judge_early_end(probe: Probe, answers: list[Response], count: int, ended: str) -> Judgement:
-    """Judge a server that left the sentinel or one of the *count* requests of the case unanswered."""
+    """Judge a server that left some requests unanswered. *count* is the number of requests in the case."""
     if (probe.closes and len(answers) == count) or (answers and answers[-1].closes):
         return Judgement(None)
     why = f"{_answers(len(answers))} to {_requests(count if probe.is_alone else count + 1)}"
@@ -258,7 +262,7 @@ def _judge_early_end(probe: Probe, answers: list[Response], count: int, ended: s
 
 
 def _judge_refused(probe: Probe, number: int, reading: Reading, plain: PlainAnswer) -> Judgement:
-    """Judge the answers to a case that must be refused, so that the sentinel behind it gets no answer."""
+    """Judge the answers of a server that must refuse the case. The sentinel after it must get no answer."""
     answers = _without_early_answer(probe, reading.responses)
     refusals = (index for index, answer in enumerate(answers) if _refuses(answer, probe, index))
     first = next(refusals, len(answers))
@@ -295,10 +299,10 @@ def _judge_refused(probe: Probe, number: int, reading: Reading, plain: PlainAnsw
 
 
 def _without_early_answer(probe: Probe, answers: list[Response]) -> list[Response]:
-    """Return *answers*, but leave out an answer to a request whose content is refused by the next answer.
+    """Leave out an answer that came before the server read the content and refused it.
 
     A server may answer the head of a request before it reads the content. A server that wrongly reads the content as
-    another request gives the same two answers; the cases whose content is a valid request detect this error.
+    another request gives the same two answers. The cases whose content is a valid request detect this error.
     """
     is_late = len(answers) == probe.accepted_count + 2 and answers[-1].status in _SYNTAX_STATUSES
     if is_late and probe.case.requirement in _CONTENT:
@@ -307,7 +311,7 @@ def _without_early_answer(probe: Probe, answers: list[Response]) -> list[Respons
 
 
 def _fault_of_refusal(refusal: list[Response], probe: Probe, *, is_last: bool) -> Judgement:
-    """Judge the answer that refuses a case, or the lack of an answer; *is_last* is true if no other answer follows."""
+    """Judge the answer that refuses a case, or the lack of an answer. If *is_last* is true, no other answer follows."""
     is_given = probe.case.requirement in _STATUS_IS_GIVEN
     wanted = " or ".join(map(str, sorted(probe.statuses)))
     if not refusal:
@@ -334,6 +338,6 @@ def _requests(count: int) -> str:
 
 
 def _refuses_the_method(refusal: Response, probe: Probe) -> bool:
-    """Return whether the server refuses only the method, without looking at the rest of the request."""
+    """Return whether the server refuses only the method. Then it may not have looked at the rest of the request."""
     is_get = probe.case.octets.lstrip(b"\r\n").startswith((b"GET ", b"HEAD "))
     return refusal.status in (405, 501) and not is_get

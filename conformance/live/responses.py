@@ -1,6 +1,6 @@
-"""The strict reader: octets in, responses out, and a Fault for everything that a server must not send.
+"""The strict reader: parse octets into responses, with a Fault for everything that a server must not send.
 
-The reader covers RFC 9112 §4 (status line), §5 (fields), §6 and §7 (framing), uses no sockets, and never raises an
+The reader covers RFC 9112 §4 (status line), §5 (fields), §6 and §7 (framing). It uses no sockets and never raises an
 error.
 
     responses = *( interim ) response *( *( interim ) response )
@@ -32,7 +32,10 @@ _MAX_CHUNKS = 100_000
 
 
 class Response(NamedTuple):
-    """One response: its *fields* with names in lower case, its *content* decoded from chunks, and all its *octets*."""
+    """One response.
+
+    Field names are in lower case. *content* is decoded from chunks. *octets* is the entire response.
+    """
 
     status: int
     phrase: bytes
@@ -42,13 +45,16 @@ class Response(NamedTuple):
     version: bytes = b"1.1"
 
     def field(self, name: bytes | str) -> bytes | None:
-        """Return the value of the field *name*, or None if it is missing; join several values with commas."""
+        """Return the value of the field called *name*.
+
+        If it is missing, return None. Join several values with commas.
+        """
         wanted = name.encode("ascii") if isinstance(name, str) else name
         values = [value for known, value in self.fields if known == wanted.lower()]
         return b", ".join(values) if values else None
 
     def has_member(self, name: str, member: bytes) -> bool:
-        """Return whether the list in the field *name* has *member*, given in lower case."""
+        """Return whether a list field contains *member*. *name* is the field's name, and *member* is in lower case."""
         return member in [part.strip(b" \t").lower() for part in (self.field(name) or b"").split(b",")]
 
     @property
@@ -60,7 +66,7 @@ class Response(NamedTuple):
 
 
 class FaultKind(Enum):
-    """The kinds of fault that corpus_run and the checks judge differently."""
+    """The kinds of fault that are judged differently."""
 
     NO_START = "the octets do not start like a response of HTTP/1"
     NO_ALLOW = "a 405 lacks Allow"
@@ -69,14 +75,14 @@ class FaultKind(Enum):
 
 
 class Fault(NamedTuple):
-    """A sentence about octets that no server may send, with the section of the RFC."""
+    """A description of octets that no server may send, with the section of the RFC."""
 
     says: str
     kind: FaultKind = FaultKind.OTHER
 
 
 class Reading(NamedTuple):
-    """The final *responses* in order, the *interim* ones, the *faults*, and the *leftover* octets at the end."""
+    """Everything read: the final and the interim responses, the faults, and the octets left over."""
 
     responses: list[Response]
     leftover: bytes
@@ -85,7 +91,7 @@ class Reading(NamedTuple):
 
 
 class _Framed(NamedTuple):
-    """The content of one response and the position *stop* behind it, or the fault that makes it unreadable."""
+    """The content of one response. *stop* is the position after it. *fault* says why it can't be read."""
 
     content: bytes
     stop: int
@@ -94,9 +100,9 @@ class _Framed(NamedTuple):
 
 
 def read_responses(octets: bytes, methods: Sequence[str], is_ended: object) -> Reading:
-    """Return the responses in *octets*, which a server sent in response to requests with *methods*.
+    """Parse *octets* as a server's responses. *methods* are the methods of the requests.
 
-    *is_ended* is true if the server closed the connection behind *octets*. A limited number of surplus responses is
+    If *is_ended* is true, the server closed the connection after *octets*. Additional responses, up to a limit, are
     read as responses to GET.
     """
     reading = Reading([], b"", [], [])
@@ -114,7 +120,7 @@ def read_responses(octets: bytes, methods: Sequence[str], is_ended: object) -> R
 
 
 def _read_response(octets: bytes, at: int, method: str, *, is_ended: bool) -> tuple[Response | None, list[Fault], int]:
-    """Return the response at *at*, or None if it is incomplete; also return its faults and the position behind it."""
+    """Parse the response at position *at*. Return it or None, its faults, and the position after it."""
     head_stop = octets.find(b"\r\n\r\n", at)
     if head_stop < 0:
         return None, _faults_of_a_partial_head(octets[at:], is_ended=is_ended), at
@@ -136,14 +142,14 @@ def _read_response(octets: bytes, at: int, method: str, *, is_ended: bool) -> tu
 
 
 def _faults_of_a_partial_head(octets: bytes, *, is_ended: bool) -> list[Fault]:
-    """Return the faults of *octets*, which have no empty line that ends the head."""
+    """Return the faults of an incomplete head."""
     if not b"HTTP/1.".startswith(octets[:7]):
         return [Fault(f"{_show(octets)} is not the start of a response (RFC 9112 §4)", FaultKind.NO_START)]
     return [Fault("the head of a response has no end (RFC 9112 §8)")] if is_ended else []
 
 
 def _fields(lines: Sequence[bytes], faults: list[Fault]) -> tuple[tuple[bytes, bytes], ...]:
-    """Return the names, in lower case, and values of the valid field lines; append a fault for each invalid one."""
+    """Parse the field lines. Return the names in lower case and the values. Append a fault for each invalid line."""
     fields = []
     for line in lines:
         match = _FIELD_LINE.fullmatch(line)
@@ -186,7 +192,7 @@ def _faults_of_a_head(head: Response) -> list[Fault]:
 
 
 def _faults_of_a_status(head: Response) -> list[Fault]:
-    """Return a fault if *head* lacks a field that its status needs, or has one that its status excludes."""
+    """Check the fields that depend on the status. Some must be present, and some must not."""
     if head.status == 405 and head.field("allow") is None:
         return [Fault("405 without Allow (RFC 9110 §15.5.6)", FaultKind.NO_ALLOW)]
     if head.status == 401 and head.field("www-authenticate") is None:
@@ -203,7 +209,7 @@ def _faults_of_a_status(head: Response) -> list[Fault]:
 
 
 def _content(octets: bytes, at: int, head: Response, method: str, *, is_ended: bool) -> _Framed:
-    """Return the content, starting at *at*, of the response with *head* to a request with *method* (RFC 9112 §6.3)."""
+    """Read the content at position *at*. *head* and *method* decide how long it is (RFC 9112 §6.3)."""
     is_tunnel = method == "CONNECT" and 200 <= head.status < 300
     if method == "HEAD" or head.status < 200 or head.status in (204, 304) or is_tunnel:
         return _no_content(octets, at, head, method)
@@ -224,7 +230,7 @@ def _content(octets: bytes, at: int, head: Response, method: str, *, is_ended: b
 
 
 def _no_content(octets: bytes, at: int, head: Response, method: str) -> _Framed:
-    """Return empty content, or a fault if anything but another response follows."""
+    """Check that there is no content. Otherwise return a fault."""
     rest = octets[at : at + 5]
     if rest and not b"HTTP/".startswith(rest) and head.status != 101:
         if method == "HEAD":
@@ -236,7 +242,7 @@ def _no_content(octets: bytes, at: int, head: Response, method: str) -> _Framed:
 
 
 def _chunks(octets: bytes, at: int, *, is_ended: bool) -> _Framed:
-    """Return the chunked content that starts at *at* (RFC 9112 §7.1)."""
+    """Read chunked content at position *at* (RFC 9112 §7.1)."""
     content = bytearray()
     cut = _Framed(b"", at, Fault("chunked content has no end (RFC 9112 §8)") if is_ended else None, is_whole=False)
     for _ in range(_MAX_CHUNKS):
@@ -270,6 +276,6 @@ def _chunks(octets: bytes, at: int, *, is_ended: bool) -> _Framed:
 
 
 def _show(octets: bytes) -> str:
-    """Return *octets* as quoted and shortened text."""
+    """Return *octets* as text, quoted and shortened."""
     text = ascii(octets)[1:]
     return text if len(text) <= 60 else f"{text[:60]}…"

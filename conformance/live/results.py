@@ -1,4 +1,4 @@
-"""Results: the outcome of one case or check against one server."""
+"""The result of one case or check on a server."""
 
 from enum import Enum
 from typing import NamedTuple
@@ -21,10 +21,10 @@ class Outcome(Enum):
 
 
 class Result(NamedTuple):
-    """The outcome of one case or check against one server, and *why* it failed or was skipped.
+    """The result of one case or check on a server. *why* is the reason of a failure or a skip.
 
-    *reproduce* has shell lines that send the same octets again. If the server exited or no longer answered,
-    *stops_server* is true, and *output* has the last lines that the server printed.
+    *reproduce* has shell commands that send the same octets again. If *stops_server* is true, the server exited or no
+    longer answered, and *output* has its last lines of output.
     """
 
     name: str
@@ -40,19 +40,22 @@ class Result(NamedTuple):
 
 
 def chapter_of_result(result: Result) -> str:
-    """Return the chapter of the requirement of *result*."""
+    """Return the chapter of the result's requirement."""
     requirement = load_requirements().get(result.requirement)
     return chapter_of(requirement.section if requirement else "practice")
 
 
 def section_of_result(result: Result) -> str:
-    """Return the section of the requirement of *result*."""
+    """Return the section of the result's requirement."""
     requirement = load_requirements().get(result.requirement)
     return requirement.section if requirement else ""
 
 
 def matches(name: str, number: str, only: str | None) -> bool:
-    """Return whether *only* is None, or is part of *name* or of the requirement's *number*, section or chapter."""
+    """Return whether *only* selects a case or check. None selects everything.
+
+    *only* may be part of the name, or of the requirement's number, section or chapter.
+    """
     if only is None:
         return True
     section = load_requirements()[number].section
@@ -60,5 +63,5 @@ def matches(name: str, number: str, only: str | None) -> bool:
 
 
 def breaks_a_must(results: list[Result]) -> bool:
-    """Return whether one of *results* is a failure that breaks a MUST."""
+    """Return whether any failure in *results* breaks a MUST."""
     return any(result.outcome is Outcome.FAILED and result.level.startswith("MUST") for result in results)

@@ -1,7 +1,7 @@
-"""The known folder: the files that the checks of the static semantics request, with fixed content and dates.
+"""The folder of known files, with fixed content and dates. The checks of responses request these files.
 
-If the system does not support a special file (a sparse file, a FIFO, a name that is not UTF-8), the folder lacks it,
-and the checks that need it do not apply.
+Some systems do not support a sparse file, a FIFO, or a name that is not UTF-8. The folder then lacks this file, and the
+checks that need it do not apply.
 """
 
 import contextlib
@@ -81,7 +81,7 @@ _LINKS = {
 
 
 def site(root: Path) -> None:
-    """Make the files of the known folder in *root*, an empty folder."""
+    """Create the known files in *root*, an empty folder."""
     for name, octets in _FILES.items():
         path = os.fsencode(root) + b"/" + name
         # Some systems do not allow some of these names.

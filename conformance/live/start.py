@@ -1,4 +1,4 @@
-"""Start the server under test: make the known folder, find a free port, start the program, and stop it at the end.
+"""Start the server under test with a folder of known files, on a free port. Stop it at the end.
 
 with started(Recipe("server --port {port} {root}")) as server: ...
 """
@@ -30,17 +30,17 @@ _QUOTED_LINES = 6
 
 
 class StartError(Exception):
-    """The server did not start; the message gives the reason."""
+    """The server did not start. The message is the reason."""
 
 
 class Program(subprocess.Popen[bytes]):
-    """A process that the check has started: a server, or a shell in a test."""
+    """A process that the check has started, such as a server."""
 
     def answers(self, address: tuple[str, int]) -> bool:
-        """Return True when the program answers at *address*, or False if it exits or takes too long.
+        """Wait until the program answers at *address*, and return True. If it exits or takes too long, return False.
 
-        A program that closes a connection without an answer may only be testing the port, so return True only if it
-        still runs a little later.
+        A program that closes a connection without an answer may only be testing the port. It must still run a little
+        later.
         """
         deadline = time.monotonic() + _START_SECONDS
         is_accepted = False
@@ -56,7 +56,10 @@ class Program(subprocess.Popen[bytes]):
         return is_accepted and self.poll() is None
 
     def stop(self) -> None:
-        """Stop the process with SIGTERM, or SIGKILL if that takes too long; then kill the rest of its process group."""
+        """Stop the process with SIGTERM.
+
+        If this takes too long, use SIGKILL. Then kill the rest of its process group.
+        """
         self.terminate()
         try:
             self.wait(_STOP_SECONDS)
@@ -68,10 +71,10 @@ class Program(subprocess.Popen[bytes]):
 
 
 class Recipe(NamedTuple):
-    """How to start a server: the command *start*, with {port}, {root}, {folder} and {back} filled in.
+    """How to start a server. In the command *start*, the check fills in {port}, {root}, {folder} and {back}.
 
-    These names are also replaced in *environment*, and in *files*, which are written into {folder} first. If *start*
-    is a proxy, *back* is the command of the server behind it, which starts first, on the port {back}.
+    *files* are written into {folder} first. The same names are filled in there and in *environment*. If *start* is a
+    proxy, *back* is the command of the server behind it. That server starts first, on the port {back}.
     """
 
     start: str
@@ -81,7 +84,7 @@ class Recipe(NamedTuple):
 
 
 class StartedServer:
-    """The server that *recipe* starts to serve *root*; *output* stores what it prints."""
+    """A server that the check has started. It serves *root*. *output* is a file for its output."""
 
     def __init__(self, recipe: Recipe, root: Path, output: IO[bytes]) -> None:
         self.address = ("127.0.0.1", 0)
@@ -92,7 +95,7 @@ class StartedServer:
         self._programs: list[Program] = []
 
     def start(self) -> None:
-        """Start the server on a free port. Raise StartError if it can't be run, or does not answer in time."""
+        """Start the server on a free port. If it can't be run or does not answer in time, raise StartError."""
         # Use a new port each time: connections of a program that has just exited may still block the last port.
         self.address, back = ("127.0.0.1", _free_port()), ("127.0.0.1", _free_port())
         folder = self._root.parent / "server"
@@ -132,7 +135,10 @@ class StartedServer:
             raise StartError(f"{words[0]} {how} on port {address[1]}; it printed {printed or 'no output'}")
 
     def exit_code(self, seconds: float) -> int | None:
-        """Return the exit code, negative for a signal, or None if the server still runs after *seconds*."""
+        """Wait up to *seconds* and return the exit code. If the server still runs, return None.
+
+        After a signal, the exit code is negative.
+        """
         if not self._programs:
             return None
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -140,14 +146,14 @@ class StartedServer:
         return self._programs[-1].returncode
 
     def last_output(self) -> str:
-        """Return the last lines that the server has printed since its start."""
+        """Return the last lines of output since the server's start."""
         length = self._output.seek(0, io.SEEK_END)
         self._output.seek(max(length - _QUOTED_OCTETS, self._output_start))
         lines = self._output.read(_QUOTED_OCTETS).decode("utf-8", "replace").strip().splitlines()
         return "\n".join(lines[-_QUOTED_LINES:])
 
     def stop(self) -> None:
-        """Stop the server, and the server behind it, if they have been started."""
+        """Stop the server. If it is a proxy, also stop the server behind it."""
         while self._programs:
             with self._programs.pop() as program:
                 program.stop()
@@ -155,7 +161,10 @@ class StartedServer:
 
 @contextlib.contextmanager
 def started(recipe: Recipe) -> Iterator[StartedServer]:
-    """Make the known folder, start the server of *recipe*, yield and stop it. Raise StartError if it does not start."""
+    """Start a server with a folder of known files.
+
+    Yield it, and stop it at the end. If it does not start, raise StartError.
+    """
     with tempfile.TemporaryDirectory(prefix="conformance-") as folder, tempfile.TemporaryFile() as output:
         root = Path(folder) / "root"
         root.mkdir()
@@ -171,14 +180,14 @@ def started(recipe: Recipe) -> Iterator[StartedServer]:
 
 
 def _fill(text: str, values: Mapping[str, str]) -> str:
-    """Return *text* with each name of *values* in braces replaced by its value."""
+    """Replace each name in braces by its value."""
     for name, value in values.items():
         text = text.replace(f"{{{name}}}", value)
     return text
 
 
 def _free_port() -> int:
-    """Return the number of a TCP port that is free now."""
+    """Return a free TCP port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port

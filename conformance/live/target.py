@@ -1,4 +1,4 @@
-"""The target: the server under test, whether it still answers, and how to start it again."""
+"""The server under test: find out whether it still answers, and start it again."""
 
 import time
 from typing import NamedTuple
@@ -16,19 +16,18 @@ _MAX_RESTARTS = 200
 
 
 class End(NamedTuple):
-    """How the server stopped, in words for a message, and the last lines that it printed."""
+    """How the server stopped. *says* is a message, and *output* has its last lines of output."""
 
     says: str = ""
     output: str = ""
 
 
 class Target:
-    """The server under test, at *address*; *server* is given if the check has started it.
+    """The server under test, at *address*. If the check has started it, *server* is given.
 
-    If *restarts* is true, the check starts the server again after it has stopped. No case is tried after *deadline*,
-    which each restart extends by the time that it took. If *is_gone* is true, the server has stopped for good.
-    If the server does not close when a request asks it to, *patience* is the number of seconds of silence after which
-    the client ends its side.
+    If *restarts* is true, the check starts the server again after it has stopped. No case is tried after *deadline*.
+    Each restart extends the deadline by the time that it took. If *is_gone* is true, the server has stopped for good.
+    If the server does not close when asked, the client closes its side after *patience* seconds without input.
     """
 
     def __init__(
@@ -49,10 +48,10 @@ class Target:
         return self._server is not None and self._left_starts > 0
 
     def is_there(self, exit_seconds: float = 0.0) -> bool:
-        """Return whether the server answers a plain request with at least one octet; if not, describe this in *end*.
+        """Return whether the server still answers a plain request. If not, describe this in *end*.
 
-        A server that exits with an error within *exit_seconds* after its answer counts as stopped. After the deadline,
-        return True without a request.
+        If the server exits with an error within *exit_seconds* after its answer, it counts as stopped. After the
+        deadline, return True without a request.
         """
         if time.monotonic() > self.deadline:
             return True
@@ -68,7 +67,7 @@ class Target:
         return False
 
     def restart(self) -> bool:
-        """Start the program again, and return whether it answers."""
+        """Start the program again. Return whether it answers."""
         if self._server is None or self._left_starts == 0:
             return False
         self._left_starts -= 1
@@ -86,7 +85,7 @@ class Target:
         return True
 
     def _ask(self) -> wire.Transcript:
-        """Send one plain request on its own connection, and return the answer."""
+        """Send a plain request on a new connection. Return the transcript."""
         return wire.exchange(
             self.address, [sentinel(0)], seconds=_ANSWER_SECONDS, ends=False, patience=_ANSWER_SECONDS / 2, max_octets=1
         )
@@ -95,7 +94,7 @@ class Target:
         return None if self._server is None else self._server.exit_code(seconds)
 
     def _describe(self, found: wire.Transcript) -> End:
-        """Return how the server stopped; *found* is its answer to a plain request."""
+        """Describe how the server stopped. *found* is its answer to a plain request."""
         code = self._exit_code(_RETURN_SECONDS)
         if code is None:
             refused = "it no longer accepts connections"

@@ -1,4 +1,4 @@
-"""Fairness: allowed behaviour never fails, and each verdict describes what the server did."""
+"""Fairness: allowed behaviour never fails, and each message describes what the server did."""
 
 import socket
 from collections.abc import Callable
@@ -29,9 +29,9 @@ _MISSING = 404
 
 
 def verdict_on(name: str, *statuses: int) -> tuple[str | None, bool]:
-    """Judge answers with *statuses* to the case *name* and its sentinel.
+    """Judge a server that gives these *statuses*: first to the requests in the case, then to the sentinel after it.
 
-    Return the reason why the answers fail, or None, and whether they break only a SHOULD.
+    Return the reason of a failure or None, and whether it breaks only a SHOULD.
     """
     answers = [Response(status, b"", (), b"", b"") for status in statuses]
     verdict = judge(
@@ -77,7 +77,7 @@ def verdict_on(name: str, *statuses: int) -> tuple[str | None, bool]:
     ],
 )
 def test_behaviour_that_the_rfc_allows_passes(name: str, statuses: list[int]) -> None:
-    """Each answer is one that a well-known server gives, or one that an earlier version of the check did not allow."""
+    """Either a well-known server gives each answer, or an earlier version of the check wrongly failed it."""
     assert verdict_on(name, *statuses) == (None, False)
 
 
@@ -139,7 +139,7 @@ def test_a_verdict_describes_what_the_server_did(name: str, statuses: list[int],
 def test_a_fault_that_the_case_is_not_about_is_reported_under_its_own_requirement(
     name: str, statuses: list[int], requirement: str
 ) -> None:
-    """The requirement reported has a level below MUST, even if the requirement of the case is a MUST."""
+    """The reported requirement has a level below MUST, even if the case tests a MUST."""
     answers = [Response(status, b"", (), b"", b"") for status in statuses]
     judgement = judge(
         probe_of(_CASES[name], 1), 1, Reading(answers, b"", [], []), "closed", PlainAnswer(_MISSING, echoes=False)
@@ -151,7 +151,7 @@ def test_a_fault_that_the_case_is_not_about_is_reported_under_its_own_requiremen
 def _answer_alone(is_alone: Callable[[bytes], bool]) -> Callable[[socket.socket], None]:
     """Return a server that reads once.
 
-    If *is_alone* is true of the octets, it answers each request in them with a 404; otherwise it sends a single 400.
+    If *is_alone* is true of the octets, it answers each request with 404. Otherwise it sends a single 400.
     """
 
     def converse(connected: socket.socket) -> None:
@@ -168,7 +168,7 @@ def _answer_alone(is_alone: Callable[[bytes], bool]) -> Callable[[socket.socket]
 
 
 def test_a_server_without_pipelining_gets_each_case_without_a_sentinel() -> None:
-    """Cases that consist of several requests fail the requirement on pipelining."""
+    """If a case consists of several requests, it fails the requirement on pipelining."""
     with serving(_answer_alone(lambda octets: octets.count(b" HTTP/1.") == 1)) as address:
         results = {result.name: result for result in check_corpus(Target(address), "R0")}
     assert results["a-get-with-host-alone"].outcome is Outcome.PASSED
@@ -178,7 +178,7 @@ def test_a_server_without_pipelining_gets_each_case_without_a_sentinel() -> None
 
 
 def test_a_case_that_fails_only_with_a_request_behind_it_is_reported_as_pipelining() -> None:
-    """This server refuses two requests in one read if one of them is of HTTP/1.0."""
+    """This server refuses two requests in one read if one of them is HTTP/1.0."""
     with serving(_answer_alone(lambda octets: b"/sentinel" not in octets or b"HTTP/1.0" not in octets)) as address:
         results = {result.name: result for result in check_corpus(Target(address), "R034")}
     found = results["http-1-0-with-host"]
@@ -187,13 +187,13 @@ def test_a_case_that_fails_only_with_a_request_behind_it_is_reported_as_pipelini
 
 
 def _never_close(connected: socket.socket) -> None:
-    """Answer each request, and close no connection before the client does."""
+    """Answer each request. Never close the connection first."""
     while octets := connected.recv(65536):
         connected.sendall(b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n" * octets.count(b" HTTP/1."))
 
 
 def test_a_server_that_never_closes_fails_the_check_on_closing_and_delays_no_case() -> None:
-    """In each case the check waits for a short silence, and judges the octets received until then."""
+    """In each case, the check waits for a short silence. Then it judges the octets received until then."""
     name = "The connection closes behind the response to a request that asks to close"
     with serving(_never_close) as address:
         target = Target(address)
@@ -206,7 +206,7 @@ def test_a_server_that_never_closes_fails_the_check_on_closing_and_delays_no_cas
 
 
 def _answer_simply(connected: socket.socket) -> None:
-    """Answer a plain request correctly, and everything else with content alone, as in HTTP/0.9."""
+    """Answer a plain request correctly. Answer anything else with content alone, as in HTTP/0.9."""
     octets = connected.recv(65536)
     is_plain = octets.startswith(b"GET /sentinel") or b"/ HTTP/1.1\r\nHost: localhost\r\n\r\n" in octets
     connected.sendall(
@@ -218,7 +218,7 @@ def _answer_simply(connected: socket.socket) -> None:
 
 
 def test_a_response_without_a_head_passes_only_for_a_request_of_http_0_9() -> None:
-    """RFC 1945 §6: a response of HTTP/0.9 has no status line and no fields."""
+    """RFC 1945 §6: an HTTP/0.9 response has no status line and no fields."""
     with serving(_answer_simply) as address:
         results = {result.name: result for result in check_corpus(Target(address), "R013")}
         wrong = {result.name: result for result in check_corpus(Target(address), "R008")}
@@ -242,14 +242,14 @@ def test_a_response_without_a_head_passes_only_for_a_request_of_http_0_9() -> No
     ],
 )  # fmt: skip
 def test_a_2xx_to_connect_needs_a_valid_port_and_no_content(name: str, field: bytes, why: str | None) -> None:
-    """RFC 9110 §9.3.6: an origin server may accept CONNECT; a 2xx to it must not have Content-Length."""
+    """RFC 9110 §9.3.6: an origin server may accept CONNECT. A 2xx to it must not have Content-Length."""
     reading = Reading([Response(200, b"", ((field, b"5"),), b"", b"")], b"", [], [])
     verdict = judge(probe_of(_CASES[name], 1), 1, reading, "closed", PlainAnswer(_MISSING, echoes=False))
     assert (verdict.why, verdict.is_should) == (why, False)
 
 
 def _run(name: str, behaviour: Behaviour) -> str | None:
-    """Return the verdict of the check *name* on a server with *behaviour*."""
+    """Run the check *name* on a broken server. Return the fault or None."""
     check = next(check for check in CHECKS if check.name == name)
     with running(behaviour) as address:
         return check.run(Session(address))
@@ -264,7 +264,7 @@ def test_a_server_that_ignores_the_method_does_not_fail_the_checks_on_similar_me
 
 
 def _answer_loosely(request: bytes) -> bytes:
-    """Return the file for every method that starts with GE or ge, and 405 for others."""
+    """Answer every method that starts with GE or ge with the file, and any other method with 405."""
     return answer_the_file(request) if request[:2].upper() == b"GE" else respond(405, Allow="GET")
 
 
@@ -349,7 +349,7 @@ def test_causes_that_stop_the_server_come_first_then_faults_of_framing() -> None
 
 
 def test_the_bytes_of_failures_are_printed_if_there_are_few_or_with_the_option_all() -> None:
-    """If many failed, the table shows no bytes, but names the option --all."""
+    """If many cases failed, the table shows no bytes, but mentions the option --all."""
     results = [_result("MUST", "R100")._replace(sent=b"GET / HTTP/1.1\r\n")] * 4
     assert "  > GET / HTTP/1.1" not in outputs.as_table(results)
     assert "--all shows the bytes" in outputs.as_table(results)

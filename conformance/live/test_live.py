@@ -36,7 +36,7 @@ _START = f"{sys.executable} -m httpsock --port {{port}} {{root}}"
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
-    """Serve the known folder with httpsock, and yield the address."""
+    """Serve the folder of known files with httpsock. Yield the address."""
     root = tmp_path_factory.mktemp("live") / "root"
     root.mkdir()
     site(root)
@@ -46,7 +46,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int
 
 @pytest.fixture(scope="module")
 def results(address: tuple[str, int]) -> dict[str, Result]:
-    """Return the results of all cases against httpsock, by name."""
+    """Run all cases on httpsock. Return the results by name."""
     return {result.name: result for result in check_corpus(Target(address))}
 
 
@@ -68,7 +68,7 @@ def test_the_strict_reader_and_h11_find_no_fault_in_the_responses_of_httpsock(re
 
 
 def test_each_refusal_by_httpsock_has_the_status_of_the_table_and_closes(results: dict[str, Result]) -> None:
-    """For other servers a case may allow several statuses; for httpsock the table requires one."""
+    """A case may allow other servers several statuses. For httpsock, the table requires one."""
     wrong = {}
     for number, case in enumerate(_CASES, 1):
         expected = case.expected["httpsock"]
@@ -85,7 +85,7 @@ def test_each_refusal_by_httpsock_has_the_status_of_the_table_and_closes(results
 
 
 def test_a_case_sent_octet_by_octet_gets_the_same_answers(address: tuple[str, int], results: dict[str, Result]) -> None:
-    """Requirement R001. Cases of 120 octets and more are left out, to save time."""
+    """Requirement R001. To save time, cases of 120 octets and more are left out."""
     for number, case in enumerate(_CASES, 1):
         probe = probe_of(case, number)
         if len(probe.octets) < 120:
@@ -104,7 +104,7 @@ def test_httpsock_passes_the_static_semantics(address: tuple[str, int]) -> None:
 
 @contextmanager
 def serving(converse: Callable[[socket.socket], object]) -> Iterator[tuple[str, int]]:
-    """Listen, and call *converse* with each connection, in its own thread, until the block ends."""
+    """Run a server that calls *converse* with each connection, in a thread. Yield its address."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
     is_over = threading.Event()
     threads = []
@@ -162,7 +162,7 @@ def _reset(connected: socket.socket) -> None:
 def test_without_a_valid_response_to_a_plain_request_no_case_is_tried(
     converse: Callable[[socket.socket], object], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The command prints what the server did instead and how to repeat the request, and exits with 2."""
+    """The command prints what the server did instead, and how to repeat the request. Its exit code is 2."""
     with serving(converse) as (host, port):
         assert main(["check", f"http://{host}:{port}/"]) == 2
     captured = capsys.readouterr()
@@ -220,7 +220,7 @@ def _send_slowly(connected: socket.socket) -> None:
 def test_a_hostile_server_that_answers_plain_requests_costs_no_more_than_the_time_limit(
     converse: Callable[[socket.socket], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each case and each check has a result; those without time left are skipped."""
+    """Each case and each check has a result. If no time is left, it is skipped."""
     monkeypatch.setattr(command, "_CORPUS_SECONDS", 0.1)
     monkeypatch.setattr(command, "_SEMANTICS_SECONDS", 0.2)
 
@@ -240,7 +240,7 @@ def test_a_hostile_server_that_answers_plain_requests_costs_no_more_than_the_tim
 
 
 def _answer(octets: bytes) -> Callable[[socket.socket], None]:
-    """Return a server that sends *octets* in response to anything, and closes when the client does."""
+    """Return a server that answers anything with *octets*. It closes when the client does."""
 
     def converse(connected: socket.socket) -> None:
         connected.recv(65536)

@@ -1,4 +1,4 @@
-"""A server that exits or falls silent during a check: the check names the case that stops it, and no other case."""
+"""A server exits or falls silent during a check. The check must blame the case that stops it, and no other case."""
 
 import json
 import os
@@ -56,7 +56,7 @@ _SILENT = (
 
 
 def run(tmp_path: Path, program: str, *options: str) -> tuple[int, dict[str, dict[str, Any]]]:
-    """Check the server *program*, and return the exit code and the results by name."""
+    """Check the server *program*. Return the exit code, and the results by name."""
     script, output = tmp_path / "stranger.py", tmp_path / "results.json"
     script.write_text(program, encoding="utf-8")
     code = main(["check", "--start", f"{sys.executable} {script} {{port}}", "--json", str(output), *options])
@@ -66,7 +66,7 @@ def run(tmp_path: Path, program: str, *options: str) -> tuple[int, dict[str, dic
 def test_the_case_that_stops_the_server_is_named_and_the_others_are_not_blamed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The report has the exit code and the last output of the server. Cases that were to follow are skipped."""
+    """The report has the exit code and the last output of the server. Later cases are skipped."""
     code, results = run(tmp_path, _FRAGILE, "--only", "RFC 9112 §5")
     failed = {name: result for name, result in results.items() if result["outcome"] == "failed"}
     stops = [result for result in failed.values() if result["stops_server"]]
@@ -83,7 +83,7 @@ def test_the_case_that_stops_the_server_is_named_and_the_others_are_not_blamed(
 def test_with_restart_every_case_is_tried_and_each_that_stops_the_server_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The check starts the server again each time, and repeats the other cases that were in progress."""
+    """The check starts the server again each time. It repeats the other cases that were in progress."""
     code, results = run(tmp_path, _FRAGILE, "--restart", "--only", "R038")
     stops = {name for name, result in results.items() if result["stops_server"]}
     assert code == 1
@@ -96,7 +96,7 @@ def test_with_restart_every_case_is_tried_and_each_that_stops_the_server_is_name
 
 
 def test_a_stop_that_no_single_case_causes_is_reported_with_all_cases_in_progress(tmp_path: Path) -> None:
-    """Each of these cases passes on a server that has just started, so none of them is blamed."""
+    """Each of these cases passes on a new server, so none of them is blamed."""
     _, results = run(tmp_path, _WORN_OUT, "--only", "RFC 9112 §7")
     stops = [result for result in results.values() if result["stops_server"]]
     assert [result["name"] for result in stops] == ["the-server-stays-up"]
@@ -152,13 +152,13 @@ def test_restart_without_start_is_an_error(capsys: pytest.CaptureFixture[str]) -
 
 
 class _Late:
-    """Makes trials that time out the first time and pass the second; *names* has one entry for each attempt."""
+    """Makes trials that time out the first time and pass the second time. *names* records each attempt."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
 
     def trial(self, name: str) -> Trial:
-        """Return the trial *name*."""
+        """Return a trial called *name*."""
         result = Result(name, "R001", "MUST", Outcome.SKIPPED, "", b"", b"", "")
         return Trial(name, partial(self._attempt, result), lambda why: result._replace(why=why))
 
@@ -179,7 +179,7 @@ def test_a_case_that_timed_out_beside_others_is_tried_again_alone() -> None:
 
 
 def test_if_a_case_tried_again_alone_stops_the_server_only_that_case_is_blamed() -> None:
-    """Other cases that had timed out are skipped."""
+    """Other cases that timed out are skipped."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         closed = Target(listener.getsockname()[:2])
     late = _Late()

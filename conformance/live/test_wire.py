@@ -1,4 +1,4 @@
-"""The wire: reading valid and invalid responses, and exchanges with well-behaved and hostile servers."""
+"""Exchanges with servers: reading valid and invalid responses, and talking to well-behaved and hostile servers."""
 
 import shutil
 import socket
@@ -18,7 +18,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
 
 def read(octets: bytes, *methods: str) -> Reading:
-    """Return the strict reader's result for *octets* after the server has closed."""
+    """Parse *octets* as the responses of a server that then closed the connection."""
     return read_responses(octets, methods or ("GET",), True)
 
 
@@ -97,7 +97,7 @@ def test_an_invalid_response_has_a_fault_with_its_section(octets: bytes, fault: 
 
 
 def test_no_octets_that_a_server_sends_raise_an_error() -> None:
-    """Each valid response is tried with each of its octets replaced, and cut at each position."""
+    """The test replaces each octet of each valid response, and cuts each response at each position."""
     for method, octets, _ in GOOD.values():
         for position in range(len(octets)):
             for replaced in (b"", b"\x00", b"\r", b"\n", b"\xff", b" ", b"9"):
@@ -112,7 +112,7 @@ def test_no_octets_that_a_server_sends_raise_an_error() -> None:
 
 @contextmanager
 def server(converse: Callable[[socket.socket], object]) -> Iterator[tuple[str, int]]:
-    """Listen, and call *converse* with one connection after the other, until the block ends."""
+    """Run a server that calls *converse* with one connection after another. Yield its address."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -160,7 +160,7 @@ def test_reading_an_endless_response_stops() -> None:
 
 
 def test_the_client_ends_its_side_immediately_or_after_some_silence() -> None:
-    """This server answers only after the client has ended its side."""
+    """This server answers only after the client has closed its side."""
 
     def converse(connected: socket.socket) -> None:
         with connected.makefile("rb") as stream:
@@ -229,5 +229,5 @@ def test_the_shell_line_that_repeats_a_case_prints_its_octets_and_is_short(octet
 
 
 def test_the_shell_line_for_a_request_cut_short_ends_the_client_s_side() -> None:
-    """The option -N of nc does this. Without it the server would wait for the rest of the request."""
+    """The option -N of nc closes the client's side. Without it, the server would wait for the rest of the request."""
     assert reproduce("::1", 80, b"GET", ends=True) == "printf 'GET' | nc -N ::1 80"

@@ -1,8 +1,8 @@
-"""Trials: cases or checks tried on one server, a few at a time, until the server stops.
+"""Try cases or checks on one server, a few at a time. If the server stops, find the one that stopped it.
 
-"Stops" means that the server exits, or no longer answers. Each trial in progress at that moment is a suspect: its
-own result is meaningless, and it may have stopped the server. If the check has started the server, it starts the
-server again and tries the suspects one by one, to find the one that stops it; otherwise the result names all suspects.
+A server stops if it exits or no longer answers. Each trial in progress at that moment is a suspect. Its own result is
+meaningless, and it may have stopped the server. If the check started the server, it starts the server again and tries
+the suspects one by one. Otherwise the result lists all suspects.
 """
 
 import threading
@@ -27,9 +27,9 @@ _EXIT_SECONDS = 0.02
 
 
 class Attempt(NamedTuple):
-    """The *result* of one trial; *is_doubtful* is true if a server that has stopped would also explain the result.
+    """The outcome of one trial. If *is_doubtful* is true, the server may have stopped, which would explain the result.
 
-    *is_late* is true after a time-out: other trials may have kept the server busy.
+    If *is_late* is true, the trial timed out. Other trials may have kept the server busy.
     """
 
     result: Result
@@ -38,7 +38,10 @@ class Attempt(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """One case or check: *attempt* tries it, and *untried* returns the result of skipping it for a given reason."""
+    """A case or check to try.
+
+    *attempt* tries it. *untried* takes a reason and returns the result of a skipped trial.
+    """
 
     name: str
     attempt: Callable[[], Attempt]
@@ -46,7 +49,7 @@ class Trial(NamedTuple):
 
 
 class _Round:
-    """One run of trials until the server stops: the results, the suspects, and the trials that timed out."""
+    """One run of trials until the server stops. *suspects* may have stopped it. The trials in *late* timed out."""
 
     def __init__(self, target: Target) -> None:
         self.results: dict[str, Result] = {}
@@ -90,7 +93,10 @@ class _Round:
 
 
 def run_trials(target: Target, trials: Sequence[Trial]) -> list[Result]:
-    """Return the results of *trials*, in order; if the server stopped for no known cause, add a result named LAST."""
+    """Try all trials and return the results in order.
+
+    If the server stopped for no known cause, an additional result called LAST comes at the end.
+    """
     results: dict[str, Result] = {}
     waiting = list(trials)
     ends: list[Result] = []
@@ -114,7 +120,7 @@ def run_trials(target: Target, trials: Sequence[Trial]) -> list[Result]:
 
 
 def _try_alone(target: Target, suspects: Sequence[Trial]) -> dict[str, Result]:
-    """Try *suspects* one by one, until one stops the server for good, and return the results."""
+    """Try the suspects one by one, until one stops the server for good. Return the results."""
     results: dict[str, Result] = {}
     is_new = target.restart()
     for trial in suspects if is_new else ():
@@ -130,7 +136,7 @@ def _try_alone(target: Target, suspects: Sequence[Trial]) -> dict[str, Result]:
 
 
 def _try_late(target: Target, late: Sequence[Trial]) -> dict[str, Result]:
-    """Retry *late*, trials that timed out beside others, until one stops the server for good; return the results."""
+    """Retry trials that timed out, one by one, until one stops the server for good. Return the results."""
     results = {trial.name: trial.untried(GONE) for trial in late}
     for trial in late:
         results[trial.name], is_end_here = _try_one(target, trial)
@@ -141,7 +147,7 @@ def _try_late(target: Target, late: Sequence[Trial]) -> dict[str, Result]:
 
 
 def _try_one(target: Target, trial: Trial) -> tuple[Result, bool]:
-    """Return the result of *trial*, and whether it stops the server."""
+    """Run one trial. Return its result, and whether it stopped the server."""
     result = trial.attempt().result
     if target.is_there(_EXIT_SECONDS):
         return result, False
@@ -157,7 +163,7 @@ def _try_one(target: Target, trial: Trial) -> tuple[Result, bool]:
 
 
 def _unexplained(target: Target, suspects: Sequence[Trial]) -> Result:
-    """Return the result for a server that stopped while *suspects* were tried, if none of them stops it alone."""
+    """Return the result for a server that stopped although no suspect stops it alone."""
     names = "; ".join(trial.name for trial in suspects[:_MAX_NAMED])
     alone = ", none of which stops it alone" if target.is_ours else ""
     why = f"the server stops: {target.end.says}; in progress{alone}: {names}"

@@ -1,6 +1,6 @@
-"""The wire: send octets to a server, receive what comes back, and read it as responses.
+"""Send octets to a server, and receive the octets that come back.
 
-This module knows sockets, but neither the corpus nor any server. No octets that a server sends raise an error.
+This module knows sockets, but neither the corpus nor any server. Whatever a server sends, no error is raised.
 
     sent --> exchange() --> received --> read_responses() --> responses, leftover, faults
 """
@@ -25,10 +25,10 @@ _MIN_RUN = 100
 
 
 class Transcript(NamedTuple):
-    """One connection: the octets that were *sent* and *received*, and how it ended.
+    """One connection: the octets in both directions, and how it ended.
 
-    *ended* is "closed", "reset", "timed out", "refused" (never connected) or "flooded" (too many octets received).
-    *ended_first* is true if the client ended its side before the server did.
+    *ended* is "closed", "reset", "timed out", "refused" or "flooded". A refused connection was never established. A
+    flooded one received too many octets. If *ended_first* is true, the client closed its side before the server did.
     """
 
     sent: bytes
@@ -50,11 +50,11 @@ class _Exchange:
         self.ended_first = False
 
     def transcript(self, ended: str) -> Transcript:
-        """Return the transcript of the connection, which ended as *ended* says."""
+        """Return the transcript. *ended* says how the connection ended."""
         return Transcript(bytes(self._sent), bytes(self.received), ended, self.ended_first)
 
     def has_more(self) -> bool:
-        """Return whether there is something left to send."""
+        """Return whether there is more to send."""
         while self._writes and not self._unsent:
             part = next(self._parts, None)
             if part is None:
@@ -64,7 +64,7 @@ class _Exchange:
         return self._writes
 
     def send(self) -> None:
-        """Send as much as the kernel accepts; after an error, send no more, but the server may still send a reason."""
+        """Send as much as the kernel accepts. After an error, send no more, but continue to receive."""
         try:
             count = self._socket.send(self._unsent)
         except BlockingIOError:
@@ -76,7 +76,7 @@ class _Exchange:
         self._unsent = self._unsent[count:]
 
     def end(self) -> None:
-        """End the client's side of the connection."""
+        """Close the client's side of the connection."""
         self.ended_first = True
         try:
             self._socket.shutdown(socket.SHUT_WR)
@@ -84,7 +84,7 @@ class _Exchange:
             pass  # The server has closed already.
 
     def receive(self) -> str | None:
-        """Receive once, and return how the connection ended, or None if it is still open."""
+        """Receive once. If the connection ended, return how. Otherwise return None."""
         try:
             octets = self._socket.recv(_RECEIVE_OCTETS)
         except BlockingIOError:
@@ -104,10 +104,10 @@ def exchange(
     patience: float | None = None,
     max_octets: int = _MAX_OCTETS,
 ) -> Transcript:
-    """Connect to *address*, send *parts* one after the other, and return the transcript when the server has closed.
+    """Connect to *address*, send *parts*, and wait until the server closes. Return the transcript.
 
-    If *ends* is true, end the client's side as soon as all parts are sent; if *patience* is given, end it after
-    that many seconds of silence. The exchange stops after *seconds* in total, or when more than *max_octets* arrive.
+    If *ends* is true, close the client's side after the last part. If *patience* is given, close it after this many
+    seconds without input. The exchange stops after *seconds*, or if more than *max_octets* arrive.
     """
     deadline = time.monotonic() + seconds
     try:
@@ -142,14 +142,14 @@ def exchange(
 
 
 def _limit(spare_octets: int, deadline: float) -> str | None:
-    """Return "flooded" or "timed out" if the exchange has reached its limit of octets or time, else None."""
+    """Return "flooded" or "timed out" if the exchange has reached a limit. Otherwise return None."""
     if spare_octets < 0:
         return "flooded"
     return "timed out" if time.monotonic() >= deadline else None
 
 
 def reproduce(host: str, port: int, octets: bytes, *, ends: bool = False) -> str:
-    """Return a shell line that sends *octets* to a server and prints its answer; with *ends*, nc then ends its side.
+    """Return a shell command that sends *octets* and prints the answer. If *ends* is true, nc then closes its side.
 
     A long repetition is written in short form: ``printf 'a%.0s' $(seq 9000)``.
     """
@@ -169,7 +169,7 @@ def reproduce(host: str, port: int, octets: bytes, *, ends: bool = False) -> str
 
 
 def _printf_format(octets: bytes) -> str:
-    """Return *octets* as a format for printf(1), to stand in single quotes; unprintable octets are in octal."""
+    """Return *octets* as a format for printf(1) in single quotes. Unprintable octets are in octal."""
     known = {0x0D: r"\r", 0x0A: r"\n", 0x09: r"\t", 0x5C: r"\\", 0x25: "%%", 0x27: r"\047"}
     shown = [known.get(octet) or (chr(octet) if 0x20 <= octet < 0x7F else f"\\{octet:03o}") for octet in octets]
     # printf would read a format that starts with a hyphen as an option.
