@@ -27,7 +27,7 @@ SPELLED = ["/SECRET~1", "/secret%7e1/../SECRET~1", "/./SECRET%7E1", "/sub/SECRET
 
 
 def find(root: DocumentRoot, path: str) -> Found:
-    """Look *path* up and return the resource. If it is a listing, read the listing to its end."""
+    """Look *path* up and return the resource. If the resource is a listing, read the listing to its end."""
     found = root.find(path.encode(), None, Tick(LATER, 0.0))
     if isinstance(found, Directory):
         list(found.entries)
@@ -101,7 +101,7 @@ def test_a_listed_name_is_not_an_alias(tmp_path: pathlib.Path) -> None:
 
 
 class Entry:
-    """A directory entry whose inode number differs from that of stat()."""
+    """A directory entry with an inode number that stat() does not confirm."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -178,13 +178,13 @@ def mounted(image: pathlib.Path, folder: pathlib.Path, *command: str) -> Iterato
 
 
 def installed(name: str) -> str:
-    """Return the path of a file system tool. It may be in /sbin, which the PATH of many users lacks."""
+    """Return the path of a file system tool. Search /sbin, too, which the PATH of many users lacks."""
     path = shutil.which(name) or shutil.which(name, path="/sbin:/usr/sbin")
     return path or tool(name)
 
 
 def fill(folder: pathlib.Path) -> None:
-    """Create a hidden folder and an ordinary file. FAT and NTFS give each of them a short alias."""
+    """Create a hidden folder and an ordinary file. On FAT and NTFS, each gets a short alias."""
     (folder / ".git").mkdir()
     (folder / ".git" / "config").write_bytes(b"secret")
     (folder / "longfilename.text").write_bytes(b"plain")

@@ -32,10 +32,8 @@ SWAPS = 2000
 
 @contextmanager
 def before_opening(name: str, change: Callable[[], object]) -> Iterator[None]:
-    """Replace os.open(). Call *change* once, right before a file or folder called *name* is opened.
-
-    An audit hook is no alternative: it cannot be removed, and it disturbs debuggers and coverage tools.
-    """
+    """Replace os.open(). Call *change* once, right before a file or folder called *name* is opened."""
+    # An audit hook cannot be removed, and it disturbs debuggers and coverage tools.
     system_open = os.open
     is_opened = False
 

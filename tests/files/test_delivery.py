@@ -480,7 +480,7 @@ with httpsock.Server(sys.argv[1], port=0, log=print) as server:
 
 
 def test_a_serving_program_imports_no_module(folder: pathlib.Path) -> None:
-    """File descriptors may run out, and the user of the process may change, so a later import could fail."""
+    """A later import could fail for lack of file descriptors or permissions."""
     octets = (folder / "hello.txt").read_bytes()
     (folder / "hello.txt.gz").write_bytes(gzip.compress(octets))
     for name in ("hello.txt", "hello.txt.gz"):

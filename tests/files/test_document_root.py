@@ -1,4 +1,4 @@
-"""The document root: for each path, it finds a file, a folder or an error."""
+"""The document root: it finds a file, a folder or an error for each path."""
 
 import gzip
 import os
@@ -256,7 +256,7 @@ def test_a_look_up_is_cached_for_one_tick(folder: pathlib.Path) -> None:
 
 
 def test_an_open_file_is_looked_up_each_time(folder: pathlib.Path) -> None:
-    """Each response closes its open file, so responses cannot share one."""
+    """Each response closes its open file, so two responses cannot share a file."""
     served, tick = DocumentRoot(folder), Tick(LATER, 0.0)
     first, second = served.find(b"/large.bin", None, tick), served.find(b"/large.bin", None, tick)
     assert isinstance(first, Representation)

@@ -140,7 +140,7 @@ def test_preconditions_are_ignored_if_the_answer_is_another_error_or_redirect(
 
 @pytest.mark.parametrize(("method", "status"), [("POST", 405), ("DELETE", 405), ("OPTIONS", 204), ("FOO", 501)])
 def test_preconditions_do_not_apply_to_other_methods(root: DocumentRoot, method: str, status: int) -> None:
-    """Preconditions do not change the answer to such a method (RFC 9110 §13.2.1; requirements R118 and R124)."""
+    """Only GET and HEAD have preconditions here (RFC 9110 §13.2.1; requirements R118 and R124)."""
     for condition in ('If-Match: "x"', "If-None-Match: *", f"If-Modified-Since: {MODIFIED}"):
         assert ask(root, get("/alphabet.txt", condition, method=method)).status == status
 

@@ -206,7 +206,7 @@ def test_a_range_of_a_listing_is_ignored(root: DocumentRoot) -> None:
 
 
 def test_if_range_gets_the_whole_of_a_file_that_changed_just_now(root: DocumentRoot, folder: pathlib.Path) -> None:
-    """Such a file has a weak entity-tag, which never matches If-Range (RFC 9110 §13.1.5)."""
+    """A file that changed just now has a weak entity-tag, which never matches If-Range (RFC 9110 §13.1.5)."""
     now = os.stat(folder / "large.bin").st_ctime
     etag = ask(root, get("/large.bin"), now).field("ETag") or ""
     assert etag.startswith('W/"')

@@ -85,7 +85,7 @@ class Page(HTMLParser):
 
     @property
     def entries(self) -> list[tuple[str, str]]:
-        """The links of the rows, without those of the heading."""
+        """The links in the table rows. Links in the heading do not count."""
         return [(href, text) for href, text in self.links if text == "../" or href.strip("./")]
 
 
@@ -287,7 +287,7 @@ def test_a_query_sorts_a_listing(query: bytes | None, expected: list[str]) -> No
 
 @each_row("query", [b"sort=size", b"sort=size-desc"])
 def test_folders_are_not_sorted_by_size(query: bytes) -> None:
-    """The length of a folder means nothing to a reader, so listings do not show it."""
+    """The length of a folder depends on the file system, so listings ignore this length."""
     directory = Directory(ROOT, [folder("c", 4096), folder("a", 12_288), folder("b", 40)])
     assert hrefs(directory, query) == [b"a/", b"b/", b"c/"]
 

@@ -89,7 +89,7 @@ class TestPermissions:
         assert (found.octets, found.coding) == (b"Hello", None)
 
     def test_the_answer_does_not_reveal_what_exists_outside(self, reachable: pathlib.Path) -> None:
-        """For a link out of the root, 404 is the answer even if access is denied (requirement R144)."""
+        """A link out of the root gets 404, even if its target is forbidden (requirement R144)."""
         make(reachable.parent / "outside" / "private" / "file", b"").parent.chmod(0o700)
         (reachable / "link").symlink_to(reachable.parent / "outside")
         with without_privileges():

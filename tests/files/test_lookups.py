@@ -142,7 +142,7 @@ def test_a_sibling_repaired_with_unchanged_times_is_verified_after_a_second(
 
 
 def test_a_large_file_with_a_small_sibling_is_searched_for_after_a_second(aged: pathlib.Path) -> None:
-    """The server does not cache a large file, so a cached look-up of it is valid for only a second."""
+    """The server does not cache large files, so their cached look-ups are valid for only a second."""
     make(aged / "zeros.txt", bytes(100_000))
     make(aged / "zeros.txt.gz", gzipped(bytes(100_000)))
     age(aged)
@@ -194,7 +194,7 @@ def test_for_clients_without_codings_a_look_up_in_a_changing_folder_is_cached(fo
 
 
 def test_the_look_up_of_a_name_that_may_be_an_alias_is_not_cached(aged: pathlib.Path) -> None:
-    """Its result depends on all names in the folder: an alias is a name that the folder does not list."""
+    """The result depends on all names in the folder. An alias is a name that the folder does not list."""
     make(aged / "notes~1", HELLO)
     age(aged)
     served = DocumentRoot(aged)
@@ -216,7 +216,7 @@ def test_the_look_up_of_a_file_whose_sibling_has_too_long_a_name_is_not_cached(a
 def test_clients_that_prefer_the_same_codings_share_their_look_ups(aged: pathlib.Path) -> None:
     """A new value of Accept-Encoding needs one full look-up.
 
-    After this look-up, the server uses the results of other values with the same meaning.
+    Later look-ups use the results of other values with the same meaning.
     """
     served = Recorded(aged)
     index = os.path.join("sub", "index.html")
@@ -472,7 +472,7 @@ def test_a_folder_that_is_deleted_and_made_again_is_looked_up_again(twins: pathl
 def test_a_folder_replaced_by_a_symlink_out_of_the_root_is_not_found(
     moved: pathlib.Path, accepted: bytes | None, folder: pathlib.Path
 ) -> None:
-    """The folder moves out of the root, and a symlink to it takes its place."""
+    """The folder moves out of the root. A symlink to its new place replaces the folder."""
     make(folder / "top" / "deep" / "a.txt", HELLO)
     age(folder / "top" / "deep")
     served = DocumentRoot(folder)

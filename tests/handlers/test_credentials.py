@@ -21,7 +21,7 @@ def basic(user_pass: bytes, scheme: bytes = b"Basic ") -> bytes:
 
 
 def is_right(credentials: Credentials, authorization: bytes) -> bool:
-    """Return whether *authorization*, a field value, has the right credentials."""
+    """Return whether *authorization* has the right credentials."""
     given = parse_credentials(authorization)
     assert given is not None
     return credentials.are_right(credentials.digest(given), given)

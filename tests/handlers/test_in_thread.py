@@ -51,7 +51,7 @@ def gate() -> Any:
 
 
 def behind(gate: Gate) -> Callable[[Request, Context], Response | Steps[Response]]:
-    """Return a handler. For /blocks it calls *gate* in a thread; for other paths it answers immediately."""
+    """Return a handler. The path /blocks calls *gate* in a thread. Other paths are answered immediately."""
 
     def blocks(context: Context) -> Steps[Response]:
         return Response(200, TEXT, (yield from in_thread(context, gate)))

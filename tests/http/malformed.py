@@ -40,7 +40,7 @@ def framed(octets: bytes) -> bytes:
 
 
 def chunked(octets: bytes) -> bytes:
-    """Return a POST with chunked transfer coding. *octets* follow its head."""
+    """Return the head of a chunked POST, followed by *octets*."""
     return b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + octets
 
 

@@ -32,7 +32,8 @@ Outcome = list[Event | Refusal]
 def outcome_of_pieces(pieces: Iterable[bytes], limits: Limits = LIMITS) -> Outcome:
     """Feed *pieces* to a new parser, and return all its events. Join adjacent content.
 
-    The last event is a Pause or a Refusal. Before a Refusal, omit the content: its length depends on the pieces.
+    The last event is a Pause or a Refusal. The length of content before a Refusal depends on the pieces, so omit this
+    content.
     """
     request_parser = RequestParser(limits)
     outcome: Outcome = []
@@ -70,7 +71,7 @@ def request_of(cut: Cut, octets: bytes, limits: Limits = LIMITS) -> Request:
 
 
 def refusal_of(cut: Cut, octets: bytes, limits: Limits = LIMITS) -> Refusal:
-    """Parse *octets*, which are malformed, and return the refusal."""
+    """Assert that *octets* are malformed, and return the refusal."""
     (refusal,) = outcome_of(cut, octets, limits)
     assert isinstance(refusal, Refusal)
     return refusal
@@ -87,5 +88,5 @@ PLAIN = Request(get_root(), b"GET / HTTP/1.1", "GET", ROOT, 1, dict(HOST), 0, is
 
 
 def post(framing: bytes, content: bytes) -> bytes:
-    """Return a POST with *framing* as its field lines and with *content*."""
+    """Return a POST with the field lines *framing* and with *content*."""
     return b"POST / HTTP/1.1\r\nHost: a\r\n" + framing + b"\r\n\r\n" + content

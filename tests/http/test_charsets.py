@@ -1,4 +1,4 @@
-"""Charsets: does a file start with text, is this text UTF-8, does it declare another charset (RFC 9110 §8.3.2)?"""
+"""Charsets: detecting text, UTF-8 and declared charsets at the start of a file (RFC 9110 §8.3.2)."""
 
 import pytest
 

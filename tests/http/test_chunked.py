@@ -414,7 +414,7 @@ _fragments = st.lists(
 
 @st.composite
 def damaged_contents(draw: st.DrawFn) -> bytes:
-    """Draw chunked content, and change one or two octets at one place."""
+    """Draw chunked content and damage it at one place."""
     _, encoded = draw(chunked_contents())
     position = draw(st.integers(0, len(encoded) - 1))
     replacement = draw(st.sampled_from([b"", b"\r", b"\n", b"\r\n", b"0", b"ab", b";", b"\0"]))

@@ -11,7 +11,7 @@ from tests.support.rows import each_row
 
 
 def refusal_of_fields(fields: dict[bytes, bytes], minor_version: int = 1) -> Refusal:
-    """Parse the framing of a request with *fields*, which must fail. Return the refusal."""
+    """Assert that a request with *fields* has invalid framing, and return the refusal."""
     with pytest.raises(FramingError) as caught:
         parse_content_length(fields, minor_version)
     return request_error(caught.value).refusal

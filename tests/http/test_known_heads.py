@@ -20,7 +20,7 @@ from tests.support import get
 
 
 class Counted(KnownHeads):
-    """A KnownHeads that counts which parts it parses."""
+    """A KnownHeads object that counts how often it parses each part."""
 
     def __init__(self, max_field_lines: int = 100) -> None:
         self.parsed: Counter[str] = Counter()

@@ -36,7 +36,7 @@ _octets = st.lists(_fragment, max_size=12).map(b"".join)
 
 @st.composite
 def damaged_requests(draw: st.DrawFn) -> bytes:
-    """Draw two requests, and change some octets at up to two places."""
+    """Draw two requests, and damage them at up to two places."""
     content = draw(
         st.sampled_from(
             [post(b"Content-Length: 2", b"ab"), post(b"Transfer-Encoding: chunked", b"1;a\r\nb\r\n0\r\nC: d\r\n\r\n")]

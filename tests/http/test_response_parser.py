@@ -22,7 +22,7 @@ SMALL = ResponseLimits(
 
 
 class Outcome(NamedTuple):
-    """The result of parsing a response. *statuses* has one status for each head, interim ones included."""
+    """The result of parsing a response. *statuses* has the status of each head, also of interim responses."""
 
     statuses: list[int]
     content: bytes = b""

@@ -12,7 +12,7 @@ bounded = settings(derandomize=True, deadline=None, max_examples=200)
 
 
 def refusal_of_target(method: bytes, request_target: bytes) -> Refusal:
-    """Parse *request_target*, which is malformed, and return the refusal."""
+    """Assert that *request_target* is malformed, and return the refusal."""
     with pytest.raises(RequestError) as caught:
         parse_target(method, request_target)
     return caught.value.refusal

@@ -1,4 +1,4 @@
-"""Restart on SIGHUP: a new process takes over without failed requests. If it fails, the old process still serves."""
+"""Restart on SIGHUP: a new process takes over without failed requests. If this fails, the old process still serves."""
 
 import http.client
 import os
@@ -77,7 +77,7 @@ def replaceable(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def running(package: pathlib.Path) -> dict[str, str]:
-    """Return the environment of a process that imports *package*. Its coverage is not measured."""
+    """Return the environment for a process that imports *package*. Coverage is not measured."""
     environment = {name: value for name, value in ENVIRONMENT.items() if not name.startswith("COVERAGE")}
     return {**environment, "PYTHONPATH": str(package.parent)}
 
@@ -117,7 +117,7 @@ class Load:
         client.close()
 
     def goes_on(self, *, answers: int) -> bool:
-        """Wait for *answers* more answers or a fault. Return whether there was either in time."""
+        """Wait for *answers* more answers or for a fault. If neither comes in time, return False."""
         enough = self.answers + answers
         return eventually(lambda: self.answers >= enough or bool(self.faults))
 

@@ -221,7 +221,7 @@ def processor_seconds(process: int) -> float:
 
 
 class FromAfar(socket.socket):
-    """A listening socket that reports the client addresses of a list, one per connection."""
+    """A listening socket with fake client addresses. Each connection gets the next address of a list."""
 
     addresses: list[str | None]
 

@@ -67,7 +67,7 @@ def test_a_slow_head_that_is_complete_in_time_is_answered(dialogue: Dialogue) ->
 
 
 def test_a_head_after_another_request_has_the_deadline_of_a_head(dialogue: Dialogue) -> None:
-    """The first octet of the second head sets its deadline (requirement R094)."""
+    """The first octet of a head sets the deadline of this head (requirement R094)."""
     dialogue.say(get("/hello.txt") + b"GET /al")
     assert dialogue.answer().content == HELLO
     assert dialogue.connection.state not in IDLE_STATES
@@ -97,7 +97,7 @@ def test_content_that_stalls_times_out(dialogue: Dialogue) -> None:
 
 
 def test_content_sent_octet_by_octet_times_out(dialogue: Dialogue) -> None:
-    """In addition, the whole content has a deadline that is never extended (requirement R094)."""
+    """The content also has a deadline that no octet extends (requirement R094)."""
     dialogue.say(get("/hello.txt", "Transfer-Encoding: chunked") + b"9\r\n")
     for _ in range(5):
         dialogue.say(b"x")

@@ -210,7 +210,7 @@ def test_overdue_connections_that_are_postponed_end_soon_after(
 
 
 def test_each_client_has_its_own_deadline(start_loop: StartLoop) -> None:
-    """One client is silent and is closed; one is slow and gets 408; one is served (requirement R094)."""
+    """A silent client, a slow client and a normal client are connected at the same time (requirement R094)."""
     running = start_loop(Timeouts(head=0.5, idle=1.0, stall=PATIENCE_SECONDS, linger=0.1))
     with connect(running.port) as reader, connect(running.port) as silent, connect(running.port) as slow:
         reader.sendall(get("/large.bin", "Content-Length: 1"))
@@ -295,7 +295,7 @@ def test_an_exit_is_reported_and_ends_one_connection(start_loop: StartLoop, faul
 def test_a_request_sent_after_a_file_changed_is_answered_with_the_change(
     start_loop: StartLoop, folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All requests of a tick share one look-up of a file; requests of the next tick must not use it."""
+    """All requests of a tick share the look-up of a file. The next tick needs a new look-up."""
 
     def respond(root: DocumentRoot, request: Request, context: Context) -> Response | Steps[Response]:
         response = respond_with_files(root, request, context)
@@ -368,7 +368,7 @@ def test_long_work_is_cut_off_at_the_end_of_the_grace(start_loop: StartLoop, mon
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells how much memory is in use")
 def test_an_idle_connection_holds_no_file(start_loop: StartLoop, folder: pathlib.Path) -> None:
-    """The file changes before each download, so the cache does not hold it."""
+    """The file changes before each download, so the cache cannot hold the file."""
     running = start_loop()
     with ExitStack() as stack:
         before = resident_octets()
@@ -469,7 +469,7 @@ class FewAtOnce:
 def test_after_a_suspension_a_client_that_has_sent_a_request_is_answered(
     folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After an hour of suspension all deadlines have passed, and one poll does not show all received requests."""
+    """After the suspension, all deadlines have passed. One poll reports only some of the requests."""
     now = [100.0]
     monkeypatch.setattr(event_loop_module, "time", SimpleNamespace(time=time.time, monotonic=lambda: now[0]))
     settings = Settings(serve_folder(DocumentRoot(folder)))
@@ -536,7 +536,7 @@ def test_a_stopped_event_loop_finishes_its_responses(start_loop: StartLoop, fold
 
 
 def test_a_stopped_event_loop_accepts_no_connection(start_loop: StartLoop, folder: pathlib.Path) -> None:
-    """The kernel refuses new clients while responses finish, so that they can try another server."""
+    """While responses finish, the kernel refuses new clients. These clients can try another server."""
     large = bytes(1 << 26)
     (folder / "larger.bin").write_bytes(large)
     running = start_loop()
@@ -603,7 +603,7 @@ def test_a_client_in_the_accept_queue_at_the_end_is_answered(folder: pathlib.Pat
 
 
 def test_a_spurious_wake_up_has_no_effect(start_loop: StartLoop) -> None:
-    """A call of stop() has no effect if the server is not stopping."""
+    """If the server is not stopping, a wake-up by stop() has no effect."""
     running = start_loop()
     running.loop.stop(PATIENCE_SECONDS)
 

@@ -23,7 +23,7 @@ CONTENT = b"0123456789" * 2000
 
 
 def chunks() -> Iterator[bytes]:
-    """Yield CONTENT in pieces, with an empty piece between any two."""
+    """Yield empty pieces and pieces of CONTENT in turn."""
     yield b""
     for first in range(0, len(CONTENT), 7000):
         yield CONTENT[first : first + 7000]
@@ -68,7 +68,7 @@ def respond(kind: str, file: io.FileIO, status: int = 200) -> Response:
 def ask(
     begin: Begin, request: bytes, method: str = "GET", *, buffered_octets: int | None = None
 ) -> tuple[Received, Dialogue]:
-    """Send *request*, and return the response and the dialogue. Assert that the response is the last output."""
+    """Send *request*, and return the response and the dialogue. Assert that no octets follow the response."""
     dialogue = begin(buffered_octets=buffered_octets)
     dialogue.say(request)
     octets = dialogue.hear()
@@ -247,7 +247,7 @@ def test_a_file_truncated_while_it_is_sent_breaks_the_response_off(
 def test_a_short_slice_of_a_truncated_file_breaks_the_response_off(
     begin: Begin, settings: Settings, file: io.FileIO
 ) -> None:
-    """The server reads a short slice and sends it together with its neighbours."""
+    """The server reads a short slice of a file and sends the slice together with the content around it."""
     parts = (b"first", FileSlice(file, len(CONTENT), 100), FileSlice(file, 0, 6))
     answer_with(settings, Response(200, TEXT, parts))
 

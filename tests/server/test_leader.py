@@ -92,7 +92,7 @@ def test_connected_clients_are_served_while_a_disk_blocks_another(disk: SlowDisk
 
 
 def test_other_requests_of_the_same_tick_are_answered(disk: SlowDisk, serve: Callable[..., Server]) -> None:
-    """Two of twenty requests block; they are neither the first nor the last of the tick."""
+    """Two of the twenty requests block. The other requests arrive before, between and after these two."""
     with ExitStack() as stack:
         server = stack.enter_context(serve(threads=3))
         clients = [stack.enter_context(connect(server.port)) for _ in range(20)]
@@ -154,7 +154,7 @@ def count_connections() -> int:
 
 
 def test_earlier_exchanges_are_logged_while_the_leader_is_blocked(disk: SlowDisk, serve: Callable[..., Server]) -> None:
-    """The new leader logs exchanges of the blocked tick before the next event."""
+    """The new leader must not wait for the next event before it writes the log."""
     is_logging, may_go_on, has_logged = (threading.Event() for _ in range(3))
 
     def log(exchanges: Sequence[Exchange]) -> None:

@@ -80,7 +80,7 @@ def test_no_socket_gets_the_descriptor_of_a_closed_standard_stream(closed: str) 
 
 
 def test_the_groups_of_root_are_dropped_before_its_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only root may change the groups, so the groups must be changed first."""
+    """The groups must be dropped first, since only root may change groups."""
     done: list[tuple[object, ...]] = []
     monkeypatch.setattr(os, "initgroups", lambda *given: done.append(("initgroups", *given)))
     monkeypatch.setattr(os, "setgid", lambda *given: done.append(("setgid", *given)))

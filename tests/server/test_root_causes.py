@@ -1,4 +1,4 @@
-"""Known faults of other servers, grouped by cause. Their requests do no harm here.
+"""Known faults of other servers, grouped by cause. Requests that trigger such a fault do no harm here.
 
 Each row has the report's number as its id. Related tests: ``tests/reliability`` (fuzz, slow, escapes),
 test_confinement.py and test_listing.py.
@@ -264,7 +264,7 @@ def test_a_head_that_is_too_long_in_many_reads_is_refused(server: Server) -> Non
 
 
 def test_a_departed_client_leaves_no_state(serving: Start) -> None:
-    """In CVE-2022-31015 and CVE-2024-49769, clients reset connections; in CVE-2022-41556, they left within a chunk."""
+    """In CVE-2022-31015 and CVE-2024-49769, clients reset connections. In CVE-2022-41556, one left within a chunk."""
     program = serving("--bind", "127.0.0.1")
     descriptors = pathlib.Path(f"/proc/{program.process.pid}/fd")
     if not descriptors.exists():

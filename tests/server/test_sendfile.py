@@ -16,7 +16,7 @@ from tests.support.folder import LARGE
 def test_a_file_truncated_while_it_is_sent_ends_the_connection(
     begin: Begin, folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, *, has_sendfile: bool
 ) -> None:
-    """The client gets fewer octets than Content-Length, and then the end (RFC 9112 §8)."""
+    """The client gets fewer octets than Content-Length announces (RFC 9112 §8)."""
     if not has_sendfile:
         monkeypatch.delattr(os, "sendfile", raising=False)
     dialogue = begin(buffered_octets=4096)

@@ -84,7 +84,7 @@ def test_a_client_that_reads_in_small_steps_gets_the_whole_file(begin: Begin, fo
 
 
 def read_at(dialogue: Dialogue, octets_a_second: int) -> int:
-    """Read *octets_a_second* for at most an hour. Return the number of seconds until the end."""
+    """Read *octets_a_second* until the end, for at most an hour. Return the time in seconds."""
     began = dialogue.now
     while dialogue.goes_on and dialogue.now - began < 3600:
         dialogue.pass_time(1)
@@ -215,7 +215,7 @@ def test_the_head_of_a_long_listing_waits_for_a_client_that_does_not_read(begin:
 
 @pytest.mark.parametrize("path", ["/hello.txt", "/some.bin", "/large.bin", "/"])
 def test_a_head_waits_for_a_client_that_does_not_read(begin: Begin, folder: pathlib.Path, path: str) -> None:
-    """The paths are short and long files and a listing (requirement R095)."""
+    """The paths lead to short files, long files and a listing (requirement R095)."""
     (folder / "some.bin").write_bytes(bytes(32768))
     for number in range(700):
         (folder / f"{number:0200}").touch()
@@ -244,7 +244,7 @@ def overwhelm(dialogue: Dialogue, octets: bytes) -> None:
 
 
 def test_little_memory_is_used_while_a_response_waits_for_its_reader(folder: pathlib.Path) -> None:
-    """The server frees the head of the request, and it does not receive later requests."""
+    """The server frees the head of the request and leaves later requests in the kernel's buffer."""
     with contextlib.closing(Dialogue(Settings(serve_folder(DocumentRoot(folder))), buffered_octets=4096)) as dialogue:
         overwhelm(dialogue, get("/large.bin", f"X: {'y' * 20_000}") + get("/hello.txt") * 10_000)
 

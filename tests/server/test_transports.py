@@ -1,4 +1,4 @@
-"""Other transports than plain TCP: TLS, and a transport whose send() waits for input."""
+"""Transports other than plain TCP: TLS, and a transport whose send() waits for input."""
 
 import pathlib
 import socket
@@ -185,7 +185,7 @@ def test_a_handshake_has_the_deadline_of_a_head(begin: Begin, settings: Settings
 class ContraryTransport(PlainTransport):
     """A transport that waits for input before it sends, and for buffer space before it receives.
 
-    TLS may behave like this when its keys change.
+    TLS may do this during a key update.
     """
 
     __slots__ = ("calls",)

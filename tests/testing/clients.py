@@ -4,7 +4,8 @@
     python3 -m tests.testing.clients --write    also writes it into the README
 
 Each client sends two requests in one session. Only the first response has the fault. If a client is not installed, the
-table has no column for it. All clients keep their default time-outs. httpx has 5 seconds, aiohttp 300, most none.
+table has no column for it. All clients keep their default time-outs: httpx has 5 seconds, aiohttp has 300, and most
+clients have none.
 """
 
 import asyncio

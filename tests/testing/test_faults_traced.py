@@ -27,7 +27,7 @@ def traced_answer(octets: bytes | None = None, rule: str = "", method: str = "GE
 
 
 def sent_according_to(trace: CollectedTrace) -> int:
-    """Return how many octets were sent according to *trace*."""
+    """Return how many octets *trace* shows as sent."""
     return sum(event.attributes["octets"] for event in trace.events if event.name == "send")
 
 

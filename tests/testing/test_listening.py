@@ -26,7 +26,7 @@ OPEN_FOR_EVER = Period(is_closed=False, seconds=math.inf)
 
 
 def port_with(*periods: Period, delays: tuple[float, ...] = ()) -> Port:
-    """Return a port with a list of open and closed *periods*. *delays* are the delays of accept()."""
+    """Return a port with open and closed *periods*. accept() is late by each of *delays* in turn."""
     port = Port(iter(periods).__next__, iter(delays).__next__)
     port.is_slow = bool(delays)
     return port
@@ -57,7 +57,7 @@ def accepted(queue: FaultyQueue) -> str:
 
 
 def accepts(queue: FaultyQueue) -> bool:
-    """Wait for the connection, then call accept(). Return whether this succeeds."""
+    """Wait for the connection, then call accept(). Return whether accept() succeeds."""
     assert select.select([queue], [], [], PATIENCE_SECONDS)[0]
     return accepted(queue) == "accepted"
 
@@ -66,7 +66,7 @@ def accepts(queue: FaultyQueue) -> bool:
 def test_a_closed_port_refuses_connections_and_opens_at_the_same_address(
     listener: socket.socket, *, is_chosen: bool
 ) -> None:
-    """After shutdown(), the kernel frees the port if the kernel chose it, but not if the program chose it."""
+    """After shutdown(), the kernel frees a port that it chose itself and keeps a port that the program chose."""
     number = number_of(listener)
     if is_chosen:
         listener.close()

@@ -30,7 +30,7 @@ def lines(collected: bytes) -> list[str]:
 
 @pytest.fixture
 def pipe() -> Iterator[tuple[int, int]]:
-    """Yield both ends of a pipe. It takes the place of a terminal that reads only when the test wants."""
+    """Yield both ends of a pipe. The pipe replaces a terminal that reads only when the test wants."""
     reading, writing = os.pipe()
     yield reading, writing
     os.close(reading)
