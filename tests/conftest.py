@@ -25,7 +25,7 @@ _MAX_WORKERS = 8
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Return the number of worker processes. If the arguments name files, use no worker."""
+    """Return the number of pytest-xdist workers. If the command line lists test files, return 0."""
     if any(".py" in argument for argument in config.args):
         config.option.dist = "no"
         return 0
@@ -59,7 +59,7 @@ def film(folder: pathlib.Path) -> str:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., httpsock.Server]]:
-    """Yield a function that starts a server on a free port. All its servers stop when the test ends."""
+    """Yield a function that starts a server on a free port. When the test ends, the servers stop."""
     with ExitStack() as stack:
 
         def start(directory: os.PathLike[str], **settings: Any) -> httpsock.Server:

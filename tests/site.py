@@ -120,7 +120,7 @@ def record_udp() -> dict[str, str]:
 
 
 def on_port(name: str, port: str) -> list[str]:
-    """Return the command that runs the program *name* of www/code on another port."""
+    """Return a command that runs the program *name* of www/code on *port*."""
     source = (WWW / "code" / name).read_text(encoding="utf-8")
     assert len(re.findall(r"\b(?:8000|900[01])\b", source)) > 0
     return [sys.executable, "-u", "-c", re.sub(r"\b(?:8000|900[01])\b", port, source)]
@@ -195,7 +195,7 @@ def normalised(text: str) -> dict[int, list[RecordedEvent]]:
 
 
 def trace(attributes: dict[str, str]) -> str:
-    """Return the events that a page asks for, as HTML list items. *attributes* belong to the HTML element."""
+    """Return the events that *attributes* select from a recording, as HTML list items."""
     name = attributes["data-from"]
     events = events_of((TRACES / f"{name}.txt").read_text(encoding="utf-8"))
     if "data-connection" in attributes:
@@ -260,7 +260,7 @@ class Cited(NamedTuple):
 
 
 def cited_in(pages: dict[str, str]) -> list[Cited]:
-    """Return the calls that the pages cite. The order is that of the first citations."""
+    """Return the calls that the pages cite, in the order of the citations."""
     order = ("index.html", "tcp.html", "udp.html", "http.html", "try.html")
     text = "".join(pages[name] for name in order if name in pages)
     return [Cited(*found) for found in dict.fromkeys(re.findall(r'href="code\.html#([^/"]+)/([^/"]+)/([^/"]+)"', text))]
@@ -348,7 +348,7 @@ def contents(cited: list[Cited]) -> str:
 
 
 def figure(path: dict[str, object], name: str) -> str:
-    """Look up one figure in *path*, the results of the lossy path. *name* is a path of keys, such as "UDP/sent"."""
+    """Look up one figure of the transfer over a lossy path. *name* is a list of keys, such as "UDP/sent"."""
     value: object = path
     for part in name.split("/"):
         assert isinstance(value, dict)

@@ -397,7 +397,10 @@ def test_each_row_of_the_comparison_with_http_server_is_true(shared: pathlib.Pat
 
 
 def observe(run: subprocess.Popen[bytes], port: int) -> Iterator[str]:
-    """Try each row of the table on one server. Yield the cells of its column. The last row stops the server."""
+    """Try each row of the README's table on one server.
+
+    Yield the results as table cells. The last row stops the server.
+    """
     status, fields, content, connected = exchange(port, get("/hello.txt", "Range: bytes=0-4"))
     connected.close()
     yield {b"Hello": f"{status}, five bytes", b"Hello, socket.\n": f"{status}, the whole file"}[content]

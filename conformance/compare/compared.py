@@ -62,7 +62,7 @@ class Compared(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """The results of all servers. *skipped* maps the title of each server that was not tried to the reason."""
+    """The results of all servers. *skipped* has the title of each server that was not tried, with the reason."""
 
     date: str
     system: str

@@ -23,7 +23,7 @@ _LISTED = {
 
 
 def render(found: Sequence["Read"], skipped: dict[str, str], date: dt.date) -> str:
-    """Return the page. *skipped* maps the title of each parser that was not tried to the reason."""
+    """Return the page. *skipped* has the title of each parser that was not tried, with the reason."""
     parts = [
         "# Parsers of HTTP/1.1, case by case",
         (

@@ -20,7 +20,7 @@ UNDERSTOOD_SENTINEL = Understood("GET", "/sentinel", 1, 0)
 
 
 def cut_positions(octets: bytes, max_octets: int) -> Iterator[int]:
-    """Yield the positions at which to cut *octets* in two. Use every position if there are at most *max_octets*.
+    """Yield the positions at which to cut *octets* in two. Up to *max_octets*, this is every position.
 
     Longer octets repeat one octet thousands of times. To save time, they are cut only around line ends and at each 61st
     position.
@@ -43,7 +43,7 @@ def test_httpsock_reaches_the_verdict_of_the_table_in_each_case() -> None:
 
 
 def test_h11_reaches_the_verdict_of_the_table_in_each_case() -> None:
-    """The test detects a new version of h11 with other verdicts."""
+    """If a new version of h11 reads a case differently, this test fails."""
     verdicts = {case.name: read_by_h11(case.octets).verdict for case in CASES}
     wrong = {
         case.name: verdicts[case.name] for case in CASES if not verdicts[case.name].agrees_with(case.expected["h11"])

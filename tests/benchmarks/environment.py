@@ -32,7 +32,7 @@ class Environment(NamedTuple):
     failures: dict[str, str]
 
     def why(self, package: str) -> str:
-        """Return why the installation of *package* failed. If nobody tried, return the command that installs it."""
+        """Return why the installation of *package* failed. If it was not tried, return the command that installs it."""
         return self.failures.get(package) or shlex.join(_installation(self.folder, self.python, package))
 
 

@@ -51,7 +51,7 @@ def make_small_files(folder: pathlib.Path) -> pathlib.Path:
 
 
 def _write_with_siblings(file: pathlib.Path, text: bytes) -> None:
-    """Write *text*, which has up to 64 KiB, to *file*. Also write FILE.gz and FILE.br.
+    """Write *text* to *file*. Also write FILE.gz and FILE.br. *text* has at most 64 KiB.
 
     Both extra files contain the text uncompressed. All answers are therefore equally long.
     """

@@ -38,7 +38,7 @@ IMPORTED = (
 
 
 class Start(NamedTuple):
-    """The times of one start, in seconds since the command: of the first answer, and of the first line of output."""
+    """The seconds from a server's start to its first answer, and to its first line of output."""
 
     answered: float
     ready: float | None
@@ -124,7 +124,7 @@ def _wait_for_answer(port: int, begun: float) -> None:
 
 
 def _memory(peer: Peer, stage: Stage) -> list[str]:
-    """Return two figures as text: the memory of *peer* at rest in MiB, and for each idle connection in KiB."""
+    """Return the memory of *peer* at rest in MiB, and its memory for each idle connection in KiB, as text."""
     try:
         with _site(stage) as site, running(peer, stage._replace(work=site.folder)) as server:
             time.sleep(_SETTLE_SECONDS)

@@ -1,7 +1,7 @@
 """Play a workload to one server for some seconds. Check and count the answers.
 
-The client is wrk. Each connection sends a request only after the previous answer, so latencies are those of a closed
-loop. wrk waits for content after HEAD, so client.py sends HEAD requests, more slowly.
+The client is wrk. Each connection waits for an answer before it sends the next request. wrk can't read answers to HEAD,
+since it waits for content. client.py sends HEAD requests instead, but more slowly.
 """
 
 import json
@@ -43,7 +43,10 @@ end
 
 
 class Counts(NamedTuple):
-    """The last line of a client's output. *right* counts the right answers. If they were not counted, it is -1."""
+    """The last line of a client's output.
+
+    *right* counts the right answers. If the client did not count them, *right* is -1.
+    """
 
     requests: int
     microseconds: int

@@ -97,7 +97,10 @@ def _enter(workload: Workload, peer: Peer, stage: Stage, stack: contextlib.ExitS
 
 
 def _turn(workload: Workload, entrant: Entrant, stage: Stage, seconds: int) -> Sample:
-    """Play *workload* once and return its sample. If it is compared with a second workload, play that one first."""
+    """Play *workload* once and return its sample.
+
+    If it has a second workload to compare with, play the second one first.
+    """
     own_rate = None
     if entrant.own_expected:
         own = BY_KEY[workload.beside]
@@ -110,7 +113,7 @@ def _turn(workload: Workload, entrant: Entrant, stage: Stage, seconds: int) -> S
 
 
 def _play_in_peace(workload: Workload, server: Running, expected: Expected, stage: Stage, seconds: int) -> Sample:
-    """Play *workload* up to a few times, until other programs do not disturb it. Return the best sample."""
+    """Play *workload*. If other programs disturb it, repeat it a few times. Return the least disturbed sample."""
     samples: list[Sample] = []
     while len(samples) < stage.attempts:
         samples.append(play(workload, server, expected, stage.processors, seconds))

@@ -38,7 +38,7 @@ _NOW = 4_000_000_000.0
 
 
 class Task(NamedTuple):
-    """Something to time. *prepare* takes a number and returns this many steps.
+    """A task to time. *prepare* takes a number and returns this many steps.
 
     The tasks of a *group* are compared with the first task of the group.
     """

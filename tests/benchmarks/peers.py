@@ -54,7 +54,7 @@ class Peer(NamedTuple):
 
 
 def httpsock(*options: str, name: str = "httpsock", folder: pathlib.Path = CLONE) -> Peer:
-    """Return a peer that runs httpsock with *options*. Its code is the clone in *folder*."""
+    """Return a peer that runs httpsock with *options*. *folder* is the clone with its code."""
 
     def command(site: Site) -> list[str]:
         quiet = [] if site.log else ["--quiet"]

@@ -200,7 +200,10 @@ def test_with_an_inspector_a_page_shows_the_steps_of_its_own_request(tmp_path: p
 
 
 def page_with(script: str) -> str:
-    """Return a page that runs *script*. The script writes its outcome into a paragraph. The load event waits for it."""
+    """Return a page that runs *script*.
+
+    The script writes its outcome into a paragraph. The load event waits for the script.
+    """
     return f"""<!DOCTYPE html>
 <meta charset="utf-8"><title>test</title><link rel="icon" href="data:,">
 <p id="outcome">nothing has happened</p>

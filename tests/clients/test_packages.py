@@ -32,7 +32,7 @@ APT_FOLDERS = "state/lists/partial cache/archives/partial etc/preferences.d etc/
 
 
 def test_apt_updates_from_a_flat_repository_and_fetches_a_package(served: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    """apt requests URL/./Packages, since the source line of a flat repository ends with ./."""
+    """The apt source of a flat repository ends with ./, so apt requests URL/./Packages."""
     apt_get, log = tool("apt-get"), list[Exchange]()
     package = tmp_path / "package"
     (package / "DEBIAN").mkdir(parents=True)

@@ -54,7 +54,10 @@ def _replace(root: pathlib.Path, version: int) -> None:
 
 @contextlib.contextmanager
 def _changes(change: Callable[[int], None]) -> Iterator[None]:
-    """Call *change* in a thread, up to 200 times a second, until the block ends. Its argument is a growing number."""
+    """Call *change* in a thread, up to 200 times a second, until the block ends.
+
+    The arguments are 1, 2, 3 and so on.
+    """
     is_over = threading.Event()
 
     def go_on() -> None:
@@ -140,7 +143,7 @@ def _rewritten(server: str, seconds: float) -> list[Row]:
 
 
 def _swapped(server: str, seconds: float) -> list[Row]:
-    """Switch a link between a folder inside the root and one outside, in a tight loop. Count answers from outside."""
+    """Switch a link between a folder inside the root and one outside. Count answers with content from outside."""
     with site() as root:
         outside = root.parent / "outside"
         for folder, content in ((root / "inside", b"inside"), (outside, b"OUTSIDE")):

@@ -1,4 +1,4 @@
-"""Requests that repeat one construct of HTTP/1.1 as often as the limits allow."""
+"""Requests that repeat one construct of HTTP/1.1, such as a chunk or a field line, as often as the limits allow."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ _TARGET = 8000
 class Construct(NamedTuple):
     """A request that a connection repeats without end.
 
-    *step* is the size of each write, *status* that of each answer.
+    *step* is the size of each write in bytes. *status* is the status of each answer.
     """
 
     octets: bytes

@@ -2,8 +2,7 @@
 
 A place is a step from one line of code to another, or the reason for a refusal. The interpreter's line tracer reports
 the steps, so no tool has to be installed. Only one input in eight is traced. The other inputs run at full speed, and
-they reach a new place only by a refusal. The experiment in tests.reliability also measures the CPU time for long
-inputs.
+they reach a new place only by a refusal. The experiment in tests.reliability also measures the time for long inputs.
 
 ``python3 -m tests.reliability.fuzz SECONDS [SEED]`` fuzzes each target for SECONDS, and prints each result.
 """
@@ -61,7 +60,7 @@ _REPEATED = (
 class Target(NamedTuple):
     """A function to fuzz, and its first inputs.
 
-    *longest* is the length of the longest input for the measurement of cost.
+    *longest* limits the length of inputs for the measurement of time.
     """
 
     run: Callable[[bytes], object]
@@ -203,7 +202,7 @@ TARGETS = {
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """Fuzz each target for a limited time. Then measure the costliest input."""
+    """Fuzz each target for a limited time. Then find the input that takes the most time."""
     rows = []
     for name, target in TARGETS.items():
         count, stored, fault = fuzz(target, 1_000_000 if is_long else 2000, 20.0)
@@ -277,7 +276,7 @@ def _traced(run: Callable[[bytes], object], octets: bytes, reached: set[Place]) 
 
 
 def cost(maximum: int) -> tuple[float, bytes]:
-    """Try repeated octets on all targets. Return the highest cost, in ms per KiB, and the octets that cause it."""
+    """Try repeated octets on all targets. Return the longest time, in ms per KiB, and the octets that cause it."""
     worst, which = 0.0, b""
     for target in TARGETS.values():
         length = min(maximum, target.longest)

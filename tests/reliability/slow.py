@@ -58,7 +58,7 @@ def probe_once(subject: Subject) -> float:
 
 
 def _cut(opened: dict[str, list[socket.socket]], began: float) -> list[Row]:
-    """Let all clients continue slowly. For each kind of client, return a row with when the server dropped them."""
+    """Let all clients continue slowly. Return how many clients of each kind the server dropped, and when."""
     ended: dict[str, list[float]] = {name: [] for name in opened}
     answers: list[bytes] = []
     poller = select.poll()

@@ -144,7 +144,7 @@ def run(server: str, *, is_long: bool) -> list[Row]:
 def _alone(made: list[bytes]) -> Row:
     """Send the variants to httpsock directly.
 
-    Count the variants where it refuses the request but answers the hidden one.
+    Count the variants where httpsock refuses the first request but answers the hidden one.
     """
     wrong = []
     with _backend() as subject:

@@ -52,7 +52,7 @@ def known_server(text: str) -> str:
 
 
 class Row(NamedTuple):
-    """One line of the results. *must* is the requirement, *holds* is whether *measured* meets it.
+    """One line of the results. *must* is the requirement. *holds* is true if *measured* meets the requirement.
 
     If *is_timed* is true, the result depends on the load of the machine, and tests ignore it.
     """
@@ -73,7 +73,7 @@ class Subject:
         self._log = log
 
     def log(self) -> str:
-        """Return the server's standard error until now."""
+        """Return the server's output on standard error so far."""
         return self._log.read_text(encoding="utf-8", errors="replace")
 
     def _tree(self) -> list[int]:
@@ -87,7 +87,7 @@ class Subject:
     def memory_kib(self) -> int:
         """Return the memory of the server and its children in KiB.
 
-        It is the PSS, which divides shared pages among processes.
+        The figure is the PSS, which divides shared pages among processes.
         """
         rolled = [pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in self._tree()]
         return sum(int(line.split()[1]) for text in rolled for line in text.splitlines() if line.startswith("Pss:"))
@@ -126,7 +126,7 @@ def serving(
     port: int = 0,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Subject]:
-    """Start *server* for *root*. Yield it when it answers. End it after the block.
+    """Start *server* for *root*. Yield it when it answers. Stop it when the block ends.
 
     *descriptors* limits its number of open files, or is 0 for no limit.
     """

@@ -1,4 +1,4 @@
-"""Load: 200 busy connections from one address delay another client. How long are the delays?
+"""Load: measure how long 200 busy connections from one address delay another client.
 
 The busy connections come from 127.0.0.2. They repeat one construct as fast as the server reads it. The other client, at
 127.0.0.3, requests a small file on a new connection each time. To compare with another server: ``python3 -m

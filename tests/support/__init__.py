@@ -31,7 +31,7 @@ def finish(work: Steps[Result]) -> Result:
 
 
 class Answer(NamedTuple):
-    """One response."""
+    """A response after parsing."""
 
     status: int
     phrase: str
@@ -183,13 +183,13 @@ def get(
     host: str = "localhost",
     version: str = "HTTP/1.1",
 ) -> bytes:
-    """Return the octets of a request. The default is a GET."""
+    """Return the octets of a request. The default method is GET."""
     request_line = b" ".join([method.encode(), encoded(target), version.encode()])
     return b"\r\n".join([request_line, f"Host: {host}".encode(), *map(encoded, field_lines), b"", b""])
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """Return a free port. The default is a TCP port. For SOCK_DGRAM it is a UDP port."""
+    """Return a free TCP port. For SOCK_DGRAM, return a free UDP port."""
     with socket.socket(socket.AF_INET, kind) as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

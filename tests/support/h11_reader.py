@@ -8,7 +8,7 @@ import h11
 class Received(NamedTuple):
     """A response as h11 read it.
 
-    *is_whole* is false if it is incomplete. *can_reuse* is false if the connection must close.
+    If the response is incomplete, *is_whole* is false. If the connection can't be used again, *can_reuse* is false.
     """
 
     status: int

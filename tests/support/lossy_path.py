@@ -1,4 +1,4 @@
-"""A lossy network path. TCP delivers everything over it, UDP loses datagrams.
+"""A lossy network path: TCP delivers everything over it, but UDP loses datagrams.
 
 ``python3 -m tests.support.lossy_path`` prints the figures.
 
@@ -40,7 +40,7 @@ _TUNSETIFF, _IFF_TUN, _IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
 
 @contextlib.contextmanager
 def bad_path(fates: Iterator[str]) -> Iterator[Counter[str]]:
-    """Open the path. Yield a counter of packets by fate, which grows while the program runs."""
+    """Open the path. Yield a counter of packets by fate. The counter grows while the program runs."""
     tunnel = os.open("/dev/net/tun", os.O_RDWR)
     fcntl.ioctl(tunnel, _TUNSETIFF, struct.pack("16sH22x", b"bad0", _IFF_TUN | _IFF_NO_PI))
     for command in ("ip link set lo up", f"ip address add {HERE}/24 dev bad0", "ip link set bad0 up"):
@@ -51,7 +51,7 @@ def bad_path(fates: Iterator[str]) -> Iterator[Counter[str]]:
 
 
 def _relay(tunnel: int, fates: Iterator[str], done: Counter[str]) -> None:
-    """Forever read a packet, count its fate in *done*, and send it back accordingly."""
+    """Read packets forever. Count the fate of each packet in *done*. Send the packet back according to its fate."""
     held: list[bytes] = []
     while True:
         packet = os.read(tunnel, 65536)

@@ -11,7 +11,7 @@ def gzipped(octets: bytes) -> bytes:
 
 
 def zstandard(octets: bytes, *, checksum: bytes = b"") -> bytes:
-    """Return *octets* as one Zstandard frame of raw blocks (RFC 8878 §3.1). The header has the length."""
+    """Return *octets* as one Zstandard frame of raw blocks (RFC 8878 §3.1). The frame header has the content length."""
     # A single segment, with a Frame_Content_Size of 4 octets.
     head = b"\x28\xb5\x2f\xfd" + bytes([0b10100000 | 4 * bool(checksum)]) + len(octets).to_bytes(4, "little")
     starts = range(0, max(len(octets), 1), ZSTD_MAX_BLOCK)

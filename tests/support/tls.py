@@ -1,4 +1,4 @@
-"""A TLS transport. With TLS, any call may have to wait for reading or for writing, which tests the server.
+"""A TLS transport for tests of the server. With TLS, any call may have to wait for reading or for writing.
 
 The server itself has no TLS. This transport encrypts in memory, so each call reports what it waits for.
 """
@@ -80,7 +80,7 @@ class TLSTransport:
             self._incoming.write_eof()
 
     def handshake(self) -> bool:
-        """Complete the handshake. Return True, since the first request may have arrived together with its end."""
+        """Complete the handshake. Return True, since the first request may already have arrived."""
         while True:
             try:
                 self._tls.do_handshake()
