@@ -66,7 +66,7 @@ class _Outgoing(NamedTuple):
 
 
 class ClientResponse:
-    """A response whose head has arrived. Reading it receives the content.
+    """A response whose head has arrived. The content is received while the caller reads it.
 
     Iterate over the response to get pieces of any size, or ``read()`` it as a whole. Then ``close()`` it, or use
     ``with``. *url* is the final URL, after redirects.
@@ -90,7 +90,7 @@ class ClientResponse:
             self.read()
 
     def field(self, name: str) -> str | None:
-        """Return the value of the field *name*, or None if it is missing. Join several lines with commas."""
+        """Return the value of the field *name*, or None. If it has several lines, join their values with commas."""
         value = self.head.field(name.lower().encode("latin-1"))
         return None if value is None else value.decode("latin-1")
 

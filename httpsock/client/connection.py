@@ -301,12 +301,12 @@ class ClientConnection:
         return b""
 
     def _stall(self) -> tuple[float, str]:
-        """Return the deadline for the next octets, and the message of the TimeoutError at this deadline."""
+        """Return the deadline for the next octets, and the error message for this deadline."""
         seconds = self._timeouts.stall
         return time.monotonic() + seconds, f"the server sent nothing for {seconds:g} s"
 
     def _receive(self, deadline: float, reason: str) -> None:
-        """Receive octets into the parser. At *deadline*, raise TimeoutError with the message *reason*."""
+        """Receive octets, and pass them to the parser. At *deadline*, raise TimeoutError with the message *reason*."""
         began = time.monotonic()
         try:
             self._wait_until(deadline)
@@ -320,7 +320,7 @@ class ClientConnection:
         self._parser.receive(octets)
 
     def _has_octets(self) -> bool:
-        """Return whether recv() would return immediately, because of octets, the end of the stream, or an error."""
+        """Return whether recv() would return immediately. It may return octets, the end of the stream, or an error."""
         return bool(_ready([self._socket], selectors.EVENT_READ, 0.0))
 
     def _wait_until(self, deadline: float) -> None:
@@ -333,8 +333,8 @@ class ClientConnection:
     def _timeout(self, awaited: str, seconds: float, reason: str) -> TimeoutError:
         """Emit an event for a missed deadline, and return a TimeoutError with the message *reason*.
 
-        The event says what was *awaited*, and for how many *seconds*. If the time for the whole exchange is over, the
-        error says that instead of *reason*.
+        The event says what was *awaited*, and for how many *seconds*. If the deadline for the whole exchange has
+        passed, the error has a message about that deadline.
         """
         self._emit("timeout", {"for": awaited, "seconds": round(max(seconds, 0.0), 3)})
         if self._timeouts.whole is not None and time.monotonic() >= self._deadline:

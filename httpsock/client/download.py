@@ -137,9 +137,9 @@ class Download:
         self._part = None
 
     def accepts(self, response: ClientResponse) -> bool:
-        """Return whether *response* is usable. Without an earlier part, every response is usable.
+        """Return whether *response* is usable for this download.
 
-        Otherwise, it must come from the same final URL as the earlier part, and must not be a 416.
+        If there is an earlier part, a response is not usable if it is a 416, or if it comes from another final URL.
         """
         return self._part is None or (response.status != 416 and response.url == self._part.source)
 
@@ -214,7 +214,7 @@ class Download:
             os.unlink(self._note_path)
 
     def _known_part(self) -> _Part | None:
-        """Return the contents of FILE.resume if FILE.part can be continued from this URL, else None."""
+        """Return the contents of FILE.resume, or None if FILE.part can't be continued."""
         try:
             found = os.lstat(self.part_path)
             fault, path = _fault_of(found), self.part_path
@@ -256,7 +256,7 @@ def _coding_of(response: ClientResponse) -> str:
 
 
 def strong_validator(response: ClientResponse) -> str | None:
-    """Return the validator for If-Range, or None if *response* has no strong one (RFC 9110 §8.8.1, §13.1.5)."""
+    """Return the strong validator of *response* for If-Range, or None (RFC 9110 §8.8.1, §13.1.5)."""
     entity_tag, modified = response.field("ETag"), response.field("Last-Modified")
     if entity_tag is not None:
         return entity_tag if _is_strong(entity_tag) else None

@@ -83,7 +83,7 @@ def parse_url(text: str) -> Url:
 
 
 def _octets_of(text: str) -> bytes:
-    """Return *text* in UTF-8. Raise UrlError if it has a surrogate that stands for no octet."""
+    """Return *text* in UTF-8. Raise UrlError if *text* has no form in UTF-8."""
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:

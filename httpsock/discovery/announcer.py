@@ -11,9 +11,9 @@ Read this file to see what a UDP server does:
 UDP has no connections, so there is no listen() and no accept(). The network may lose, duplicate or reorder datagrams
 without an error, so the announcer sends each announcement twice, and repeats it before it expires.
 
-Each interface has its own socket: Linux limits a socket to 20 memberships, and drops them when the socket closes.
-Interfaces and addresses change while the announcer runs: it watches for changes (``networks``) and announces only
-current addresses.
+Each interface has its own socket, since Linux limits a socket to 20 memberships. When the socket closes, Linux drops
+its memberships. Interfaces and addresses change while the announcer runs. So the announcer watches for changes
+(``networks``), and announces only current addresses.
 
 UPnP Device Architecture 2.0 §1.1.2, §1.2 (advertisement), §1.3 (search); RFC 1112 §6, §7 (multicast).
 """
@@ -236,7 +236,7 @@ class Announcer:
     # --- the loop ----------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        """Announce the folder and answer searches, until stopped. Then send byebye.
+        """Announce the folder and answer searches, until the announcer is stopped. Then send byebye.
 
         If a successor process has taken over, send no byebye.
         """
@@ -283,7 +283,7 @@ class Announcer:
             self._report_once(f"{place.filename}:{place.lineno}", traceback.format_exc())
 
     def _report_faults(self, faults: dict[str, OSError]) -> None:
-        """Report each error, with its reason and the address that can't be announced. Report it only once."""
+        """Report each error once, with its reason and the address that can't be announced."""
         for where, fault in faults.items():
             # A key that starts with "_" is a step of the loop, not an address.
             place = "" if where.startswith("_") else f" at {where}"
@@ -296,14 +296,15 @@ class Announcer:
                 self._report(text)
 
     def _announce(self, what: Callable[[Device], Iterable[bytes]]) -> None:
-        """Send datagrams to the group on each interface. *what* makes the datagrams for a device."""
+        """Send datagrams to the group on each interface. The function *what* makes the datagrams for a device."""
         for each in self.devices:
             self._send(each, each, what)
 
     def _send_twice(self, routes: dict[Interface, Interface], what: Callable[[Device], Iterable[bytes]]) -> None:
-        """Send datagrams to the group, twice for each item of *routes*. *what* makes the datagrams for a device.
+        """Send datagrams to the group, twice for each item of *routes*.
 
-        In *routes*, the key is the interface of the device. The value is the interface by which to send.
+        The function *what* makes the datagrams for a device. In *routes*, the key is the interface of the device. The
+        value is the interface by which to send.
         """
         for _ in range(_TIMES):
             for about, via in routes.items():
@@ -316,7 +317,7 @@ class Announcer:
                 via.send(self._sockets[via], datagram, _group_of(via.family), self._group_port)
 
     def _on_readable(self, descriptor: int) -> None:
-        """Read from a ready socket. This is either a datagram or the notice that the networks have changed."""
+        """Read from a ready socket: a datagram, or a notice that the networks have changed."""
         now = time.monotonic()
         if self._changes and descriptor == self._changes.fileno():
             discard_changes(self._changes)
@@ -400,7 +401,7 @@ def _shares_network(one: Interface, other: Interface) -> bool:
 
 
 def _neighbours_search(datagram: Datagram, host: str) -> Search:
-    """Return *datagram* as a search. Raise DatagramError if it is not a search, or not from a local network."""
+    """Return *datagram* as a search. Raise DatagramError if it is not a search, or if *host* is not a neighbour."""
     if not is_near(host):
         raise DatagramError(f"{host} is not on a local network", "UDA 2.0 §1.3.3")
     return search_of(datagram)

@@ -1,7 +1,8 @@
 """Multicast: join a group on a network interface, and send to the group by this interface.
 
 A multicast datagram leaves by one interface and reaches the members of the group on its network. IPv4 identifies an
-interface by one of its addresses, IPv6 by its index, which is also the zone of link-local addresses.
+interface by one of its addresses. IPv6 identifies an interface by its index. The index is also the zone of link-local
+addresses.
 
 RFC 1112 §6, §7 (IPv4); RFC 3493 §5.2 (IPv6); RFC 4007 §6, §11 (link-local addresses and their zones).
 """
@@ -39,7 +40,7 @@ class Interface(NamedTuple):
 
     @property
     def host(self) -> str:
-        """The address, with its zone if it is link-local, as programs on this machine write it."""
+        """The address as text. A link-local address has its zone, as in "fe80::1%2"."""
         return with_zone(self.address, self.number)
 
     def join(self, receiver: socket.socket, group: str) -> None:
@@ -69,7 +70,7 @@ class Interface(NamedTuple):
 
 
 def sender(address: tuple[Any, ...]) -> str:
-    """Return the host of an *address* from recvfrom(). If it is link-local, add its zone."""
+    """Return the host of an *address* from recvfrom(). If the host is link-local, add its zone."""
     host = str(address[0]).partition("%")[0]
     return with_zone(host, address[3]) if len(address) > 2 else host
 

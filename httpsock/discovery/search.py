@@ -1,6 +1,6 @@
 """The search: find the devices of the local network that answer SSDP searches, and read their descriptions.
 
-Read this file to see the steps of a UDP client; next: ``ssdp``.
+Read this file to see the steps of a UDP client. Next: ``ssdp``.
 
     1  create         socket()
     2  communicate    sendto(), recvfrom()    one search to a group, any number of answers, in any order

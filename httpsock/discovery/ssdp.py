@@ -81,7 +81,7 @@ class Datagram(NamedTuple):
 
     @property
     def summary(self) -> dict[str, str | int]:
-        """The start line for a trace event. A request gives method and target, a response gives status and phrase."""
+        """The attributes for a trace event: method and target of a request, or status and phrase of a response."""
         if self.method:
             return {"method": self.method, "target": visible(self.target)}
         return {"status": self.status, "phrase": visible(self.phrase)}

@@ -1,6 +1,6 @@
 """Aliases: detect second names of hidden files. For example, NTFS and FAT open .git as GIT~1, too.
 
-Takes the segments of a path. The name that the folder lists decides whether a file is hidden. The names in a folder are
+Takes the segments of a path. A file is hidden if the folder lists it under a hidden name. The names in a folder are
 cached for at most a second, and only while the folder is unchanged.
 
 RFC 9110 §17.3 (attacks based on file and path names).

@@ -55,26 +55,26 @@ class FileCache(Generic[Value]):
         self._writing = threading.Lock()
 
     def get(self, key: Key, state: State, now: float) -> Value | None:
-        """Return the value of *key* if the entry is for *state* and less than a second old, else None.
+        """Return the cached value of *key*. If *state* has changed or the entry is a second old, return None.
 
-        *now* is in seconds of the monotonic clock.
+        *state* is the current state of the file. *now* is in seconds of the monotonic clock.
         """
         cached = self._cache.get(key)
         return cached[1] if cached is not None and cached[0] == state and now < cached[2] else None
 
     def entry(self, key: Key) -> Cached[Value] | None:
-        """Return the entry of *key*, even if the file has changed since."""
+        """Return the entry of *key*, even if the file has changed."""
         return self._cache.get(key)
 
     def get_stale(self, key: Key, state: State) -> Value | None:
-        """Return the value of *key* if the entry is for *state*, else None. The entry may have any age."""
+        """Return the cached value of *key*, however old it is. If *state* has changed, return None."""
         cached = self._cache.get(key)
         return cached[1] if cached is not None and cached[0] == state else None
 
     def put(self, key: Key, state: State, value: Value, octets: int, now: float) -> None:
-        """Store *value* for *key* and *state*. If the cache is full, evict the oldest entries.
+        """Store *value* for *key*. If the cache is full, evict the oldest entries.
 
-        *octets* is the size of the entry in memory. *now* is the time of the read.
+        *state* is the state of the file. *octets* is the size of the entry in memory. *now* is the time of the read.
         """
         with self._writing:
             self._drop(key)

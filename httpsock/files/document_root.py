@@ -1,7 +1,7 @@
 """The document root: find the resource that a path names, and open its representation.
 
 Takes the path of a request-target, gives a Representation, a Directory, a Redirect or a Refusal.
-Knows no requests, methods, ranges or sockets. Next: paths and confinement; then handler, which makes the response.
+Knows no requests, methods, ranges or sockets. Next: paths and confinement. Then handler, which makes the response.
 
 RFC 9110 §3.1, §3.2 (resources, representations), §8 (representation data and metadata), §12.5.3.
 
@@ -64,7 +64,7 @@ _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
 
 
 class Entry(NamedTuple):
-    """A file or folder in a listing; *modified* is in seconds since 1970."""
+    """A file or folder in a listing. *modified* is in seconds since 1970."""
 
     name: str
     is_folder: bool
@@ -155,7 +155,7 @@ class DocumentRoot:
         return found
 
     def _recall(self, lookup: Lookup, tick: TickMemo) -> Representation | None:
-        """Return the representation of *lookup* if its files and folder are unchanged in this *tick*, else None.
+        """Return the cached result of *lookup* if its files and its folder are unchanged, else None.
 
         If the user allows stale answers, do not check a look-up that is less than a second old.
         """
@@ -248,9 +248,9 @@ class DocumentRoot:
         return accepted_codings(accept_encoding, CODING_NAMES) if accept_encoding and self._siblings else ()
 
     def _remember(self, asked: Asked, name: ResourceName, file: str, found: Representation, tick: TickMemo) -> None:
-        """Cache a look-up: the request *asked* led to *found*, the representation of *file*.
+        """Store the result of a search in the cache of look-ups: the request *asked* led to *file*.
 
-        Do nothing if *found* is not in the file cache.
+        If the representation *found* is not in the file cache, store nothing.
         """
         cached = self._cache.entry((file, found.coding))
         # Whether a name is an alias depends on all names in its folder.
@@ -263,7 +263,7 @@ class DocumentRoot:
         return self._cached_file(name, None, file_stamp(status), tick) or self._open(name, None, tick)
 
     def _sibling(self, name: str, coding: str, status: os.stat_result, tick: TickMemo) -> Representation | None:
-        """Return the representation of the sibling in *coding*, or None if there is no valid sibling."""
+        """Return the representation of the compressed sibling in *coding*, or None if there is no valid sibling."""
         of_sibling = self._stat_regular(name + CODINGS[coding])
         if of_sibling is None:
             return None
@@ -288,10 +288,7 @@ class DocumentRoot:
             return None
 
     def _verify(self, name: str, coding: str, status: os.stat_result, tick: TickMemo) -> str:
-        """Check whether a compressed sibling has the content of the file *name*.
-
-        Return the file's Content-Type if it has, else "".
-        """
+        """Return the Content-Type of the file *name* if its compressed sibling has the same content, else ""."""
         from .siblings import Original  # few folders have compressed siblings
 
         with contextlib.closing(self._plain(name, status, tick)) as plain:
@@ -324,9 +321,10 @@ class DocumentRoot:
     def _open(
         self, name: str, coding: str | None, tick: TickMemo, verified: FileStamp = (), media_type: str = ""
     ) -> Representation:
-        """Open the file *name* or its sibling in *coding*, and read it if it is small. Cache it if that is safe.
+        """Open the file *name* or its compressed sibling in *coding*.
 
-        A sibling has the content type *media_type*. Raise FileNotFoundError if it has changed since it was *verified*.
+        Read the file if it is small. Cache it if that is safe. A sibling has the content type *media_type*. Raise
+        FileNotFoundError if the sibling has changed since it was *verified*.
         """
         relative = name + CODINGS[coding] if coding else name
         descriptor = self._file_system.open(self.directory, relative, follow_links=self._follow_links)

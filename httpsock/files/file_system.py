@@ -49,7 +49,7 @@ class FileSystem:
         return entries
 
     def is_verified(self, name: str, coding: str, read: "Read", length: int, original: "Original") -> bool:  # noqa: ARG002 (for an observer)
-        """Return whether the sibling *name* has the content of *original*, compressed in *coding*.
+        """Return whether the compressed sibling *name* has the content of *original*. *coding* is its content coding.
 
         *read* reads from the sibling, which has *length* octets.
         """
@@ -62,7 +62,7 @@ class FileSystem:
         return weakref.ref(found)
 
     def cache(self, capacity: int) -> FileCache[Value]:
-        """Return a cache of files, for up to *capacity* octets."""
+        """Return an empty file cache for *capacity* octets."""
         return FileCache(capacity)
 
 

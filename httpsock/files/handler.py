@@ -81,7 +81,7 @@ def _discard_content(root: DocumentRoot, request: Request, context: Context) -> 
 
 
 def _respond_to_other_method(request: Request) -> Response:
-    """Return the response to a method other than GET and HEAD. It does not depend on the resource."""
+    """Return the response to a method other than GET and HEAD. The response does not depend on the resource."""
     if request.method == "OPTIONS":
         return Response(Status.NO_CONTENT, (_ALLOW,))
     if request.method in _NOT_ALLOWED:
@@ -189,7 +189,7 @@ def _list(root: DocumentRoot, request: Request, directory: Directory, context: C
 
 
 def _redirect(location: str) -> Response:
-    """Return a 301 to *location*. Caches must revalidate it, since a folder may become a file."""
+    """Return a 301 to *location*. Caches must revalidate the 301, since a folder may become a file."""
     content = f"{location}\n".encode("ascii")
     fields = (("Location", location), ("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-cache"))
     return Response(Status.MOVED_PERMANENTLY, fields, (content,))
@@ -218,7 +218,7 @@ def _not_here(request: Request) -> str:
 def _above(path: bytes) -> str:
     """Return a relative reference to the folder above *path*, or "" for the root.
 
-    It works behind a proxy that removes a prefix, and it can't lead to another host (RFC 3986 §5.2.2).
+    The reference works behind a proxy that removes a prefix, and can't lead to another host (RFC 3986 §5.2.2).
     """
     if not path.strip(b"/"):
         return ""

@@ -87,7 +87,7 @@ def parse_view(query: bytes | None) -> View:
 
 
 def render(directory: Directory, query: bytes | None, media_type: str) -> Steps[tuple[bytes, ...]]:
-    """Return the listing of *directory* in the format *media_type*. *query* has its order and its filter.
+    """Return the listing of *directory* in the format *media_type*, with the order and the filter of *query*.
 
     The result has several parts, so that no step takes long. Raise OSError if the folder can't be read to its end.
     """

@@ -197,7 +197,7 @@ def _filter_field(sort: str, text: str) -> str:
 
 
 def _heading(column: str, sort: str) -> str:
-    """Return the heading of a column, a button that sorts by the column. A second click reverses the order."""
+    """Return the heading of a column. It is a button that sorts by the column. A second click reverses the order."""
     order, _, is_descending = sort.partition("-")
     label = {"name": "Name", "size": "Size", "date": 'Modified, <span id="zone">UTC</span>'}[column]
     if column != order:

@@ -66,10 +66,10 @@ class FolderState(NamedTuple):
 class Lookup:
     """A cached result: a request led to the file *found* at *path*.
 
-    It is valid while the file has this *stamp*, the *siblings* have their stamps, and the *folder* is no symlink. If
-    any siblings are *missing*, the folder must have the same stamp, too. *number* is the last tick in which this was
-    checked.
-    *contents* are the files to compare when the look-up has expired. It is empty if a comparison would not be enough.
+    The result is valid while the file has this *stamp*, its compressed *siblings* have their stamps, and the *folder*
+    is no symlink. If any siblings are *missing*, the folder must have the same stamp, too. *number* is the number of
+    the tick that has checked this last.
+    *contents* are the files to compare when the look-up has expired. If a comparison would not be enough, it is empty.
 
     Look-ups share objects where possible. A page has a thousand look-ups, and each separate object costs a miss in the
     processor's cache.
@@ -88,7 +88,7 @@ class Lookup:
         missing: tuple[str, ...],
         contents: tuple[tuple[str, weakref.ref[Representation]], ...],
     ) -> None:
-        """Store a result. *files* are the paths and stamps of the file and of each existing sibling."""
+        """Store a result. *files* are the paths and stamps of the file and of its compressed siblings."""
         self.found = found
         self.path, self.stamp = files[0]
         self.siblings = tuple(files[1:])
@@ -148,7 +148,10 @@ class Lookups:
         return state
 
     def holds_names(self, lookup: Lookup, folder: FolderState, tick: TickMemo) -> bool:
-        """Return whether the missing siblings of *lookup* are still missing, and *folder* is still no symlink."""
+        """Return whether the missing siblings of *lookup* are still missing, and *folder* is still no symlink.
+
+        Siblings are compressed files, for example app.js.gz beside app.js.
+        """
         state = self.folder(folder.relative, tick)
         if state.has_link or (lookup.missing and state.stamp != folder.stamp):
             return False
@@ -165,11 +168,11 @@ class Lookups:
         original: Cached[Representation] | None,
         codings: Codings,
     ) -> None:
-        """Cache a result: the request *asked* led to the *cached* representation of *file*.
+        """Cache a result: the request *asked* led to *file*, and *cached* is the representation of *file*.
 
-        *codings* are the codings that the client prefers, best first. Before the siblings, the caller must have called
-        ``folder`` for the folder of *file*: a sibling that appears later then changes the folder's stamp. If *cached*
-        has a coding, it also depends on the uncompressed file *original*.
+        *codings* are the codings that the client prefers, best first. *original* is the uncompressed file if it is
+        cached. The caller must call ``folder`` for the file's folder before it looks for compressed siblings. Then a
+        sibling that appears later changes the folder's stamp.
         """
         path = os.path.join(self._root, file)
         # The state of a sibling is followed by that of its file.

@@ -137,9 +137,9 @@ def _is_ignorable(character: str) -> bool:
 def folder_reference(path: bytes, query: bytes | None) -> str:
     """Return a reference from *path* to the same path with a final slash.
 
-    It is the last segment and a slash. So it works behind a proxy that removes a prefix, and can't lead to another
-    host. But clients resolve references differently from this server: to clients, empty segments count, and an encoded
-    slash separates no segments. If a client would reach another folder, return the whole path instead.
+    The reference is the last segment and a slash. So it works behind a proxy that removes a prefix, and can't lead to
+    another host. But clients split paths differently from this server: to a client, an empty segment counts, and an
+    encoded slash is no separator. If a client would reach another folder, return the whole path instead.
     """
     before, _, last = path.rpartition(b"/")
     # A colon in the first segment would end a scheme (RFC 3986 §4.2).
@@ -165,7 +165,7 @@ def holds_references(path: bytes, folder: ResourceName) -> bool:
 def encoded_reference(path: bytes, query: bytes | None) -> str:
     """Return a reference to *path* and *query*. Percent-encode every octet that must be encoded.
 
-    It starts with a single slash, so it can't lead to another host.
+    The reference starts with a single slash, so it can't lead to another host.
     """
     reference = b"/" + encode_unencoded(path.lstrip(b"/")).encode("ascii")
     name = parse_path(path)
@@ -175,7 +175,7 @@ def encoded_reference(path: bytes, query: bytes | None) -> str:
 
 
 def _leads_to(path: bytes, name: ResourceName) -> bool:
-    """Return whether a client that resolves *path* requests *name*, whatever prefix a proxy adds."""
+    """Return whether clients resolve *path* to *name*, even behind a proxy that adds a prefix."""
     # Only two full stops can make a difference; skip the work for all other paths.
     if b".." not in percent_decode(path):
         return True

@@ -4,12 +4,12 @@ Takes a function that reads the sibling, and the length of the file. Decides whe
 may be empty, cut off, still being written, or compressed from another file. It is sent only if its octets show, as far
 as they can, that it is complete and has the content of the file.
 
-    gzip    RFC 1952 §2.3    decompressed and compared if the file is small; else its signature and ISIZE, the length
-                             modulo 2^32 in the last four octets, which a cut file has lost
-    zstd    RFC 8878 §3.1    its signature, its Frame_Content_Size if it has one, a window that clients accept (RFC 9659
-                             §3), and all of its blocks up to the last
-    br      RFC 7932 §9      its window, and the length of its first meta-block; it must not have another format's
-                             signature. Brotli has no signature of its own, and only a decoder would find its end
+    gzip    RFC 1952 §2.3    If the file is small, decompress and compare. Otherwise, check the signature and ISIZE, the
+                             length modulo 2^32 in the last four octets. A file that was cut off has lost these octets.
+    zstd    RFC 8878 §3.1    Check the signature, the Frame_Content_Size if there is one, and all blocks up to the last.
+                             The window must be one that clients accept (RFC 9659 §3).
+    br      RFC 7932 §9      Check the window, and the length of the first meta-block. Brotli has no signature, and only
+                             a decoder could find its end. So reject the signatures of other formats.
 
 RFC 9110 §8.4 (Content-Encoding).
 """
@@ -162,8 +162,8 @@ def _is_verified_brotli(read: Read, length: int, original: Original) -> bool:
 def _fits_brotli(bits: int, content_length: int) -> bool:
     """Return whether a stream that starts with *bits* may have *content_length* octets of content (RFC 7932 §9).
 
-    The lowest bit comes first. The first meta-block must not be longer than the content. If it is the only one, it must
-    have the same length.
+    The lowest bit comes first. The first meta-block must not be longer than the content. If there is no other
+    meta-block, it must be exactly as long as the content.
     """
     window_bits = _brotli_window_bits(bits)
     if window_bits is None:

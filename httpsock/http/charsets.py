@@ -70,7 +70,10 @@ def syntax_of(media_type: str, suffix: str) -> Syntax:
 
 
 def is_text(octets: bytes) -> bool:
-    """Return whether *octets* are text in any charset. Text has no octet that only binary data has."""
+    """Return whether *octets* are text in any charset.
+
+    Text has no octets that occur only in binary data.
+    """
     if octets.startswith(_UTF16_MARKS):
         return True
     return not octets.startswith(_PDF) and len(octets.translate(None, _BINARY)) == len(octets)

@@ -1,6 +1,6 @@
 """Argument checks: reject wrong arguments of the public API, with one sentence that names the argument.
 
-Takes names and values; raises TypeError for a value of the wrong kind, ValueError for a value out of range.
+Takes names and values. Raises TypeError for a value of the wrong kind, and ValueError for a value out of range.
 
 RFC 9110 §5.1, §5.5 (names and values of fields).
 """

@@ -1,7 +1,8 @@
 """Error responses: turn a refusal into a response that names the fault, its place and the section of the RFC.
 
 Takes a Refusal, gives a Response: text for curl, a page for a browser, JSON on request.
-Knows no files or sockets. The reason comes with the client's octets already escaped; markup is escaped here.
+Knows no files or sockets. The client's octets are already escaped in the reason of the Refusal. This module escapes
+markup.
 
 RFC 9110 §15.5 (a 4xx explains itself), §12.5.1 (Accept).
 """
@@ -53,8 +54,8 @@ ErrorHandler = Callable[[Refusal, Request | None, bytes], Response]
 def explain_fault(refusal: Refusal, request: Request | None, unread: bytes) -> Response:
     """Return the error response for *refusal*, in the format that the client prefers.
 
-    The Accept field of *request* decides. If the head was malformed, *request* is None. Then the Accept line in
-    *unread* decides, which holds the octets of that head.
+    The Accept field of *request* decides. If the head is malformed, *request* is None. Then *unread* has the octets of
+    the head, and the Accept line in *unread* decides.
     """
     return explain(refusal, request.fields.get(b"accept") if request else accept_line(unread))
 
@@ -64,8 +65,8 @@ def explain(
 ) -> Response:
     """Return the error response for *refusal*, in the format that the Accept value *accept* prefers.
 
-    The response also gets *fields*. If *above* is not empty, the page has a link to this relative reference, the folder
-    above.
+    The response also gets *fields*. *above* is a relative reference to the folder above, for a link on the page. If it
+    is empty, the page has no link.
     """
     media_type = preferred_media_type(accept, MEDIA_TYPES)
     title = f"{refusal.status} {refusal.status.phrase}"

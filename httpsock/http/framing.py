@@ -2,9 +2,8 @@
 
 Takes the fields of a head and then octets, gives the content without its framing.
 Every ambiguity is an error, since request smuggling needs two programs that disagree about where a request ends.
-Knows no targets, files or sockets, and does not know whether it is part of a server or of a client: each parser turns a
-FramingError into an error of its own.
-Next: message_reader, which drives the decoders.
+Knows no targets, files or sockets. Servers and clients use the same code. Each parser converts a FramingError to an
+error of its own class. Next: message_reader, which calls the decoders.
 
 RFC 9112 §6 (message body), §7 (transfer codings); RFC 9110 §8.6 (Content-Length).
 
@@ -52,7 +51,7 @@ class FramingError(Exception):
     """The octets received are not a message, or their framing is ambiguous.
 
     *reason* names the fault and its place. *section* is the section of the RFC that the octets violate. *value* is the
-    invalid field value, since a client words some reasons differently.
+    invalid field value. A client uses it to write its own reason.
     """
 
     def __init__(
@@ -87,7 +86,7 @@ class _Limits(Protocol):
 
 
 def check_limits(limits: _Limits) -> None:
-    """Raise TypeError or ValueError if any limit is not a whole number from 0 on. Check the limits on content, too."""
+    """Raise TypeError or ValueError if a limit is negative or not a whole number. Check the limits on content, too."""
     check_kind("content", limits.content, ContentLimits, "ContentLimits")
     names: Iterable[str] = getattr(limits, "_fields", None) or vars(limits)
     for name in names:

@@ -1,4 +1,4 @@
-"""The grammar: the ABNF of RFC 9110 and RFC 9112 as patterns over octets; HTTP-date, parsed and formatted.
+"""The grammar: the ABNF of RFC 9110 and RFC 9112 as patterns over octets, and the format of an HTTP-date.
 
 Takes octets, gives matches and plain values. Knows no messages, files or sockets. Next: messages.
 Each rule stands above its pattern as the RFC prints it. Every repetition whose end is certain is
@@ -173,7 +173,7 @@ def percent_decode(octets: bytes) -> bytes:
 
 
 def encode_unencoded(octets: bytes) -> str:
-    """Percent-encode the octets of a path or query that a client must not send unencoded. Keep existing escapes."""
+    """Percent-encode the octets of a path or query that must not be sent unencoded. Keep existing escapes."""
     return "".join(map(_written().__getitem__, re.sub(BROKEN_PERCENT, b"%25", octets)))
 
 
@@ -221,7 +221,7 @@ def format_http_date(seconds: int) -> str:
 
 
 def can_be_http_date(seconds: int) -> bool:
-    """Return whether a time in seconds since 1970 lies in the years 1970 to 9999. The time of a file may not."""
+    """Return whether a time in seconds since 1970 is in the years 1970 to 9999, so that an HTTP-date can express it."""
     return 0 <= seconds <= _LAST_SECOND_OF_9999
 
 

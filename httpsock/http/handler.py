@@ -85,14 +85,15 @@ class Context(Protocol):
     def read_content(self, maximum: int = CONTENT_OCTETS) -> Steps[bytes]:
         """Return the next octets of the request's content, at most *maximum*. Return b"" at the end of the content.
 
-        If the client waits for 100 (Continue), the first call sends it. Raise RequestError if the content is malformed,
-        too long or too late. Raise ConnectionError if the client is gone. A handler must not catch these errors.
+        If the client waits for 100 (Continue), the first call sends this response. Raise RequestError if the content is
+        malformed, too long or too late. Raise ConnectionError if the client is gone. A handler must not catch these
+        errors.
         """
 
     def discard_content(self) -> Steps[int | None]:
         """Receive and discard the rest of the content. Return the number of octets, or None if the rest was not read.
 
-        The rest is not read if the client waits for 100 (Continue), or if it announced more than *max_content*.
+        The rest is not read if the client waits for 100 (Continue), or if the client announced more than *max_content*.
         """
 
     def suspend(self, start: Callable[[Callable[[], object]], object]) -> Steps[None]:
@@ -106,7 +107,7 @@ Middleware = Callable[[Handler], Handler]
 def respond(handler: Handler, request: Request, context: Context) -> Steps[Response]:
     """Call *handler*, run its steps if there are any, and return the response.
 
-    A middleware calls this function if it changes the response of the handler that it wraps.
+    A middleware uses this function to change the response of the handler that it wraps.
     """
     response = handler(request, context)
     return response if isinstance(response, Response) else (yield from response)

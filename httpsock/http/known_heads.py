@@ -43,8 +43,8 @@ Part = TypeVar("Part")
 class Parsers(NamedTuple):
     """The functions that parse the parts of a head that are not cached.
 
-    *line* parses a request line. *section* parses all field lines; its second argument is the minor version. Both raise
-    RequestError or FramingError.
+    *line* parses a request line. *section* parses all field lines. Its second argument is the minor version. *line* and
+    *section* raise RequestError or FramingError.
     *tail* parses the last field lines of a head and returns their fields. It returns None in three cases: if a line is
     invalid, if a name is repeated, or if a field determines the host, the framing or the persistence.
     The octets of a section or a tail start with the CRLF before its first line and end with the empty line.

@@ -15,7 +15,7 @@ RFC 9110 §11.6.2, §11.7.2 (credentials), §4.2.4 (userinfo); RFC 6265 §4 (coo
     GET http://user:secret@localhost/ HTTP/1.1  →   GET http://***@localhost/ HTTP/1.1
     GET /?access_token=secret HTTP/1.1          →   GET /?access_token=*** HTTP/1.1
 
-The time is linear: each attempt to match starts with an octet at which the previous attempt stopped.
+If an attempt to match fails, the next attempt starts where this attempt stopped. So the time is linear.
 """
 
 import re
@@ -131,7 +131,7 @@ class Masker:
 
 
 def _context(line: bytes) -> bytes:
-    """Return a short line that can replace *line*: the next octets are masked in the same way after either line."""
+    """Return a shorter line. Later octets are masked in the same way as after *line*."""
     ends = re.search(_LINE_ENDS, line)
     if re.match(_FIELD, line, re.IGNORECASE):
         return b"cookie: x" + (ends[0] if ends else b"")
@@ -145,7 +145,7 @@ def _context(line: bytes) -> bytes:
 
 
 def _context_of_word(word: bytes) -> bytes:
-    """Return a short word that can replace *word*: the next octets are masked in the same way after either word."""
+    """Return a shorter word. Later octets are masked in the same way as after *word*."""
     if re.search(_OPEN_PARAMETER, word, re.IGNORECASE):
         return b"/?token=x"
     _, slashes, authority = word.rpartition(b"//")

@@ -127,8 +127,8 @@ class Target(NamedTuple):
 class Request(NamedTuple):
     """The parsed head of a request.
 
-    *head* has the octets received. *request_line* is the first line, for the log. *content_length* is in octets; None
-    means chunked.
+    *head* has the octets received. *request_line* is the first line, for the log. *content_length* is in octets. It is
+    None if the content is chunked.
     *fields* has only the fields that a file server needs (MEANINGFUL_FIELDS in ``request_parser``). Each name occurs
     once, in lower case. If a field has several lines, their values are joined with commas (RFC 9110 §5.3).
     """
@@ -150,7 +150,10 @@ class Request(NamedTuple):
         return tuple(map(split_field_line, lines[1:-2]))
 
     def field(self, name: bytes) -> bytes | None:
-        """Return the value of a field, or None. *name* must be in lower case. Join several lines with commas."""
+        """Return the value of the field *name*, or None. *name* must be in lower case.
+
+        If the field has several lines, join their values with commas.
+        """
         value = self.fields.get(name)
         if value is None:
             values = [value for found, value in self.field_lines if found == name]
@@ -196,14 +199,14 @@ Then = Literal["close", "reset", "keep", "stall"]
 class Stream(NamedTuple):
     """Content that is generated while it is sent: *chunks* yields octets, or a Sleep.
 
-    Other connections run between two chunks. To let other connections run without a chunk, yield b"". To wait, yield a
-    Sleep: only during a Sleep does the server notice that the client is gone. The server closes the iterator at the
-    end.
+    Other connections run between two chunks. If there are no octets to send yet, yield b"" to let other connections
+    run, or yield a Sleep to wait. Only during a Sleep does the server notice that the client is gone. The server closes
+    the iterator at the end.
     *length* is the length of the content in octets. If it is None, the content is chunked. To an HTTP/1.0 client, the
     content then ends with the connection (RFC 9112 §6.3).
 
-    *then* is for tests of clients, see ``testing/exact.py``. If it is set, *chunks* are a whole response with its head,
-    which is sent unchanged, even to HEAD.
+    *then* is for tests of clients, see ``testing/exact.py``. If it is set, *chunks* yields a whole response with its
+    head. The response is sent unchanged, even to HEAD.
     """
 
     chunks: Iterator[bytes | Sleep]
@@ -223,8 +226,8 @@ def unsent_parts(
 ) -> tuple[bytes | memoryview, tuple[Part, ...]]:
     """Return the octets to send next, and the parts to send after them.
 
-    The last *length* octets of *first* + *second* are not sent yet, nor is *rest*. Never copy *second*: it may be a
-    cached file that many connections with slow readers share.
+    The last *length* octets of *first* + *second* are unsent. All of *rest* is unsent, too. Never copy *second*, since
+    it may be a cached file that many connections with slow readers share.
     """
     if length > len(second):
         return first[len(first) + len(second) - length :], (second, *rest)
@@ -243,7 +246,7 @@ class Closable(Protocol):
 
 
 class Response:
-    """One response, without the fields that all responses share (Date, Server, Connection), and without framing fields.
+    """One response. Its *fields* lack Date, Server, Connection and the framing fields, which are added later.
 
     *content* is a Stream, or a tuple of octets and file slices. The response owns *file*, the source of its content,
     and closes it after sending. A response for a cached file is sent many times, so never change a response.

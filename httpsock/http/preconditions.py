@@ -92,7 +92,7 @@ def range_applies(request: Request, validators: Validators, now: float) -> bool:
 
 
 def _matches_strongly(field_value: bytes, etag: bytes) -> bool:
-    """Return whether If-Match is "*", or lists *etag*. A weak *etag* never matches (RFC 9110 §8.8.3.2)."""
+    """Return whether If-Match is "*" or lists *etag*. A weak *etag* matches only "*" (RFC 9110 §8.8.3.2)."""
     return field_value == b"*" or (_is_strong(etag) and etag in _entity_tags(field_value, etag))
 
 
@@ -106,7 +106,7 @@ def _matches_weakly(field_value: bytes, etag: bytes) -> bool:
 
 
 def _is_modified_since(field_value: bytes, last_modified: int | None, now: float) -> bool | None:
-    """Return whether *last_modified* is later than the date in *field_value*, or None if one of the two is unknown."""
+    """Return whether *last_modified* is later than the date in *field_value*. If a date is missing, return None."""
     date = grammar.parse_http_date(field_value, now)
     if date is None or last_modified is None:
         return None

@@ -110,7 +110,7 @@ class RequestParser(MessageReader):
 
     @property
     def content_left(self) -> int:
-        """The number of octets still to come, of the content or of the current chunk."""
+        """The number of octets of content still to come. For chunked content, this counts only the current chunk."""
         return 0 if self._decoder is None else self._decoder.remaining
 
     def next_event(self) -> Event:
@@ -227,7 +227,7 @@ def parse_head(head: bytes, max_field_lines: int) -> Request:
 
 @lru_cache(maxsize=16)
 def known_heads(max_field_lines: int) -> KnownHeads:
-    """Return the cache of heads that all connections with this limit share."""
+    """Return the cache of heads. All connections with the same limit share the cache."""
     return KnownHeads(_parsers(max_field_lines))
 
 
@@ -276,7 +276,7 @@ def _parsers(max_field_lines: int) -> Parsers:
 
 
 def _join(name: bytes, first: bytes, second: bytes) -> bytes:
-    """Join two values of the field *name* (RFC 9110 §5.3). Raise RequestError if it must not be repeated."""
+    """Join two values of the field *name* (RFC 9110 §5.3). Raise RequestError for Host and Content-Length."""
     if name == b"host":
         raise RequestError(Status.BAD_REQUEST, "there is more than one Host field line", "RFC 9112 §3.2")
     if name == b"content-length":

@@ -45,7 +45,7 @@ _MAX_SHOWN = 40
 
 @dataclass(frozen=True)
 class ResponseLimits:
-    """Limits on the size of a response, in octets or in the unit that the name says."""
+    """Limits on the size of a response. *head* is in octets, *field_lines* and *interim_responses* are numbers."""
 
     # Servers that set many long cookies stay below it; curl accepts 300 KiB, browsers 256.
     head: int = 256 * 1024
@@ -64,7 +64,10 @@ class ResponseLimits:
 
 
 class ResponseError(Exception):
-    """The octets received are not a valid response. *reason* names the fault, and *section* the violated section."""
+    """The octets received are not a valid response.
+
+    *reason* names the fault and its place. *section* is the section of the RFC that the octets violate.
+    """
 
     def __init__(self, reason: str, section: str) -> None:
         super().__init__(f"{reason} ({section})")
@@ -90,13 +93,16 @@ class ResponseHead(NamedTuple):
     field_lines: tuple[tuple[bytes, bytes], ...]
 
     def field(self, name: bytes) -> bytes | None:
-        """Return the value of a field, or None. *name* must be in lower case. Join several lines with commas."""
+        """Return the value of the field *name*, or None. *name* must be in lower case.
+
+        If the field has several lines, join their values with commas.
+        """
         values = [value for key, value in self.field_lines if key == name]
         return b", ".join(values[:1] if name in _FIRST_COUNTS else values) if values else None
 
     @property
     def is_interim(self) -> bool:
-        """Whether this is an interim response, so that a final one follows (RFC 9110 §15.2)."""
+        """Whether this is an interim response. A final response follows an interim one (RFC 9110 §15.2)."""
         return 100 <= self.status <= 199
 
     @property
@@ -256,7 +262,7 @@ class ResponseParser(MessageReader):
             self._field_lines[-1] = name, (value + b" " + continued).strip(b" ")
 
     def _end_head(self) -> ResponseHead:
-        """Return the complete head, and choose the decoder for its content (RFC 9112 §6.3)."""
+        """Choose the decoder for the content, and return the complete head (RFC 9112 §6.3)."""
         _check_singletons(self._field_lines)
         head = ResponseHead(b"".join(self._head), *self._status_line, tuple(self._field_lines))
         self._begin_head()

@@ -1,7 +1,7 @@
 r"""Events: each call at a socket, as text or as JSON.
 
-Events come in, lines go out; ``trace`` writes them. The lines are safe for a terminal: octets other than printable
-ASCII appear as ``\xNN``.
+Events come in, and lines go out. ``trace`` writes the lines. The lines are safe for a terminal: octets other than
+printable ASCII appear as ``\xNN``.
 
     #1 127.0.0.1:52814       412 µs  recv 78                     the call, and how many octets it moved
     #1 127.0.0.1:52814       433 µs  parse GET /hello.txt
@@ -26,8 +26,8 @@ class Event(NamedTuple):
     """One event: its time, connection, name and attributes.
 
     *seconds* count from the start of the connection, which is its accept() or, in a client, its socket(). *attributes*
-    become members of the JSON object. *head* is the head of a message. *octets* are the octets of the call to show, or
-    empty. Credentials are already masked in *head* and *octets*.
+    become members of the JSON object. *head* is the head of a message. If the trace shows octets, *octets* has the
+    octets that the call sent or received. Credentials are already masked in *head* and *octets*.
     """
 
     time: float

@@ -17,7 +17,7 @@ Emit = Callable[..., object]
 
 
 def discard(*_: object, **__: object) -> None:
-    """Ignore an event. This stands for a trace that is switched off."""
+    """Do nothing with an event. This function is used if there is no trace."""
 
 
 class TracedListener(socket.socket):
@@ -73,7 +73,7 @@ class TracedListener(socket.socket):
 class TracedDatagramSocket(socket.socket):
     """A datagram socket that emits an event for each call.
 
-    If *includes* returns false for the address of a peer, its datagrams are not traced.
+    If *includes* returns false for a peer's address, the datagrams of this peer are not traced.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class TracedDatagramSocket(socket.socket):
         self._emit("bind", {"address": address_of(self.getsockname())})
 
     def recvfrom(self, maximum: int, flags: int = 0, /) -> tuple[bytes, Any]:
-        """Receive one datagram. Return it and its source address."""
+        """Receive one datagram. Return the datagram and its source address."""
         with trace_errors(self._emit, "recvfrom"):
             octets, address = super().recvfrom(maximum, flags)
         if self._includes(str(address[0])):

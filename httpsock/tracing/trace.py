@@ -97,7 +97,10 @@ class TraceWriter:
             return ConnectionTracer(self, self._count, peer)
 
     def put(self, event: Event) -> None:
-        """Queue an event without blocking. If the queue is full, drop the event."""
+        """Queue an event without blocking. If the queue is full, drop the event.
+
+        Before ``start()``, write the event immediately.
+        """
         with self._changed:
             if self._thread is None:
                 self._write([event])
@@ -208,7 +211,7 @@ class ConnectionTracer:
     def event(
         self, name: str, attributes: Mapping[str, Any], head: bytes = b"", octets: bytes | memoryview = b""
     ) -> Event:
-        """Create an event that happens now, but do not emit it."""
+        """Return an event that happens now, but do not emit the event."""
         seconds = time.monotonic() - self._began
         event = Event(time.time(), os.getpid(), self._connection, self._peer, seconds, name, attributes)
         if not self.wants_octets:
@@ -234,7 +237,7 @@ class ConnectionTracer:
         return ways[not name.startswith("send")].mask(bytes(octets))
 
     def _route(self, event: Event) -> None:
-        """Queue *event* if its exchange is selected. If that is not known yet, buffer it. Otherwise, drop it."""
+        """Queue *event* if the trace selects its exchange, drop it if not. If this is not known yet, buffer it."""
         if event.name == "recv" and self._is_answered and event.attributes.get("octets"):
             self._is_wanted = None
         if event.name in ("send", "sendfile"):
