@@ -65,7 +65,7 @@ WITHOUT_SITE = [sys.executable, "-S", "-m", "httpsock"]
 
 
 def modules_of_the_interpreter(folder: pathlib.Path) -> set[str]:
-    """Return the modules that ``python -m`` itself imports. It looks for them in the current folder first."""
+    """Return the modules that ``python -m`` itself imports. Python looks for them in the current folder first."""
     (folder / "nothing.py").write_text("import sys; print(*sys.modules)")
     done = subprocess.run(
         [sys.executable, "-S", "-m", "nothing"], check=True, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True
@@ -75,7 +75,7 @@ def modules_of_the_interpreter(folder: pathlib.Path) -> set[str]:
 
 @pytest.fixture
 def downloads(folder: pathlib.Path) -> pathlib.Path:
-    """Add a file to *folder* for each module that the program could import. If such a file runs, it leaves a mark."""
+    """Add a file to *folder* for each module that the program could import. Each file records that it was run."""
     marks = folder.parent / "marks"
     names = sys.stdlib_module_names - modules_of_the_interpreter(folder)
     assert {"argparse", "select", "socket", "typing"} <= names

@@ -1,4 +1,4 @@
-"""The command line: --auth-hash prints the hash of a password, --auth requires the password; also --spa."""
+"""The command line: --auth-hash hashes a password, --auth requires a password, and --spa serves a single page."""
 
 import contextlib
 import io
@@ -199,7 +199,7 @@ def test_beyond_loopback_a_hint_says_that_the_password_can_be_read(serving: Star
 
 @needs_signals
 def test_a_restart_reads_the_file_again(serving: Start, file: str) -> None:
-    """After SIGHUP, new connections need the new password. Older connections still accept the old one."""
+    """After SIGHUP, new connections need the new password. Older connections still accept the old password."""
     program = serving("--auth", "alice", "--auth-file", file)
     assert program.ask("/hello.txt", RIGHT).status == 200
     changed = subprocess.run(

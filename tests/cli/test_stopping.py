@@ -66,7 +66,7 @@ def begin(client: socket.socket, request: bytes) -> bytes:
 
 
 def wait_until_it_stops(idle: socket.socket) -> None:
-    """Wait until the program handles a signal. It then closes the connection *idle*."""
+    """Wait until the program closes the idle connection *idle*. This shows that the program is stopping."""
     assert receive_all(idle) == b""
 
 

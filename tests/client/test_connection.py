@@ -211,7 +211,7 @@ def test_a_connection_that_ends_between_two_requests_is_not_reused() -> None:
 
 
 def test_a_connection_with_unrequested_octets_is_not_reused() -> None:
-    """Otherwise they would pass as the response to the next request (RFC 9112 §9.3)."""
+    """Such octets must not pass as the response to the next request (RFC 9112 §9.3)."""
     with paired() as pair:
         pair.client.send("GET", REQUEST, b"", FOREVER)
         pair.server.sendall(ok())
@@ -365,7 +365,7 @@ def test_a_server_that_answers_200_early_is_still_sent_the_rest() -> None:
 
 
 def test_responses_that_arrive_before_all_content_is_sent_are_read_in_turn() -> None:
-    """The first response arrives while the client waits to send, the second one while it sends."""
+    """The first response arrives while the client waits to send. The second one arrives while the client sends."""
     ours, server = socket.socketpair()
     server.setblocking(False)
     received = []

@@ -347,7 +347,7 @@ def test_a_part_of_unknown_length_is_resumed(tmp_path: pathlib.Path) -> None:
 
 
 def test_a_download_of_a_range_is_not_resumed(tmp_path: pathlib.Path) -> None:
-    """Its octets are not the first octets of the file."""
+    """The octets of a range are not the first octets of the file."""
     with pytest.raises(IncompleteError):
         receive(Download(str(tmp_path / "film"), URL, resumes=False), rest(4)[:-3])
     assert names(tmp_path) == ["film.part"]
@@ -469,7 +469,7 @@ def test_a_pipe_with_a_reader_is_not_used_as_the_part(tmp_path: pathlib.Path) ->
 @on_posix
 @pytest.mark.parametrize("name", ["film.part", "film.resume"])
 def test_a_part_or_note_of_another_user_is_not_trusted(tmp_path: pathlib.Path, name: str) -> None:
-    """In a folder such as /tmp, any user can create such a file, and only its owner can replace it."""
+    """In a shared folder like /tmp, another user may have created the file."""
     if os.geteuid() != 0:
         pytest.skip("only root can give a file away")
     broken_off(tmp_path / "film")

@@ -1,4 +1,4 @@
-"""The client with other servers: nginx, Caddy and http.server. It must get the same content as curl."""
+"""Foreign servers: the client must get the same content as curl from nginx, Caddy and http.server."""
 
 import contextlib
 import pathlib
@@ -78,7 +78,7 @@ def running(command: list[str], port: int, work: pathlib.Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module", params=[nginx, caddy, of_python, of_ours])
 def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Yield the URL of a running server, once for each kind. All of them serve the same files."""
+    """Yield the URL of each kind of server in turn. All servers have the same files."""
     root, work = tmp_path_factory.mktemp("root"), tmp_path_factory.mktemp("work")
     root.chmod(0o755)
     (root / "large.bin").write_bytes(LARGE)
@@ -153,7 +153,7 @@ def test_an_interrupted_download_is_resumed_or_started_over(served: str, tmp_pat
 
 
 def test_compressed_content_arrives_unchanged_and_chunked(served: str) -> None:
-    """nginx compresses while it sends, so it does not know the length. Other servers send stored files."""
+    """nginx compresses while it sends, so the length is unknown. Other servers send stored files."""
     with Client() as client, client.get(served + "hello.txt", fields=[("Accept-Encoding", "gzip")]) as response:
         content = response.read()
     if response.field("Content-Encoding") == "gzip":

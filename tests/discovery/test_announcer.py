@@ -42,7 +42,7 @@ def announcing(tmp_path: pathlib.Path) -> Iterator[Announcer]:
 
 @contextlib.contextmanager
 def asking(*datagrams: bytes, port: int, host: str = "127.0.0.1", source: str = "") -> Iterator[socket.socket]:
-    """Send *datagrams* to the announcer at *port* and yield the socket. *source* is the sender's address, if given."""
+    """Send *datagrams* to the announcer at *port*, and yield the socket. *source* may be the sender's address."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as created:
         created.settimeout(PATIENCE_SECONDS)
@@ -54,7 +54,7 @@ def asking(*datagrams: bytes, port: int, host: str = "127.0.0.1", source: str = 
 
 
 def receive(connected: socket.socket, count: int) -> list[Datagram]:
-    """Receive *count* datagrams and return them parsed."""
+    """Receive and parse *count* datagrams."""
     return [parse_datagram(connected.recv(8192)) for _ in range(count)]
 
 
@@ -88,7 +88,7 @@ def test_thousands_of_malformed_datagrams_have_no_effect(announcing: Announcer) 
 
 
 def test_a_flood_of_searches_gets_few_answers(announcing: Announcer) -> None:
-    """An attacker can forge the source of a search, and its owner must not be flooded with answers."""
+    """An attacker can forge the source address of a search. The owner of this address must get few answers."""
     with asking(*[SEARCH % b"ssdp:all"] * 300, port=announcing.group_port) as client:
         answers = len(receive(client, 9))
         client.settimeout(0.2)
@@ -194,7 +194,7 @@ def test_a_step_that_fails_is_reported_once(announcing: Announcer, monkeypatch: 
 
 
 def notifications(listener: socket.socket, count: int) -> list[tuple[str, str]]:
-    """Receive *count* datagrams. Return the NTS and the host of the LOCATION of each."""
+    """Receive *count* datagrams. Return the NTS and the host in the LOCATION of each datagram."""
     return [
         (each.field("nts").removeprefix("ssdp:"), each.field("location").partition("//")[2].partition(":")[0])
         for each in receive(listener, count)

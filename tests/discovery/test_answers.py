@@ -14,7 +14,7 @@ PEER = ("127.0.0.9", 5000)
 
 
 def granted(rate: RateLimit, now: float) -> bool:
-    """Return whether *rate* allows an answer *now*. If so, count the answer."""
+    """If *rate* allows an answer *now*, count the answer and return True."""
     if rate.has_one(now):
         rate.take()
         return True

@@ -53,7 +53,7 @@ TAGS = [
 
 
 def found(port: int, count: int) -> list[tuple[str, Datagram]]:
-    """Search the device at *port*. Return the first *count* answers with the addresses of their senders."""
+    """Send a search to the device at *port*. Return the first *count* answers with the addresses of their senders."""
     return list(itertools.islice(search("upnp:rootdevice", [(TO, port)], PATIENCE_SECONDS), count))
 
 
@@ -124,7 +124,7 @@ def device(location: str) -> Datagram:
 
 
 def test_a_link_local_url_gets_the_zone_of_the_answering_device() -> None:
-    """A zone is valid only on one machine, so the zone in the device's URL is useless."""
+    """A zone is valid only on one machine, so the client must add its own zone to the URL."""
     found = identified("http://[FE80::1]:1/", "fe80::1%1")
     assert found == FoundDevice("uuid:1::a", "http://[fe80::1%251]:1/", "fe80::1%1", "b", "uuid:1")
 
@@ -322,7 +322,7 @@ def test_the_zone_in_a_location_is_replaced_by_that_of_this_machine() -> None:
 
 
 def discovered(port: int, trace: CollectedTrace) -> list[FoundDevice]:
-    """Search the device at *port* and download the descriptions. Return all devices found."""
+    """Send a search to the device at *port*, and download the descriptions. Return all devices."""
     return list(discover(ROOT_DEVICE, [(TO, port)], 1, trace))
 
 
@@ -334,7 +334,7 @@ def test_more_devices_than_a_network_has_are_dropped(monkeypatch: pytest.MonkeyP
 
 
 def test_slow_descriptions_do_not_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If one host claims to be many devices, the client must not wait for each of them."""
+    """If one host claims to be many devices, the client must not wait for each description."""
     monkeypatch.setattr(search_module, "_MAX_DESCRIPTIONS_SECONDS", 0.0)
     collected = until_received(monkeypatch, 1)
     with socket.create_server((TO, 0)) as silent:

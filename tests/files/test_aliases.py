@@ -47,7 +47,7 @@ def test_an_ordinary_name_costs_no_system_call(name: str) -> None:
 
 @pytest.fixture
 def aliased(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
-    """Return a folder that has names with a tilde or a ZWNJ but does not list them, as on NTFS, FAT or HFS+."""
+    """Return a folder with files that are not listed, as on NTFS, FAT or HFS+. Their names have a tilde or a ZWNJ."""
     listed = confinement.scandir_beneath
 
     @contextlib.contextmanager
@@ -125,7 +125,7 @@ def test_entries_are_compared_by_stat_where_inode_numbers_are_unreliable(
 
 @needs_links
 def test_a_folder_is_read_once_for_all_its_names(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server caches the names in a folder, since listing the folder for each request would be slow."""
+    """The server caches the names in a folder, since each listing of the folder is slow."""
     looks: list[str] = []
     listed = confinement.scandir_beneath
 

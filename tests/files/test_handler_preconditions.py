@@ -28,9 +28,9 @@ VALUES = {
 
 
 def status_by_the_rfc(*held: bool | None) -> int | None:
-    """Return the status that RFC 9110 §13.2.2 requires: 412, 304 or None.
+    """Return the status for four preconditions, or None (RFC 9110 §13.2.2).
 
-    *held* has one value for each of FIELDS: True, False, or None for a missing field.
+    Each value of *held* is True, False, or None for a missing field.
     """
     if_match, if_unmodified_since, if_none_match, if_modified_since = held
     # Step 1, and step 2 if there is no If-Match.

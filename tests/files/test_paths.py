@@ -357,7 +357,7 @@ def test_reserved_names_of_windows_are_not_found(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_long_path_is_not_memoised() -> None:
-    """Otherwise long paths would fill the cache."""
+    """Long paths would fill the cache of parsed paths."""
     before = paths._memoised_parse_path.cache_info()
     assert isinstance(parse_path(b"/" + b"a/" * 200), ResourceName)
     assert paths._memoised_parse_path.cache_info() == before

@@ -170,7 +170,7 @@ def test_a_zstandard_sibling_of_too_many_blocks_is_not_read_to_its_end() -> None
 
 
 def bits(*fields: tuple[int, int]) -> bytes:
-    """Pack pairs of a value and its number of bits, lowest bit first. Then append some octets."""
+    """Pack *fields* into octets, lowest bit first. A field is a value and its number of bits."""
     value = position = 0
     for field, count in fields:
         value |= field << position

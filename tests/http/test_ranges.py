@@ -91,7 +91,7 @@ def test_more_ranges_than_the_maximum_are_ignored() -> None:
 
 
 def test_overlapping_ranges_are_joined_and_never_exceed_the_content() -> None:
-    """A joined range stands where its first part was requested (requirement R136)."""
+    """The joined ranges keep the order of the request (requirement R136)."""
     specs = [RangeSpec(first, first + 10) for first in (*range(500, 600, 5), *range(0, 100, 10), *range(95, 300, 7))]
     assert select_ranges(specs, 10_000) == [ByteRange(500, 605), ByteRange(0, 308)]
     touching = [RangeSpec(first, first + 1) for first in range(2 * MAX_RANGES - 2, -1, -2)]

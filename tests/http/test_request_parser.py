@@ -51,7 +51,7 @@ def test_a_request_is_parsed_however_it_is_cut(cut: Cut) -> None:
 
 @however_cut
 def test_an_incomplete_head_is_not_answered(cut: Cut) -> None:
-    """A head is complete at its empty line (RFC 9112 §2.2, requirement R047)."""
+    """A head ends with an empty line (RFC 9112 §2.2, requirement R047)."""
     octets = get_root(b"Accept: b")
     for stop in range(1, len(octets)):
         assert outcome_of(cut, octets[:stop]) == [Pause.NEED_DATA]

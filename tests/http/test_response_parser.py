@@ -134,7 +134,7 @@ def test_a_status_code_out_of_range_is_an_error(status: bytes, is_error: bool) -
     ],
 )
 def test_a_folded_line_is_read_as_spaces(field_lines: list[bytes], expected: tuple[bytes, bytes]) -> None:
-    """A user agent must accept folded lines; a server need not (RFC 9112 §5.2)."""
+    """A user agent must accept folded lines, but a server need not (RFC 9112 §5.2)."""
     assert both_ways(ok(*field_lines, b"Content-Length: 0")).is_whole
     assert head_of(ok(*field_lines)).field_lines == (expected,)
 

@@ -183,7 +183,7 @@ def test_a_signal_ends_the_program_right_after_its_first_line(start: Start, numb
 
 @on_linux
 def test_a_child_process_of_another_program_is_ignored(serving: Start) -> None:
-    """A shell may start a child and then run this program with exec, so the child becomes this program's child."""
+    """A shell can start a child and then exec this program, which inherits the child."""
     with_child = ["sh", "-c", 'true & exec "$@"', "sh", *COMMAND]
     program = serving("--processes", "2", "--quiet", command=with_child)
     program.ask("/hello.txt")

@@ -299,7 +299,7 @@ def test_at_the_connection_limit_a_client_over_its_share_is_closed(folder: pathl
 def test_an_ipv6_network_counts_as_one_client(
     folder: pathlib.Path, limit_of_one: None, hog: str, same: str, other: str
 ) -> None:
-    """Otherwise a client could use a new IPv6 address for each connection."""
+    """A limit per address would be useless, since a client has many IPv6 addresses."""
     with working(folder, [hog, same, other]) as (port, _), ExitStack() as stack:
         holding = stack.enter_context(connect(port))
         holding.sendall(b"GET /unfinished")

@@ -12,7 +12,7 @@ LATE_CONTENT = "the content did not come in time (RFC 9110 §15.5.9)"
 
 
 def test_a_silent_client_is_closed_without_a_response(dialogue: Dialogue) -> None:
-    """A browser opens connections in advance and would take a 408 as the answer to its next request."""
+    """A browser may connect in advance, and would take a 408 as the answer to its next request."""
     assert dialogue.connection.state in IDLE_STATES
     assert dialogue.seconds_left == TIMEOUTS.idle
 

@@ -111,7 +111,7 @@ def test_more_clients_than_are_accepted_at_a_time_are_all_served(start_loop: Sta
 
 
 def test_silent_and_unfinished_clients_delay_no_other_client(start_loop: StartLoop) -> None:
-    """Some clients send nothing, others half a request (RFC 9112 §9.5, requirement R093)."""
+    """Some clients send nothing. Some clients send half a request (RFC 9112 §9.5, requirement R093)."""
     running = start_loop()
     with ExitStack() as stack:
         for beginning in (b"", b"GET /hel", get("/", "Content-Length: 9"), get("/large.bin") * 50, b"nonsense\r\n\r\n"):
@@ -124,7 +124,7 @@ def test_silent_and_unfinished_clients_delay_no_other_client(start_loop: StartLo
 
 
 def test_clients_that_leave_immediately_are_removed(start_loop: StartLoop) -> None:
-    """Some clients only connect and close; others send a request and reset the connection (requirement R093)."""
+    """Some clients only connect and close. Some clients send a request and reset the connection (requirement R093)."""
     running = start_loop()
     for _ in range(5):
         connect(running.port).close()

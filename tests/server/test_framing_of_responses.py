@@ -160,7 +160,7 @@ def test_a_status_without_content_has_no_framing(
 
 
 class _Watched(Iterator[bytes]):
-    """An endless iterator that counts how often its close() is called. It is not a generator."""
+    """An endless iterator, but not a generator. It counts the calls of close()."""
 
     def __init__(self) -> None:
         self.closings = 0
@@ -247,7 +247,7 @@ def test_a_file_truncated_while_it_is_sent_breaks_the_response_off(
 def test_a_short_slice_of_a_truncated_file_breaks_the_response_off(
     begin: Begin, settings: Settings, file: io.FileIO
 ) -> None:
-    """The server reads a short slice of a file and sends the slice together with the content around it."""
+    """The server sends a short slice in one piece with the content around the slice."""
     parts = (b"first", FileSlice(file, len(CONTENT), 100), FileSlice(file, 0, 6))
     answer_with(settings, Response(200, TEXT, parts))
 

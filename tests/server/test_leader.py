@@ -339,7 +339,7 @@ def test_followers_of_an_idle_server_sleep(serve: Callable[..., Server]) -> None
 
 
 def test_a_follower_opens_no_descriptor(folder: pathlib.Path) -> None:
-    """File descriptors may have run out, so a follower must be able to take over without a new one."""
+    """A follower must be able to take over even if no file descriptor is free."""
     leads = [threading.Event() for _ in range(3)]
     may_end = threading.Event()
 

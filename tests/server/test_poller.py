@@ -194,7 +194,7 @@ def test_several_pollers_may_watch_one_listening_socket(poller: Poller) -> None:
 
 
 def test_the_length_of_the_send_queue_is_reported() -> None:
-    """A slow reader shortens the queue; a stalled one does not."""
+    """A slow reader shortens the queue, but a stalled reader does not."""
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as client:
         connected, _ = listener.accept()
         with connected:

@@ -254,7 +254,7 @@ def test_too_many_ranges_get_the_whole_file(server: Server) -> None:
 
 
 def test_a_head_that_is_too_long_in_many_reads_is_refused(server: Server) -> None:
-    """In CVE-2022-30780, such a connection stayed open and used CPU time."""
+    """In CVE-2022-30780, a connection with a long head stayed open and used CPU time."""
     with connect(server.port) as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         client.sendall(HEAD)

@@ -144,7 +144,7 @@ def test_a_name_in_place_of_a_numeric_address_is_refused(
 @NO_DESCRIPTORS
 @pytest.mark.parametrize("port", [-1, 65536, 70000])
 def test_an_invalid_port_is_refused(folder: pathlib.Path, nothing_left: None, port: int) -> None:
-    """Otherwise some systems would silently use the lower 16 bits."""
+    """Some systems would silently use only the lower 16 bits of the port."""
     with pytest.raises((ValueError, OverflowError), match="port"):
         Server(folder, hosts=("127.0.0.1",), port=port).stop()
 

@@ -119,7 +119,7 @@ def test_a_connection_that_is_kept_answers_the_next_request(server: TestServer) 
 
 
 def test_pipelined_requests_are_answered_out_of_order(server: TestServer) -> None:
-    """A response does not contain its path, so the client cannot notice that the answers are swapped."""
+    """A response does not contain the request's path, so the client cannot notice the wrong order."""
     server.respond("/first", content=b"second")
     server.respond("/second", content=b"first")
 
