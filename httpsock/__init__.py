@@ -1,8 +1,8 @@
 """httpsock: an HTTP/1.1 server for a folder, and a client, from the socket up.
 
-A program embeds ``Server`` and ``Client``; a person runs ``python3 -m httpsock``.
+A program embeds ``Server`` and ``Client``. A person runs ``python3 -m httpsock``.
 
-Eleven wings; imports only point downwards, and each wing's docstring lists its files:
+The package has eleven wings. A wing imports only wings below it. Each wing's docstring lists its files:
 
     cli          the commands
     testing      a real server in the tests of a client
@@ -128,7 +128,7 @@ else:
     }
 
     def __getattr__(name):
-        """Import a public name on first use, so that a client program never loads the server, and vice versa."""
+        """Import a public name on first use. So a client program never loads the server."""
         if name not in _HOMES:
             raise AttributeError("module %r has no attribute %r" % (__name__, name))  # noqa: UP031
         value = globals()[name] = getattr(import_module("." + _HOMES[name], __name__), name)

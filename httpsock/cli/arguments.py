@@ -55,7 +55,7 @@ class ArgumentParser(argparse.ArgumentParser):
         self.exit(WRONG_ARGUMENT, f"{self._name}: {printable}; see {self._command} --help.\n")
 
     def parse_args(self, arguments: Sequence[str]) -> argparse.Namespace:  # type: ignore[override]
-        """Parse *arguments*; return their values as attributes. Exit with code 2 if an argument is wrong."""
+        """Parse *arguments*. Return the values as attributes. Exit with code 2 if an argument is wrong."""
         options, unknown = self.parse_known_args(arguments)
         if unknown:
             option = next((each for each in unknown if each.startswith("-")), "")
@@ -64,7 +64,7 @@ class ArgumentParser(argparse.ArgumentParser):
         return options
 
     def _hint(self, option: str) -> str | None:
-        """Return the known option that the user probably meant by *option*, or None if no option is similar."""
+        """Return the option that the user probably meant by *option*, or None if no option is similar."""
         known = [each for action in self._actions for each in action.option_strings]
         if option in self._foreign_options:
             return self._foreign_options[option]
@@ -87,7 +87,10 @@ def print_error(sentence: str) -> None:
 
 
 def expand_trace_option(arguments: Sequence[str]) -> list[str]:
-    """Return *arguments* with ``--trace FORM`` as ``--trace=FORM``, and ``--trace`` alone as ``--trace=text``."""
+    """Return *arguments* with ``--trace FORM`` rewritten as ``--trace=FORM``.
+
+    ``--trace`` without a form becomes ``--trace=text``.
+    """
     expanded: list[str] = []
     remaining = list(arguments)
     while remaining:
@@ -101,7 +104,10 @@ def expand_trace_option(arguments: Sequence[str]) -> list[str]:
 
 
 def number(minimum: int, maximum: int, name: str) -> Callable[[str], int]:
-    """Return a parser of numbers from *minimum* to *maximum*; its errors call the number *name* ("a port")."""
+    """Return a function that parses a number from *minimum* to *maximum*.
+
+    *name* describes the number in an error, such as "a port".
+    """
 
     def parse(text: str) -> int:
         # Nine digits are enough for every limit here; int() alone would accept signs, spaces and non-ASCII digits.
@@ -113,7 +119,7 @@ def number(minimum: int, maximum: int, name: str) -> Callable[[str], int]:
 
 
 def field(check: Callable[[str, str], None]) -> Callable[[str], tuple[str, str]]:
-    """Return a function that parses 'Name: value'; *check* must raise ValueError if the name or the value is wrong."""
+    """Return a function that parses 'Name: value'. *check* raises ValueError if the name or the value is wrong."""
 
     def parse(text: str) -> tuple[str, str]:
         name, colon, value = text.partition(":")

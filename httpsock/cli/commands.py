@@ -17,7 +17,7 @@ _INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command that *arguments* name (default: the arguments of this program); return the exit code."""
+    """Run the command in *arguments*, and return the exit code. Without *arguments*, use sys.argv."""
     is_program = arguments is None
     try:
         if is_program:
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _import(arguments: Sequence[str]) -> tuple[Callable[[Sequence[str]], int], Sequence[str]]:
-    """Return the function of the command that *arguments* name, and the command's own arguments."""
+    """Import the command in *arguments*. Return its function and its own arguments."""
     # A folder with the name of a command is served as ./get or ./find.
     match arguments[:1]:
         case ["get"]:

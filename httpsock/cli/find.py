@@ -31,7 +31,7 @@ NOTHING_FOUND = 1
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Search with *arguments*, and print the devices found; return the exit code."""
+    """Search as *arguments* say, and print the devices found. Return the exit code."""
     options = _parser().parse_args(expand_trace_option(arguments))
     try:
         return _find(options, _trace(options.trace))
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _find(options: argparse.Namespace, trace: "TraceWriter | None") -> int:
-    """Search, and print the devices found; return the exit code."""
+    """Search, and print the devices found. Return the exit code."""
     destinations: list[Destination] = [options.to] if options.to else [options.bind] if options.bind else []
     exit_code = NOTHING_FOUND
     try:
@@ -63,7 +63,7 @@ def _networks() -> list[Interface]:
 
 
 def _trace(form: str | None) -> "TraceWriter | None":
-    """Return a trace that writes events to standard error in *form*, or None without --trace."""
+    """Return a trace that writes events to standard error in *form*. Without a form, return None."""
     if form is None:
         return None
     # Imported here, since it is rarely needed.
@@ -73,7 +73,7 @@ def _trace(form: str | None) -> "TraceWriter | None":
 
 
 def _print(device: FoundDevice, *, as_json: bool) -> None:
-    """Print one device as a line of text or of JSON, with control characters escaped. Raise OSError if that fails."""
+    """Print *device* as a line of text or JSON. Escape control characters. Raise OSError if writing fails."""
     text = f"{visible(device.name)}  {visible(device.url)}  {device.address}"
     line = json.dumps(device._asdict()) if as_json else text
     # Characters that standard output can't encode are escaped too.
@@ -111,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _interface(text: str) -> Interface:
-    """Return the interface with the numeric address *text*; raise ArgumentTypeError if there is none."""
+    """Return the interface with the numeric address *text*. Raise ArgumentTypeError if there is no such interface."""
     _numeric(text)
     try:
         return interface(text)
@@ -120,7 +120,7 @@ def _interface(text: str) -> Interface:
 
 
 def _numeric(text: str) -> str:
-    """Return *text* if it is a numeric address; else raise ArgumentTypeError."""
+    """Return *text*. Raise ArgumentTypeError if *text* is not a numeric address."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
@@ -129,7 +129,7 @@ def _numeric(text: str) -> str:
 
 
 def _peer(text: str) -> tuple[Any, ...]:
-    """Parse ADDR, IPV4:PORT or [IPV6]:PORT, with a numeric address, into a socket address."""
+    """Return the socket address for ADDR, IPV4:PORT or [IPV6]:PORT. The address must be numeric."""
     host, port = text, ""
     if text.startswith("["):
         host, bracket, port = text[1:].partition("]:")

@@ -82,7 +82,7 @@ exit codes: 0 done; 2 wrong argument; 6 unknown host; 7 not connected;
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Download the URLs of *arguments*; return the exit code."""
+    """Download the URLs in *arguments*. Return the exit code."""
     options = _options(arguments)
     outputs: list[str | None] = [*options.output, *[None] * (len(options.url) - len(options.output))]
     timeouts = ClientTimeouts(whole=options.timeout)
@@ -99,7 +99,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    """Parse *arguments*; return their values as attributes. Exit with code 2 if an argument is wrong."""
+    """Parse *arguments*. Return the values as attributes. Exit with code 2 if an argument is wrong."""
     parser = _parser()
     options = parser.parse_args(expand_trace_option(arguments))
     if len(options.output) > len(options.url):
@@ -162,7 +162,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _url(text: str) -> str:
-    """Return *text* if it is a URL that the client supports; else raise ArgumentTypeError."""
+    """Return *text*. Raise ArgumentTypeError if *text* is not a URL that the client supports."""
     try:
         parse_url(text)
     except UrlError as error:
@@ -171,7 +171,7 @@ def _url(text: str) -> str:
 
 
 def _output(text: str) -> str:
-    """Return *text* if it can be the name of a file; else raise ArgumentTypeError."""
+    """Return *text*. Raise ArgumentTypeError if *text* can't be the name of a file."""
     if not text:
         raise argparse.ArgumentTypeError("the name of the file is empty")
     if text.endswith(tuple(filter(None, (os.sep, os.altsep)))) or os.path.isdir(text):
@@ -180,7 +180,7 @@ def _output(text: str) -> str:
 
 
 def _data(text: str) -> bytes:
-    """Return the content to send: *text* itself, or the content of the file whose name follows an @."""
+    """Return the content to send: *text* itself. If *text* is @FILE, return the content of FILE."""
     if not text.startswith("@"):
         return text.encode("utf-8", "surrogateescape")
     try:
@@ -195,7 +195,7 @@ def _data(text: str) -> bytes:
 
 
 def _try_to_get(client: Client, options: argparse.Namespace, url: str, path: str | None) -> int:
-    """Download one URL, and report a failure; return the exit code."""
+    """Download one URL, and report a failure. Return the exit code."""
     try:
         return _get(client, options, url, path)
     except (RedirectError, ResponseError, OutputError, OSError) as error:
@@ -225,7 +225,7 @@ def _explain(error: Exception) -> tuple[int, str]:
 
 
 def _get(client: Client, options: argparse.Namespace, url: str, path: str | None) -> int:
-    """Download one URL into the file *path*, or to standard output; return 0, or FAILED after an error status."""
+    """Download one URL to the file *path*, or to standard output if *path* is None. Return the exit code."""
     download = Download(path, url, resumes=options.resume) if path else None
     if options.resume and download and not download.is_resumable:
         _report(f"{download.obstacle}; starting over.")
@@ -254,14 +254,14 @@ def _get(client: Client, options: argparse.Namespace, url: str, path: str | None
 
 
 def _fields(options: argparse.Namespace, path: str | None) -> list[tuple[str, str]]:
-    """Return the request fields; if the content goes to a terminal, they ask for text rather than HTML."""
+    """Return the request fields. If the content goes to a terminal, ask for text rather than HTML."""
     names = {name.lower() for name, _ in options.header}
     prefers_text = path is None and _is_terminal() and "accept" not in names
     return [*options.header, *([("Accept", "text/plain, */*;q=0.8")] if prefers_text else [])]
 
 
 def _check_is_requested(response: ClientResponse, fields: Sequence[tuple[str, str]]) -> None:
-    """Raise ResponseError if *response* is partial although the request *fields* have no Range."""
+    """Raise ResponseError if *response* is partial, but the request had no Range field."""
     if response.status == 206 and not any(name.lower() == "range" for name, _ in fields):
         raise ResponseError("the server sent a part, but the request was for the whole", "RFC 9110 §15.3.7")
 
@@ -294,7 +294,7 @@ def _progress(octets: int, total: int | None) -> Progress | None:
 
 
 def _write_content(response: ClientResponse) -> None:
-    """Write the content to standard output: unchanged, or as safe text on a terminal."""
+    """Write the content to standard output. A terminal gets safe text."""
     if _is_terminal():
         text = TerminalText(sys.stdout)
         for octets in response:
@@ -311,7 +311,7 @@ def _write_content(response: ClientResponse) -> None:
 
 
 def _write_out(octets: bytes, *, is_text: bool = False) -> None:
-    """Write *octets* to standard output; with *is_text*, as safe text on a terminal."""
+    """Write *octets* to standard output. If *is_text*, a terminal gets safe text."""
     if sys.stdout is None:
         raise OutputError("can't write to standard output: it is closed")
     try:

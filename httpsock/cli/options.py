@@ -1,4 +1,4 @@
-"""The server's options: takes arguments, gives their values, or an error if they are wrong or exclude each other."""
+"""The server's options: parses arguments, and rejects arguments that are wrong or exclude each other."""
 
 import argparse
 import os
@@ -46,7 +46,7 @@ httpsock find         search the network for announced servers
 
 
 def options_of(arguments: Sequence[str]) -> argparse.Namespace:
-    """Parse *arguments*; return their values as attributes. Exit with code 2 if an argument is wrong."""
+    """Parse *arguments*. Return the values as attributes. Exit with code 2 if an argument is wrong."""
     parser = _parser()
     options = parser.parse_args(expand_trace_option(arguments))
     if options.auth_hash:
@@ -66,7 +66,7 @@ def options_of(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _middleware(parser: ArgumentParser, options: argparse.Namespace) -> list[Middleware]:
-    """Return the middleware that *options* choose, the outermost first; import no other middleware."""
+    """Return the middleware that *options* ask for, the outermost first. Import no other middleware."""
     chosen: list[Middleware] = [_break_responses(parser, options)] if options.fault else []
     if options.auth is not None:
         try:
@@ -85,7 +85,10 @@ def _middleware(parser: ArgumentParser, options: argparse.Namespace) -> list[Mid
 
 
 def _break_responses(parser: ArgumentParser, options: argparse.Namespace) -> Middleware:
-    """Return the middleware of --fault; store its transport and accept queue, which break connections, in *options*."""
+    """Return the middleware of --fault, which breaks responses.
+
+    Also store a transport and an accept queue in *options*, which break connections.
+    """
     # Imported here, since it is rarely needed.
     from httpsock.testing.broken import Faults
     from httpsock.testing.transport import RecordedTransport
@@ -195,7 +198,7 @@ def _add_faults(faults: argparse._ArgumentGroup) -> None:
 
 
 def _fault(text: str) -> "Rule":
-    """Return the rule of a fault that *text* describes."""
+    """Return the rule of --fault that *text* describes. Raise ArgumentTypeError if *text* is wrong."""
     # Imported here, since it is rarely needed.
     from httpsock.testing.faults import parse_rule
 
@@ -221,7 +224,7 @@ def _place(parser: ArgumentParser, options: argparse.Namespace) -> None:
 
 
 def _host(text: str) -> str:
-    """Return *text* if it is a numeric address; else raise ArgumentTypeError."""
+    """Return *text*. Raise ArgumentTypeError if *text* is not a numeric address."""
     try:
         check_numeric_address(text)
     except ValueError as error:
@@ -230,7 +233,7 @@ def _host(text: str) -> str:
 
 
 def _path_or_host(text: str) -> str:
-    """Return a path prefix, or a numeric address in its canonical form."""
+    """Return *text* in canonical form. It is a path or a numeric address."""
     if text.startswith("/"):
         return os.fsdecode(normalise(os.fsencode(text)))
     host, percent, zone = _host(text).partition("%")

@@ -18,7 +18,7 @@ _FAILED = 1
 
 
 def read_hash(file: str | None) -> str:
-    """Return the hash in *file*; if *file* is None, from the environment. Raise ValueError if it is missing."""
+    """Return the hash in *file*, or in the environment if *file* is None. Raise ValueError if the hash is missing."""
     if file is None:
         password_hash = os.environ.get(VARIABLE, "")
         if not password_hash:
@@ -33,7 +33,7 @@ def read_hash(file: str | None) -> str:
 
 
 def print_hash(parser: ArgumentParser) -> NoReturn:
-    """Read a password, twice from a terminal or once from standard input; print its hash, and exit."""
+    """Read a password, print its hash, and exit."""
     try:
         # Some builds of Python lack scrypt.
         from httpsock.handlers.credentials import hash_password
@@ -48,7 +48,7 @@ def print_hash(parser: ArgumentParser) -> NoReturn:
 
 
 def _read_password() -> str:
-    """Read the password and return it. On a terminal, ask twice, and raise ValueError if the two differ."""
+    """Return the password from standard input. On a terminal, ask twice. Raise ValueError if the answers differ."""
     if not sys.stdin or not sys.stdin.isatty():
         line = sys.stdin.buffer.readline(_MAX_OCTETS) if sys.stdin else b""
         return line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "surrogateescape")

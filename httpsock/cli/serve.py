@@ -48,7 +48,7 @@ _LAST_LINES_SECONDS = 1.0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Serve with *arguments* until a signal ends the server; return the exit code."""
+    """Serve as *arguments* say, until a signal ends the server. Return the exit code."""
     options = options_of(arguments)
     if options.processes > 1 and not hasattr(os, "fork"):
         print_stderr("httpsock: this system can't share listening sockets between processes; leave out --processes.")
@@ -91,7 +91,7 @@ def _run(
     inherited: InheritedSockets | None,
     description: "DescriptionHandler | None",
 ) -> int:
-    """Serve in as many processes as there are servers, until a signal ends them; return the exit code."""
+    """Run *servers* until a signal ends them. Return the exit code."""
     try:
         loop = _process_loop(servers, lines, options, inherited, description)
     except OSError as error:
@@ -113,7 +113,7 @@ def _process_loop(
     inherited: InheritedSockets | None,
     description: "DescriptionHandler | None",
 ) -> ProcessLoop:
-    """Return the main thread's loop, which runs *servers*. Raise OSError if no descriptors are left for it."""
+    """Return the main thread's loop, which runs *servers*. Raise OSError if descriptors have run out."""
     # Windows lacks SIGHUP and inherited descriptors.
     groups = [server.descriptors() for server in servers] if hasattr(signal, "SIGHUP") else []
     children = Children()
@@ -132,7 +132,7 @@ def _process_loop(
 
 
 def _run_loop(loop: ProcessLoop, lines: StderrWriter) -> int:
-    """Run *loop* and write the last lines of the log; return the exit code."""
+    """Run *loop*, then write the last lines of the log. Return the exit code."""
     try:
         code = loop.run()
     except OSError as error:
@@ -183,7 +183,7 @@ def _supervisor(
 
 
 def _print_if_writable(text: str) -> None:
-    """Print on standard error, unless that is closed or would block."""
+    """Print *text* on standard error. If standard error is closed or would block, do nothing."""
     with contextlib.suppress(OSError, ValueError):
         # sys.stderr is None if standard error was closed at the start.
         if sys.stderr and select.select([], [sys.stderr], [], 0)[1]:
@@ -193,7 +193,7 @@ def _print_if_writable(text: str) -> None:
 def _open_servers(
     options: argparse.Namespace, make: Callable[..., Server], inherited: InheritedSockets | None
 ) -> list[Server]:
-    """Return one server for each process, made by *make*; use the inherited sockets, or else bind the port."""
+    """Return a server for each process. Use the *inherited* sockets, if any. Otherwise bind the port."""
     if inherited:
         return [make(0, group) for group in inherited.for_processes(options.processes)]
     first = _open_server(options, make)
@@ -201,7 +201,7 @@ def _open_servers(
 
 
 def _open_server(options: argparse.Namespace, make: Callable[..., Server]) -> Server:
-    """Call *make* for a server bound to the port of --port, or else to the first default port that is free."""
+    """Return a server at the port of --port. Without --port, use the first default port that is free."""
     ports = _DEFAULT_PORTS if options.port is None else [options.port]
     for port in ports:
         try:
@@ -213,7 +213,7 @@ def _open_server(options: argparse.Namespace, make: Callable[..., Server]) -> Se
 
 
 def _check_all_are_bound(servers: Sequence[Server], options: argparse.Namespace) -> None:
-    """Raise OSError if this machine lacks any address of --bind; Server itself requires only the first one."""
+    """Raise OSError if this machine lacks an address of --bind. Server itself requires only the first address."""
     if options.bind and len(servers[0].urls) < len(options.bind):
         for server in servers:
             server.stop(0)
@@ -229,7 +229,7 @@ def _server(
     *,
     description: "DescriptionHandler | None",
 ) -> Server:
-    """Return a server, with *listeners* or else bound to *port*."""
+    """Return a server that uses *listeners*. Without *listeners*, the server is bound to *port*."""
     return Server(
         directory,
         # Devices on the network read the description without a password.
@@ -271,7 +271,7 @@ def _tracing(options: argparse.Namespace) -> "Instrumentation":
 
 
 def _format(name: str) -> Format:
-    """Return the format of the log called *name*; "text" uses the width and the colours of standard error."""
+    """Return the log format called *name*. The format "text" fits the terminal on standard error."""
     if name != "text":
         return FORMATS[name]
     descriptor = standard_error()
@@ -279,7 +279,7 @@ def _format(name: str) -> Format:
 
 
 def _log(format_line: Format, lines: StderrWriter) -> Log:
-    """Return a log that queues the lines of a batch together."""
+    """Return a log that formats a batch of exchanges and queues the lines."""
 
     def log(exchanges: Sequence[Exchange]) -> None:
         lines.write("".join(map(format_line, exchanges)))
@@ -288,14 +288,14 @@ def _log(format_line: Format, lines: StderrWriter) -> Log:
 
 
 def _preload(options: argparse.Namespace) -> None:
-    """Import the modules that serving with these options needs later."""
+    """Import the modules that a server with these options needs later."""
     preload_lazy_imports()
     if options.announce:
         from httpsock.discovery import announcer  # noqa: F401
 
 
 def _drop_root(options: argparse.Namespace, directory: str) -> str | None:
-    """Become the user of --user, if given; return a sentence if that fails, else None."""
+    """If --user is given, become that user. Return an error sentence if this fails, else None."""
     if options.user is None:
         return None
     _preload(options)
@@ -316,7 +316,7 @@ def _drop_root(options: argparse.Namespace, directory: str) -> str | None:
 
 
 def _cannot_serve(error: OSError, options: argparse.Namespace, directory: str) -> str:
-    """Return one sentence on why the server can't start."""
+    """Return one sentence that says why the server can't start."""
     match error.errno:
         case errno.EADDRINUSE if options.port is None:
             return f"all ports from {_DEFAULT_PORTS[0]} to {_DEFAULT_PORTS[-1]} are in use; choose another with --port."
@@ -362,7 +362,7 @@ def _print_urls(server: Server, options: argparse.Namespace, inherited: Inherite
 
 
 def _description_handler(options: argparse.Namespace) -> "DescriptionHandler | None":
-    """Return the middleware that serves the device description, or None without --announce."""
+    """Return the middleware that serves the device description. Without --announce, return None."""
     if not options.announce:
         return None
     # Imported here, since it is rarely needed.
@@ -372,9 +372,9 @@ def _description_handler(options: argparse.Namespace) -> "DescriptionHandler | N
 
 
 def _announcing(server: Server, description: "DescriptionHandler | None") -> contextlib.AbstractContextManager[object]:
-    """Return a context manager that announces the folder on the local network, or does nothing without *description*.
+    """Return a context manager that announces the folder on the local network.
 
-    If the folder can't be announced, report it.
+    If *description* is None, announce nothing. If the folder can't be announced, report it.
     """
     if description is None:
         return contextlib.nullcontext()

@@ -1,7 +1,7 @@
-"""Standard error: lines written by its own thread, so that a blocked reader never blocks the server.
+"""Standard error: its own thread writes all lines, so that a blocked reader never blocks the server.
 
-Takes text from any thread, writes it in order, at most 20 times a second. A paused pager, a full pipe or a full disk
-delays only these lines; lines beyond a limit are dropped, and a line reports how many.
+Takes text from any thread, writes it in order, at most 20 times a second. If a paused pager or a full pipe blocks the
+thread, lines queue up to a limit. Further lines are dropped, and a line reports how many.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ _BATCH_SECONDS = 0.05
 
 
 class StderrWriter:
-    """Queues lines for standard error; drops and counts them when the queue is full."""
+    """Queues lines for standard error. If the queue is full, drops and counts the lines."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -34,7 +34,7 @@ class StderrWriter:
         self._thread: threading.Thread | None = None
 
     def write(self, text: str) -> None:
-        """Queue *text*, whole lines, without blocking; drop and count the lines if the queue is full."""
+        """Queue *text*, which is complete lines. This never blocks. If the queue is full, drop and count the lines."""
         with self._lock:
             # After the first dropped line, drop all lines until the report, so that the report takes their place.
             if self._dropped or self._length + len(text) > _MAX_QUEUED:
@@ -83,7 +83,7 @@ class StderrWriter:
         return text
 
     def _write_out(self, text: str) -> bool:
-        """Write *text*; count the lines that can't be written as dropped. Return whether all were written."""
+        """Write *text*. Return whether all of it was written. Lines that can't be written count as dropped."""
         octets = text.encode("utf-8", "backslashreplace")
         descriptor = standard_error()
         if descriptor < 0:

@@ -22,7 +22,7 @@ _BAR_CHARACTERS = 24
 
 
 class TerminalText:
-    """Writes content, in pieces of any size, to a terminal; escapes octets that are not UTF-8 or not printable."""
+    """Writes content to a terminal as safe text. Octets that are not UTF-8 or not printable are escaped."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -31,16 +31,16 @@ class TerminalText:
         self._decoder = io.IncrementalNewlineDecoder(decoder, translate=True)
 
     def write(self, octets: bytes, *, is_last: bool = False) -> None:
-        """Write the complete characters of *octets*; buffer an incomplete one, or escape it if *is_last*."""
+        """Write *octets* as text. Keep an incomplete character for the next call. If *is_last*, escape it instead."""
         text = self._decoder.decode(octets, final=is_last)
         self._stream.write("".join(c if c in "\n\t" else visible_character(c) for c in text))
         self._stream.flush()
 
 
 class Progress:
-    """A progress bar: one line on a terminal, once a transfer takes long.
+    """A progress bar on a terminal. It appears when a transfer takes long.
 
-    *octets* of *total* (None if unknown) have arrived already.
+    *octets* is how many octets of *total* have already arrived. If *total* is unknown, it is None.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Progress:
             self._next = now + _REDRAW_SECONDS
 
     def finish(self) -> None:
-        """Draw the final state, if the bar was shown."""
+        """Draw the final state. If the bar was never shown, do nothing."""
         if self._is_shown:
             self._draw(self._clock())
             self._stream.write("\n")
@@ -92,7 +92,7 @@ def _columns(stream: TextIO) -> int:
 
 
 def _amount(octets: float) -> str:
-    """Return a number of octets for a person: 512 B, 1.5 MiB."""
+    """Return a number of octets as text for a person, such as "1.5 MiB"."""
     if octets < 1024:
         return f"{octets:.0f} B"
     for unit in ("KiB", "MiB", "GiB"):

@@ -1,7 +1,7 @@
-"""Handlers: parts that a program or an option puts in front of the folder, or in its place.
+"""Handlers and middlewares that a program or an option puts in front of the folder, or in its place.
 
-Each file is loaded only when it is needed. Knows requests and responses; no socket and no file of the folder. In
-reading order:
+Each file is loaded only when it is needed. These files know requests and responses, but no socket and no file of the
+folder. In reading order:
 
     checked           check the results of a program's handler
     in_thread         call a function that blocks, in a thread

@@ -1,7 +1,7 @@
-"""Basic authentication: a middleware that answers 401 to all requests without the credentials of one user.
+"""Basic authentication: a middleware that admits one user, and answers 401 to all other requests.
 
-A check takes long on purpose, so it runs in a thread. Each network has one check at a time, so that guesses from one
-network delay no other. The credentials that were last found right need no further check.
+A check of a password takes long on purpose, so it runs in a thread. Each network has one check at a time, so guesses
+from one network do not delay other networks. The last credentials that were right need no second check.
 
 RFC 7617 (Basic); RFC 9110 §11 (authentication); RFC 9111 §3.5, §5.2.2.7 (shared caches).
 """
@@ -22,7 +22,7 @@ _MAX_CHECKS, _MAX_WAITING = 2, 128
 
 
 def basic_authentication(user: str, password_hash: str) -> Middleware:
-    """Return a middleware that admits only *user*, with the password whose hash is *password_hash*.
+    """Return a middleware that admits only *user*. *password_hash* is the hash of the user's password.
 
     ``httpsock --auth-hash`` makes a hash. Raise ValueError if the name or the hash is malformed.
     """
@@ -39,7 +39,7 @@ def basic_authentication(user: str, password_hash: str) -> Middleware:
 
 
 def _refuse(request: Request, context: Context, credentials: Credentials, threads: Threads) -> Steps[Response | None]:
-    """Return None if *request* has the right *credentials*, else a 401, or a 429 while too many checks wait."""
+    """Return None if *request* has the right *credentials*, else a 401. If too many checks wait, return a 429."""
     accept = request.fields.get(b"accept")
     given = parse_credentials(request.field(b"authorization"))
     if given is None:

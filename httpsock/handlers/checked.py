@@ -1,7 +1,7 @@
-"""Checked handlers: check the results of a program's own handler before the connection relies on them.
+"""Checked handlers: check each response of a program's handler before the server sends it.
 
-Takes a handler, gives one that raises TypeError or ValueError for a response that would break the framing or the event
-loop. The connection answers an exception with 500. The folder's own handler is trusted, so it is not slowed down.
+A wrong response could break the framing or the event loop. Instead, a checked handler raises TypeError or ValueError,
+and the client gets a 500. The folder's own handler is trusted, so it is not slowed down.
 
 RFC 9110 §5.1, §5.5 (names and values of fields); RFC 9112 §6 (framing).
 """
@@ -23,7 +23,7 @@ _OWN_FIELDS = frozenset(
 
 
 def checked(handler: Handler) -> Handler:
-    """Return *handler* with its results checked."""
+    """Return a handler that calls *handler* and checks the response."""
 
     def respond(request: Request, context: Context) -> Response | Steps[Response]:
         result: object = handler(request, context)
@@ -33,7 +33,7 @@ def checked(handler: Handler) -> Handler:
 
 
 def _checked_steps(steps: Steps[object], request: Request) -> Steps[Response]:
-    """Run the handler's *steps*; raise TypeError for a value that the event loop would not understand."""
+    """Run *steps*, check each value that *steps* yield, and return the checked response."""
     thrown: Exception | None = None
     with closing(steps):
         while True:
@@ -51,7 +51,7 @@ def _checked_steps(steps: Steps[object], request: Request) -> Steps[Response]:
 
 
 def _is_wait(wait: object) -> bool:
-    """Return whether a handler may yield *wait*: None, or, from a method of its context, a state and a deadline."""
+    """Return whether a handler may yield *wait*. None is allowed, and so is the wait of a method of the context."""
     if not isinstance(wait, tuple):
         return wait is None
     return len(wait) == 2 and hasattr(wait[0], "event") and isinstance(wait[1], float)
@@ -96,7 +96,7 @@ def _check_fields(fields: tuple[tuple[str, str], ...]) -> None:
 
 
 def _with_checked_chunks(response: Response, stream: Stream) -> Response:
-    """Return *response* with the chunks of its *stream* checked. To make the first chunk here may raise."""
+    """Return *response* with checks of its chunks. The first chunk is made here, which may raise."""
     length = stream.length
     if length is not None:
         check_number("the length of a stream", length, 0, _MAX_LENGTH)
@@ -107,7 +107,7 @@ def _with_checked_chunks(response: Response, stream: Stream) -> Response:
 
 
 class _CheckedChunks(Iterator[bytes | Sleep]):
-    """The chunks of a stream, checked. The first is made early, while an exception can still be answered with 500."""
+    """Checks the chunks of a stream. The first chunk is made early, while an error can still become a 500."""
 
     def __init__(self, chunks: Iterable[object]) -> None:
         self._chunks = iter(chunks)
@@ -117,7 +117,7 @@ class _CheckedChunks(Iterator[bytes | Sleep]):
         return self._first.pop() if self._first else _checked_chunk(next(self._chunks))
 
     def close(self) -> None:
-        """Close the chunks: a generator runs its "finally" clauses."""
+        """Close the iterator of chunks. A generator then runs its ``finally`` clauses."""
         getattr(self._chunks, "close", bool)()
 
 

@@ -1,7 +1,6 @@
-"""Credentials: check the user name and password of a request against a name and the hash of a password.
+"""Credentials: check the user name and the password of a request.
 
-Takes the value of an Authorization field, returns whether it is right. A hash is one line of text, with the salt and
-the key in base64:
+The right password is known only by its hash. A hash is one line of text, with the salt and the key in base64:
 
     scrypt$16384$8$1$c2FsdCBvZiAxNiBieXRlcw==$...        N, r, p, salt, key
 
@@ -56,9 +55,10 @@ class _Scrypt(NamedTuple):
 
 
 class Credentials:
-    """The right credentials: *user*, and the password whose hash is *password_hash*.
+    """The right user name, and the hash of the right password.
 
-    Raise TypeError unless both are str, and ValueError if either is malformed; no message shows a part of the hash.
+    Raise TypeError if an argument is not a str. Raise ValueError if an argument is malformed. No message shows any part
+    of the hash.
     """
 
     def __init__(self, user: str, password_hash: str) -> None:
@@ -75,15 +75,15 @@ class Credentials:
         self._accepted = b""
 
     def digest(self, given: tuple[bytes, bytes]) -> bytes:
-        """Return a digest of a name and a password, to recognise them again in this process."""
+        """Return a digest of the name and password *given*. The digest uses a random key of this object."""
         return hmac.digest(self._digest_key, b":".join(given), "sha256")
 
     def are_known(self, digest: bytes) -> bool:
-        """Return whether *digest* is that of the credentials that were right last; this needs no scrypt."""
+        """Return whether *digest* belongs to the last credentials that were right. This is fast, without scrypt."""
         return hmac.compare_digest(digest, self._accepted)
 
     def are_right(self, digest: bytes, given: tuple[bytes, bytes]) -> bool:
-        """Return whether the name and password *given* are right. This takes long, unless they are known."""
+        """Return whether the name and password *given* are right. If *digest* is not known, this takes some 50 ms."""
         # An earlier check of the same credentials may have ended meanwhile.
         if self.are_known(digest):
             return True
@@ -97,7 +97,7 @@ class Credentials:
 
 
 def parse_credentials(authorization: bytes | None) -> tuple[bytes, bytes] | None:
-    """Return the name and the password in the value of an Authorization field; None if it is missing or malformed."""
+    """Return the name and the password in an Authorization field. If it is missing or malformed, return None."""
     match = _basic.fullmatch(authorization or b"") if len(authorization or b"") <= _MAX_CREDENTIALS else None
     if match is None:
         return None
@@ -123,12 +123,12 @@ def hash_password(password: str) -> str:
 
 
 def _prepared(text: str) -> bytes:
-    """Return a name or a password in UTF-8, normalised to NFC, since keyboards differ in how they encode an accent."""
+    """Return *text* in UTF-8, normalised to NFC. Keyboards encode accents in different ways."""
     return unicodedata.normalize("NFC", text).encode("utf-8")
 
 
 def _parse_hash(password_hash: str) -> tuple[_Scrypt, bytes]:
-    """Return the parameters of a hash, and its key. Raise ValueError if the hash is malformed."""
+    """Return the scrypt parameters and the key in a hash. Raise ValueError if the hash is malformed."""
     match = _hash.fullmatch(password_hash)
     if match is None:
         raise ValueError("the hash of the password is not scrypt$N$R$P$SALT$KEY, with salt and key in base64")

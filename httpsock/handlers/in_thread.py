@@ -27,17 +27,20 @@ Result = TypeVar("Result")
 def in_thread(
     context: Context, function: Callable[Arguments, Result], *arguments: Arguments.args, **keywords: Arguments.kwargs
 ) -> Steps[Result]:
-    """Call *function* in a thread; return its result, or raise its exception.
+    """Call *function* in a thread. Return its result, or raise its exception.
 
-    At most 64 calls run at a time in a process, at most 32 of them for one network; further calls wait, and networks
-    take turns. A call that has begun can't be stopped, so it continues when the client is gone, and Python waits for it
-    before the process exits.
+    At most 64 calls run at a time in a process, and at most 32 for one network. Further calls wait, and networks take
+    turns. A running call can't be stopped. If the client disconnects, the call continues. Python waits for running
+    calls before the process exits.
     """
     return _threads().call(context, function, *arguments, **keywords)
 
 
 class Threads:
-    """Runs at most *maximum* calls at a time, half as many for one network; networks with waiting calls take turns."""
+    """Runs at most *maximum* calls at a time. One network may use half of the threads.
+
+    If several networks have waiting calls, the networks take turns.
+    """
 
     def __init__(self, maximum: int) -> None:
         self._pool = ThreadPoolExecutor(maximum, "httpsock-handler")
@@ -58,7 +61,7 @@ class Threads:
         *arguments: Arguments.args,
         **keywords: Arguments.kwargs,
     ) -> Steps[Result]:
-        """Call *function* in a thread; return its result, or raise its exception."""
+        """Call *function* in a thread. Return its result, or raise its exception."""
         future: Future[Result] = Future()
         try:
             with self._lock:
@@ -71,10 +74,10 @@ class Threads:
         return future.result()
 
     def _run_calls(self) -> None:
-        """Run waiting calls until each network with waiting calls uses its maximum of threads.
+        """Run waiting calls in this thread, one after the other, until no waiting call may run.
 
-        ``call`` submits this function to the pool once for each call. If the network already uses all its threads, the
-        call stays in the queue: the thread that finishes a call of the network runs it next.
+        ``call`` submits this function to the pool once for each call. If a network already uses all its threads, its
+        calls wait. A thread that finishes a call of the network then runs the next one.
         """
         while begun := self._begin():
             network, future, call = begun
@@ -83,7 +86,7 @@ class Threads:
                 self._running -= Counter((network,))
 
     def _begin(self) -> tuple[str, Future[Any], Callable[[], Any]] | None:
-        """Return the network, the future and the function of the next call that may run, or None."""
+        """Take the next call that may run out of its queue. Return its network, future and function, or None."""
         with self._lock:
             waiting = (network for network in self._waiting if self._running[network] < self._max_of_network)
             network = next(waiting, None)
@@ -99,7 +102,7 @@ class Threads:
 
 
 def _finish(future: Future[Any], call: Callable[[], Any]) -> None:
-    """Run *call* unless *future* has been cancelled, and give *future* the result."""
+    """Run *call*, and store its result in *future*. If *future* has been cancelled, do nothing."""
     if future.set_running_or_notify_cancel():
         try:
             result = call()

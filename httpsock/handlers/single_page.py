@@ -15,7 +15,10 @@ _INDEX = Target(TargetForm.ORIGIN, b"/index.html", None, is_encoded=True)
 
 
 def single_page(handler: Handler) -> Handler:
-    """Return a handler that sends the /index.html of *handler*, if it has one, in place of the 404 for a page."""
+    """Return a handler that sends /index.html if *handler* answers 404 to a request for a page.
+
+    If there is no /index.html, the client gets the 404.
+    """
 
     def respond_with_page(request: Request, context: Context) -> Response | Steps[Response]:
         return _fall_back(handler, request, context) if _is_for_page(request) else handler(request, context)
@@ -24,7 +27,7 @@ def single_page(handler: Handler) -> Handler:
 
 
 def _is_for_page(request: Request) -> bool:
-    """Return whether a browser requests a page: no segment of the path is hidden, and the last one has no extension."""
+    """Return whether a browser requests a page. The path of a page has no hidden segment and no extension."""
     if request.method not in ("GET", "HEAD"):
         return False
     if preferred_media_type(request.fields.get(b"accept"), MEDIA_TYPES) != "text/html":

@@ -1,6 +1,6 @@
-"""An inspected server: a traced one that also serves the inspector's page, and samples the kernel's TCP_INFO.
+"""An inspected server: a traced server with the inspector's page, which also samples the kernel's TCP_INFO.
 
-Its events go to ``recorder``. The page and its event stream come from a handler in front of the folder's handler.
+The events go to the recorder. A handler in front of the folder serves the page and its event stream.
 
 RFC 9293 §3.8, RFC 5681 (the figures of TCP_INFO); RFC 9110 §9.1 (methods).
 """
@@ -29,7 +29,7 @@ _SAMPLE_SECONDS = 0.2
 
 
 class Inspection(Instrumentation):
-    """Makes the parts of one inspected server, whose events go to *recorder*."""
+    """Makes the parts of one inspected server. The events go to *recorder*."""
 
     def __init__(self, recorder: Recorder) -> None:
         super().__init__(recorder)
@@ -38,11 +38,11 @@ class Inspection(Instrumentation):
         routes.page()
 
     def handler(self, handler: Handler) -> Handler:
-        """Return a handler that answers requests for the inspector, and passes all others to *handler*."""
+        """Return a handler that answers requests for the inspector. *handler* answers all other requests."""
         return inspected_handler(handler, self.current)
 
     def wrap(self, settings: Settings, log: Log | None) -> Log | None:
-        """Put the traced handlers into *settings*; return a log that counts exchanges and passes them on to *log*."""
+        """Put the traced handlers into *settings*. Return a log that counts exchanges, then calls *log*."""
         super().wrap(settings, log)
         return self._recorder.counting(log)
 
@@ -53,7 +53,7 @@ class Inspection(Instrumentation):
 
 
 def inspected_handler(handler: Handler, current: CurrentTracer) -> Handler:
-    """Return a handler that answers requests for the inspector, and passes all others to *handler*."""
+    """Return a handler that answers requests for the inspector. *handler* answers all other requests."""
 
     def respond(request: Request, context: Context) -> Response | Steps[Response]:
         # An inspected server traces all its connections.
@@ -71,7 +71,7 @@ def inspected_handler(handler: Handler, current: CurrentTracer) -> Handler:
 
 
 class _Sampling:
-    """Samples the TCP_INFO of a connection at intervals, while it waits for room to send."""
+    """Samples the TCP_INFO of a connection at intervals, while the connection waits to send."""
 
     def __init__(self, connection: Connection, connected: socket.socket, emit: Emit) -> None:
         self._connection = connection
@@ -81,7 +81,7 @@ class _Sampling:
         self._next_sample = 0.0
 
     def run(self) -> Coroutine:
-        """Run the coroutine of the connection; emit a "tcp" event for each sample."""
+        """Run the coroutine of the connection. Emit a "tcp" event for each sample."""
         coroutine = self._coroutine
         thrown: Exception | None = None
         with closing(coroutine):
@@ -100,7 +100,7 @@ class _Sampling:
                     thrown = error
 
     def _sample(self, deadline: float) -> Coroutine:
-        """Wait for room to send, until *deadline*, and sample meanwhile."""
+        """Wait until the connection can send, or until *deadline*. Take samples meanwhile."""
         while True:
             now = self._connection.tick.monotonic
             if now >= self._next_sample and (info := tcp_info(self._connected)):

@@ -1,7 +1,7 @@
-"""The recorder: hold the latest events in memory, and count all of them.
+"""The recorder: holds the latest events in memory, and counts all events.
 
-Trace events come in; an event stream goes out to ``inspected``. The recorder holds events up to a limit, so a slow
-client loses events and is told how many; it never delays the server. The format is "Server-sent events" (HTML):
+Trace events come in, an event stream goes out. The recorder holds events up to a limit. So a slow client loses events,
+but never delays the server. The stream reports how many events were lost. Its format is "Server-sent events" (HTML):
 
     id: 5f3a9c01-57                        event 57 of this server; a client resumes after it with Last-Event-ID
     data: {"time": ..., "event": "recv", "octets": 78, "hex": "474554...", ...}
@@ -46,7 +46,7 @@ _LATENCIES = 28
 
 
 class Recorder(TraceWriter):
-    """A trace that holds its events in memory, and forwards each one to the trace *forward_to*, if given."""
+    """A trace that holds its latest events in memory. If *forward_to* is given, that trace gets each event too."""
 
     def __init__(
         self, forward_to: TraceWriter | None = None, *, max_events: int = _MAX_EVENTS, max_octets: int = _MAX_OCTETS
@@ -85,7 +85,7 @@ class Recorder(TraceWriter):
             return InspectedTracer(self, self._count, peer, forward_to)
 
     def put(self, event: Event) -> None:
-        """Store an event; if the limit is exceeded, evict the oldest events."""
+        """Store *event*. If a limit is exceeded, evict the oldest events."""
         with self._lock:
             self._count_event(event)
             self._last += 1
@@ -97,17 +97,17 @@ class Recorder(TraceWriter):
                 self._memory -= memory_size(self._events.popleft())
 
     def start(self) -> None:
-        """Start the trace that events are forwarded to."""
+        """Start the other trace, which gets the forwarded events."""
         if self._forward_to:
             self._forward_to.start()
 
     def finish(self) -> None:
-        """Finish the trace that events are forwarded to."""
+        """Finish the other trace, which gets the forwarded events."""
         if self._forward_to:
             self._forward_to.finish()
 
     def counting(self, log: Log | None) -> Log:
-        """Return a log that counts exchanges, and passes them on to *log*."""
+        """Return a log that counts exchanges, then calls *log*."""
 
         def count(exchanges: Sequence[Exchange]) -> None:
             self._count_exchanges(exchanges)
@@ -117,9 +117,9 @@ class Recorder(TraceWriter):
         return count
 
     def after(self, number: int | None) -> tuple[int, list[Event]]:
-        """Return the next batch of events after event *number* (None: from the oldest event on).
+        """Return the events that follow event *number*, at most one batch, and the number of the first one.
 
-        The result is the number of the first event of the batch, and a list of the events.
+        The number comes first in the result. If *number* is None, begin with the oldest event.
         """
         with self._lock:
             first = self._last - len(self._events) + 1
@@ -127,7 +127,7 @@ class Recorder(TraceWriter):
             return start, list(islice(self._events, start - first, start - first + _BATCH))
 
     def message(self, number: int, event: Event) -> str:
-        """Return event *number* as a message of an event stream; all streams share a cache of messages."""
+        """Return *event* as a message of an event stream. All streams share a cache of messages."""
         message = self._messages.get(number)
         if message is None:
             message = self._messages[number] = f"id: {self.name}-{number}\ndata: {_object(event)}\n\n"
@@ -136,17 +136,17 @@ class Recorder(TraceWriter):
         return message
 
     def startup_events_before(self, number: int) -> list[Event]:
-        """Return the server's start-up events before event *number*."""
+        """Return the events of the server's start-up that came before event *number*."""
         with self._lock:
             return [event for own, event in self._own if own < number]
 
     def streaming(self, connection: int, *, is_on: bool) -> None:
-        """Record whether a connection carries an event stream."""
+        """Record whether a connection sends an event stream."""
         with self._lock:
             (self._streams.add if is_on else self._streams.discard)(connection)
 
     def counters_message(self) -> tuple[dict[str, Any], str]:
-        """Return all counters, and a message with them for an event stream; all streams share the cached message."""
+        """Return all counters, and a stream message with all counters. All streams share the cached message."""
         counters = self.counters()
         known, message = self._counters
         if counters != known:
@@ -192,9 +192,10 @@ class Recorder(TraceWriter):
 
 
 class InspectedTracer(ConnectionTracer):
-    """Records the events of one connection, without those of the inspector; forwards all events to *forward_to*.
+    """Records the events of one connection, but not of requests for the inspector.
 
-    It buffers the events of a request until the request-target shows whether it is for the inspector.
+    The events of a request are buffered until it is known to be for the inspector or not. If *forward_to* is given, it
+    gets all events.
     """
 
     def __init__(self, recorder: Recorder, connection: int, peer: str, forward_to: ConnectionTracer | None) -> None:
@@ -246,7 +247,10 @@ class InspectedTracer(ConnectionTracer):
             self._forward_to.set_path(path)
 
     def set_own(self, *, is_own: bool) -> None:
-        """Record the buffered and the following events, or drop them if the request is for the inspector (*is_own*)."""
+        """Drop the buffered and later events if *is_own*, which means that the request is for the inspector.
+
+        Otherwise record these events.
+        """
         self._is_own = is_own
         for event in () if is_own else self._undecided:
             self.recorder.put(event)

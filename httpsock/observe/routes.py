@@ -35,7 +35,7 @@ _inline = re.compile(rb"<(style|script)>(.*?)</\1>", re.DOTALL)
 
 
 def may_inspect(request: Request, client: str) -> bool:
-    """Return whether *request* is for the inspector, and trusted; the folder answers all other requests."""
+    """Return whether *request* is for the inspector and may be trusted. The folder answers all other requests."""
     target = request.target
     if not (target.path + b"/").startswith(PREFIX) or target.form is not TargetForm.ORIGIN:
         return False
@@ -43,18 +43,18 @@ def may_inspect(request: Request, client: str) -> bool:
 
 
 def is_shown(request: Request, client: str) -> bool:
-    """Return whether *request* asks for HTML, and is trusted."""
+    """Return whether the response may mention the inspector: *request* asks for HTML, and may be trusted."""
     return b"text/html" in request.fields.get(b"accept", b"") and _is_trusted(request, client)
 
 
 def announce(response: Response) -> Response:
-    """Return *response* with a field from which the page's script learns that there is an inspector."""
+    """Return *response* with a field that tells the page's script where the inspector is."""
     # A page's script can read only one field of its own response: Server-Timing (W3C).
     return response.with_members({"Server-Timing": f'inspector;desc="{PREFIX.decode()}"'})
 
 
 def _is_trusted(request: Request, client: str) -> bool:
-    """Return whether *request* comes from this machine, and not from a foreign page or through a proxy."""
+    """Return whether *request* comes directly from this machine, and not from a foreign web page."""
     if not is_loopback(client):
         return False
     host = request.fields.get(b"host", b"")

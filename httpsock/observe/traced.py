@@ -1,6 +1,6 @@
-"""A traced server: it is put together from these parts, which emit an event for each step.
+"""A traced server: parts that emit an event for each step.
 
-Each part wraps an untraced part, which does not know about tracing, so that an untraced server pays nothing:
+Each part wraps an untraced part, which does not know about tracing. So an untraced server pays nothing:
 
     TracedListener        around the system's calls            socket, bind, listen
     TracedTransport       around a connection's transport      recv, send, sendfile, shutdown, close
@@ -43,14 +43,14 @@ _MAX_UNREAD = 2048
 class CurrentTracer(threading.local):
     """The tracer of the connection that this thread runs.
 
-    Each thread has its own tracer, since a thread that a slow disk blocks still traces while another thread leads.
+    Each thread has its own tracer. A thread that a slow disk blocks still traces while another thread leads.
     """
 
     emit: Emit = staticmethod(discard)
 
 
 class Instrumentation:
-    """Makes the parts of one traced server, whose events go to *trace*."""
+    """Makes the parts of one traced server. The events go to *trace*."""
 
     def __init__(self, trace: TraceWriter) -> None:
         self.trace = trace
@@ -67,11 +67,11 @@ class Instrumentation:
         return TracedFileSystem(directory, self.current)
 
     def handler(self, handler: Handler) -> Handler:
-        """Return the handler to run after all middleware; a subclass may wrap *handler*."""
+        """Return *handler*. A subclass may return a handler that wraps *handler*."""
         return handler
 
     def wrap(self, settings: Settings, log: Log | None) -> Log | None:
-        """Put the traced handlers into *settings*; return *log* (a subclass may return a log that wraps it)."""
+        """Put the traced handlers into *settings*. Return *log*. A subclass may return a log that wraps *log*."""
         settings.handler = traced_handler(settings.handler, self.current)
         settings.explain = _traced_explain(settings.explain, self.current)
         return log
@@ -84,7 +84,7 @@ class Instrumentation:
         log: Callable[[Exchange], object] | None,
         tick: Tick,
     ) -> Connection:
-        """Return the connection of a *connected* socket; a traced one if the trace includes the client."""
+        """Return the Connection for *connected*. If the trace includes the client, the connection is traced."""
         if not self.trace.includes(client):
             return open_connection(connected, client, settings, log, tick)
         try:
@@ -106,7 +106,7 @@ class Instrumentation:
 
 
 def traced_coroutine(connection: Connection, emit: Emit, current: CurrentTracer) -> Coroutine:
-    """Return a coroutine that runs the coroutine of *connection*; emit an event for each wait, time-out and cut."""
+    """Return a coroutine that runs the coroutine of *connection*. It emits events for waits, time-outs and cuts."""
     coroutine = connection.coroutine
 
     def run() -> Coroutine:
@@ -142,7 +142,7 @@ def traced_coroutine(connection: Connection, emit: Emit, current: CurrentTracer)
 
 
 def traced_handler(handler: Handler, current: CurrentTracer) -> Handler:
-    """Return a handler that calls *handler*; it emits events for the request, the end of content, and a refusal."""
+    """Return a handler that calls *handler*. It emits events for the request, its content and a refusal."""
 
     def respond(request: Request, context: Context) -> Response | Steps[Response]:
         emit = current.emit
@@ -190,7 +190,7 @@ def _emit_request(emit: ConnectionTracer, request: Request) -> None:
 
 
 def _emit_outcome(emit: Emit, response: Response) -> None:
-    """Emit the reason of an error response, or of a response that is broken on purpose."""
+    """Emit an event if *response* is an error, or if it is broken on purpose."""
     if response.refusal:
         is_broken = isinstance(response.content, Stream) and response.content.then is not None
         _emit_refusal(emit, response.refusal, b"", "break" if is_broken else "refuse")
@@ -203,7 +203,7 @@ def _emit_refusal(emit: Emit, refusal: Refusal, head: bytes, name: str = "refuse
 
 
 class _TracedContext:
-    """Wraps the *context* of a request with content; emits an event when the content has been read."""
+    """Wraps the *context* of a request. Emits an event when the request's content has been read."""
 
     def __init__(self, context: Context, emit: Emit) -> None:
         self._context = context
@@ -235,7 +235,7 @@ class _TracedContext:
         return octets
 
     def discard_content(self) -> Steps[int | None]:
-        """Receive and discard the rest of the content; return its length, or None if it was left unread."""
+        """Receive and discard the rest of the content. Return its length, or None if it was left unread."""
         length: int | None = yield from self._context.discard_content()
         if length is not None:
             self._emit("content", {"octets": self._octets + length})

@@ -1,4 +1,4 @@
-"""The traced file system: the calls of a document root, with an event for each.
+"""The traced file system: emits an event for each call of a document root.
 
 Each event goes to the tracer of the connection that the calling thread runs.
 
@@ -27,10 +27,10 @@ class _Current(Protocol):
 
 
 class TracedFileSystem(FileSystem):
-    """Makes the system's own calls, and emits an event for each one to *current.emit*."""
+    """Makes the system's own calls, and passes an event for each call to *current.emit*."""
 
     def __init__(self, directory: str, current: _Current) -> None:
-        """Trace the calls of the document root *directory*; events show names relative to it."""
+        """Trace the calls of the document root *directory*. In events, names are relative to the root."""
         super().__init__()
         self._current = current
         self._prefix = os.path.join(os.path.abspath(directory), "")
@@ -63,14 +63,14 @@ class TracedFileSystem(FileSystem):
 
     @contextmanager
     def scandir(self, root: str, relative: str, *, follow_links: bool) -> Iterator[Iterator[os.DirEntry[str]]]:
-        """Open a folder; yield its entries."""
+        """Open a folder. Yield an iterator of its entries."""
         with ExitStack() as opened:
             with trace_errors(self._current.emit, "scandir", {"name": _shown(relative)}):
                 entries = opened.enter_context(super().scandir(root, relative, follow_links=follow_links))
             yield entries
 
     def listed(self, relative: str, entries: Iterator[Item]) -> Iterator[Item]:
-        """Yield *entries*; emit their number at the end."""
+        """Yield *entries*. At the end, emit an event with the number of entries."""
         count = 0
         for entry in entries:
             yield entry
@@ -78,7 +78,7 @@ class TracedFileSystem(FileSystem):
         self._current.emit("scandir", {"name": _shown(relative), "entries": count})
 
     def is_verified(self, name: str, coding: str, read: Read, length: int, original: Original) -> bool:
-        """Return whether the sibling *name* holds the *original* in *coding*; emit an event if it does not."""
+        """Return whether the sibling *name* holds the *original* in *coding*. If it does not, emit an event."""
         is_verified = super().is_verified(name, coding, read, length, original)
         if not is_verified:
             self._current.emit("unverified", {"name": _shown(name), "coding": coding})
@@ -108,7 +108,7 @@ class _TracedCache(FileCache[Value]):
         self._current = current
 
     def get(self, key: Key, state: FileStamp, now: float) -> Value | None:
-        """Return the value of *key*, and emit an event if it is a representation."""
+        """Return the value of *key*. If the value is a representation, emit an event."""
         value = super().get(key, state, now)
         if isinstance(value, Representation):
             self._current.emit("cache", {"name": _shown(key[0]), "octets": value.length})

@@ -17,7 +17,7 @@ from httpsock.tracing.trace import ConnectionTracer
 
 
 class TracedTransport:
-    """Wraps the *transport* of a *connected* socket; emits an event for each call that moves octets or closes."""
+    """Wraps the *transport* of a *connected* socket. Emits an event for each call that sends, receives or closes."""
 
     def __init__(self, transport: Transport, connected: socket.socket, emit: ConnectionTracer) -> None:
         self._transport = transport
@@ -53,7 +53,7 @@ class TracedTransport:
         return sent
 
     def send_both(self, first: bytes, second: bytes) -> int:
-        """Send as much of *first* + *second* as the transport takes."""
+        """Send *first* and then *second*, as far as the transport takes them."""
         return self.send(first + second)
 
     def send_file(self, file: FileIO, offset: int, length: int) -> int:
@@ -71,7 +71,7 @@ class TracedTransport:
         self._emit("shutdown")
 
     def close(self) -> None:
-        """Close the socket; emit the kernel's TCP_INFO."""
+        """Close the socket. Emit an event with the kernel's TCP_INFO."""
         info = tcp_info(self._connected)
         self._transport.close()
         self._emit("close", {"tcp": info} if info else {})

@@ -1,8 +1,9 @@
 """Socket activation: the listening sockets that a process was started with.
 
-Takes environment variables, gives sockets. The sockets come from an older process of this server that restarts
-(restart.py), or from any program that follows sd_listen_fds(3), as systemd does: LISTEN_FDS sockets from descriptor 3
-on, for the process LISTEN_PID. It does not know HTTP.
+Takes environment variables, gives sockets. At a restart, the sockets come from an older process of this server
+(restart.py). The sockets may also come from systemd, or from another program that follows sd_listen_fds(3). Then
+LISTEN_FDS is the number of sockets, from descriptor 3 on, and LISTEN_PID is the process that gets the sockets. This
+module does not know HTTP.
 """
 
 import os
@@ -20,15 +21,18 @@ _COUNT = r"[0-9]{1,6}"
 
 
 class InheritedSockets(NamedTuple):
-    """Listening sockets, one group for each process; *parent* is the process that this one replaces, if any."""
+    """Listening sockets in *groups*, one group for each process.
+
+    At a restart, *parent* is the older process that this one replaces.
+    """
 
     groups: list[list[socket.socket]]
     parent: Parent | None = None
 
     def for_processes(self, count: int) -> list[list[socket.socket]]:
-        """Return the listening sockets of each of *count* processes.
+        """Return a list of listening sockets for each of *count* processes.
 
-        If there are *count* groups, each process gets its own group, else each gets all sockets.
+        If there are *count* groups, each process gets one group. Otherwise each process gets all sockets.
         """
         if len(self.groups) == count:
             return self.groups
@@ -37,9 +41,10 @@ class InheritedSockets(NamedTuple):
 
 
 def inherit_sockets(environment: MutableMapping[str, str] = os.environ) -> InheritedSockets | None:
-    """Return the sockets that variables in *environment* name, or None; remove these variables.
+    """Return the sockets that *environment* describes, or None. Remove the variables from *environment*.
 
-    Raise ValueError if a variable is malformed, ValueError or OSError if a descriptor is not a listening TCP socket.
+    Raise ValueError if a variable is malformed. Raise ValueError or OSError if a descriptor is not a listening TCP
+    socket.
     """
     restart = environment.pop(RESTART_VARIABLE, "")
     count, pid = environment.pop("LISTEN_FDS", ""), environment.pop("LISTEN_PID", "")
@@ -55,7 +60,7 @@ def inherit_sockets(environment: MutableMapping[str, str] = os.environ) -> Inher
 
 
 def _inherit_from_parent(value: str) -> InheritedSockets:
-    """Return the sockets and the control channel that an older process names in *value*."""
+    """Parse *value*, which an older process has set. Return the listening sockets and the control channel."""
     match = re.fullmatch(_RESTART_VALUE, value)
     if match is None:
         raise ValueError(f"{RESTART_VARIABLE} is {value!r}, which is malformed")

@@ -1,10 +1,10 @@
 """Child processes, and the parent as a child sees it.
 
-Forks and spawns processes, signals and reaps them. One object has all children of a process, of every kind; the code
-that starts a child stores the ``Child``, which gets the exit code. It does not know HTTP.
+Starts processes, signals them and reaps them. One ``Children`` object has all children of this process. The code that
+starts a child stores the ``Child`` object, which gets the exit code. This module does not know HTTP.
 
-A parent and a child share a pair of connected sockets: the control channel. When the parent exits, even by SIGKILL,
-the kernel closes the parent's end, so a child always sees that its parent is gone.
+A parent and a child share a pair of connected sockets: the control channel. When the parent exits, even by SIGKILL, the
+kernel closes the parent's end. So a child always notices that its parent is gone.
 
     parent                      control channel        child
     Child.is_ready()            <-- READY              Parent.notify_ready()
@@ -33,7 +33,7 @@ class Order(Enum):
 
 
 class Parent:
-    """The process that started this one; *control* is this process's end of the channel."""
+    """The process that started this one. *control* is this process's end of the control channel."""
 
     def __init__(self, control: socket.socket) -> None:
         control.setblocking(False)
@@ -48,7 +48,7 @@ class Parent:
             self._control.send(_READY)
 
     def read_order(self) -> Order | None:
-        """Return the parent's order, or None if none has arrived."""
+        """Return the parent's order, or None if no order has arrived. If the parent is gone, return STOP."""
         try:
             octets = self._control.recv(1)
         except BlockingIOError:
@@ -59,7 +59,7 @@ class Parent:
 
 
 class Child:
-    """A process that this one started; *control* is this process's end of the channel.
+    """A process that this one started. *control* is this process's end of the control channel.
 
     *exit_signum* is the signal that makes the child exit immediately, even while it is stopping.
     """
@@ -74,12 +74,12 @@ class Child:
         self._poller: Poller | None = None
 
     def watch(self, poller: Poller) -> None:
-        """Let *poller* report when the child is ready or has exited, until ``is_ready`` has read that report."""
+        """Let *poller* watch the control channel until the child is ready or has exited."""
         poller.register(self._control.fileno(), READABLE)
         self._poller = poller
 
     def is_ready(self) -> bool:
-        """Return True once, after the child has reported that it serves; otherwise False."""
+        """Return whether the child has just reported that it serves. Only one call returns True."""
         try:
             octets = self._control.recv(1)
         except BlockingIOError:
@@ -95,18 +95,18 @@ class Child:
             self._control.send(_DRAIN)
 
     def send_signal(self, signum: int) -> None:
-        """Send a signal to the child, unless it has been reaped."""
+        """Send a signal to the child, if the child still exists."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signum)
 
     def record_exit(self, code: int) -> None:
-        """Record that the child has been reaped, with exit *code*."""
+        """Record the exit *code* of the child, which has been reaped. Close the control channel."""
         self.exit_code = code
         self._unwatch()
         self.close()
 
     def close(self) -> None:
-        """Close this process's end of the channel."""
+        """Close this process's end of the control channel."""
         self._control.close()
 
     def _unwatch(self) -> None:
@@ -116,13 +116,13 @@ class Child:
 
 
 class Children:
-    """All processes that this one has started and not reaped yet."""
+    """The child processes of this process that have not been reaped yet."""
 
     def __init__(self) -> None:
         self._by_pid: dict[int, Child] = {}
 
     def fork(self, run: Callable[[Parent], int]) -> Child:
-        """Fork a process that calls *run* and exits with its result. Raise OSError if the system does not allow it."""
+        """Fork a child that calls *run* and exits with its result. Raise OSError if the system refuses."""
         ours, theirs = socket.socketpair()
         # Block signals until the new process has its own handlers.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
@@ -147,9 +147,10 @@ class Children:
         return self._add(Child(pid, ours, signal.SIGKILL))
 
     def spawn(self, command: list[str], environment: Callable[[int], Mapping[str, str]]) -> Child:
-        """Start a process that runs *command*. Raise OSError if the system does not allow it.
+        """Start a child that runs *command*. Raise OSError if the system refuses.
 
-        *environment* takes the descriptor of the new process's end of the channel, and returns environment variables.
+        *environment* takes the descriptor of the child's end of the control channel. It returns the child's
+        environment.
         """
         ours, theirs = socket.socketpair()
         try:
@@ -167,9 +168,9 @@ class Children:
         return self._add(Child(pid, ours, signal.SIGTERM))
 
     def reap(self) -> None:
-        """Record the exit code of each child that has exited.
+        """Reap each child that has exited, and record its exit code.
 
-        Process 1 of a container adopts orphans: they are reaped here too, or they would stay zombies.
+        Process 1 of a container adopts orphans. If this is process 1, it reaps the orphans too.
         """
         with contextlib.suppress(ChildProcessError):
             for pid, status in iter(_wait_for_any, (0, 0)):
@@ -182,12 +183,12 @@ class Children:
             child.send_signal(signum)
 
     def end_immediately(self) -> None:
-        """Make all children and their own children exit immediately, even if they are already stopping."""
+        """Make all children and grandchildren exit immediately, even if a child is already stopping."""
         for child in self._by_pid.values():
             child.send_signal(child.exit_signum)
 
     def close(self) -> None:
-        """Close all channels. Call it in a forked process, which has copies of its parent's ends."""
+        """Close all control channels. A forked process calls this, since it has copies of its parent's ends."""
         for child in self._by_pid.values():
             child.close()
 
@@ -201,6 +202,6 @@ class Children:
 
 
 def _wait_for_any() -> tuple[int, int]:
-    """Return the PID and status of a process that has exited, or zeros if all are running."""
+    """Return the PID and the status of a child that has exited. If no child has exited, return zeros."""
     # Windows lacks WNOHANG, and has no children here.
     return os.waitpid(-1, os.WNOHANG) if hasattr(os, "WNOHANG") else (0, 0)

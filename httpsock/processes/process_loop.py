@@ -1,8 +1,8 @@
 """The main thread's loop: signals, child processes and the parent, handled one at a time.
 
-Takes a server (or a supervisor), its children, a restart and the parent's control channel; gives an exit code. A signal
-handler only queues its signal; all decisions are made here, one after the other. So a signal that arrives while a
-process is being started is handled after that process is registered, and reaches it too. It does not know HTTP.
+Runs a server, or a supervisor of several processes, and gives an exit code. A signal handler only queues its signal.
+The loop handles the queued signals, one after the other. So a signal that arrives during a fork is handled after the
+fork, and reaches the new process too. The loop does not know HTTP.
 
     repeat
       look after children    a new process is ready        let it take over
@@ -56,29 +56,29 @@ class ExitCode(IntEnum):
 
 
 class Served(Protocol):
-    """A server in this process's threads, or a supervisor of forked processes."""
+    """A server in threads of this process, or a supervisor of forked processes."""
 
     def start(self, wake: Callable[[], object]) -> None:
-        """Start to serve. Each thread calls *wake* when it ends, since ``is_running`` may have changed."""
+        """Start to serve. Each thread calls *wake* when it ends, so that the loop checks ``is_running``."""
 
     def stop(self) -> None:
-        """Finish the running responses within the grace period."""
+        """Stop accepting, and finish the running responses within the grace period."""
 
     def drain(self) -> None:
-        """Accept no more, and close each connection after its next response."""
+        """Stop accepting, and close each connection after its next response."""
 
     def close(self) -> None:
-        """Wait for threads that are about to return."""
+        """Wait until all threads have returned."""
 
     def run_timers(self, now: float) -> float:
-        """Run the timers that are due *now*, on the monotonic clock; return the next deadline."""
+        """Run the timers that have expired. Return the next deadline. Times are on the monotonic clock."""
 
     @property
     def is_running(self) -> bool:
         """Whether a thread of the server still serves, or the supervisor still replaces processes."""
 
     def blocked(self) -> list[str]:
-        """Describe the requests whose answers block threads of this process."""
+        """Describe the requests that block threads of this process."""
 
 
 class SignalQueue:
@@ -104,7 +104,7 @@ class SignalQueue:
         self._pending.append(signum)
 
     def wake(self) -> None:
-        """End the poll; may be called from any thread, and after ``close``."""
+        """End the current poll early. Any thread may call this, also after ``close``."""
         with contextlib.suppress(OSError):
             self._writer.send(b"\0")
 
@@ -116,16 +116,16 @@ class SignalQueue:
         return [self._pending.popleft() for _ in range(len(self._pending))]
 
     def close(self) -> None:
-        """Stop queuing: later signals are ignored."""
+        """Close the sockets. Later signals have no effect."""
         signal.set_wakeup_fd(-1)
         self._reader.close()
         self._writer.close()
 
 
 class ProcessLoop:
-    """Runs *served* until it has ended, and all *children* have exited.
+    """Runs *served* until its threads have ended and all *children* have exited.
 
-    A forked process leaves Ctrl-C and restarts to its parent.
+    If *is_forked*, the parent handles Ctrl-C and restarts.
     """
 
     def __init__(
@@ -159,7 +159,7 @@ class ProcessLoop:
         self._blocked_deadline = self._kill_deadline = self._leave_deadline = _NEVER
 
     def run(self) -> int:
-        """Serve; return the exit code. Raise OSError if the system does not allow any thread."""
+        """Serve until all threads and children have ended. Return the exit code. Raise OSError if no thread starts."""
         try:
             self._served.start(self._signals.wake)
             if self._parent:
@@ -182,7 +182,7 @@ class ProcessLoop:
         return ExitCode.STOPPED if self._is_stopping else ExitCode.FAILED
 
     def _run_timers(self, now: float) -> float:
-        """Reap child processes and run all timers that are due *now*; return the next deadline."""
+        """Reap child processes, and run all timers that have expired. Return the next deadline."""
         if self._restart.take_over():
             self._served.drain()
         # Reap at the start, too: a shell that became this process by exec may have left children.
@@ -198,7 +198,7 @@ class ProcessLoop:
         return min(deadline for deadline in (*deadlines, *own_deadlines) if deadline > now)
 
     def _abandoned(self, now: float) -> list[str] | None:
-        """Return None while there is time to wait; else describe the requests and processes that an exit cuts off."""
+        """Return None while there is time to wait. Otherwise describe the requests and processes that still run."""
         blocked = self._served.blocked() if now >= self._blocked_deadline else []
         pids = self._children.pids()
         if blocked and not pids:
@@ -206,7 +206,7 @@ class ProcessLoop:
         return blocked + [f"process {pid}" for pid in pids] if now >= self._leave_deadline else None
 
     def _handle_events(self, seconds: float) -> None:
-        """Wait at most *seconds* for signals and for the parent's orders, and handle them."""
+        """Wait at most *seconds* for a signal or an order of the parent. Handle all that have arrived."""
         ready = self._poller.poll(seconds)
         for signum in self._signals.take():
             self._on_signal(signum)
@@ -225,7 +225,7 @@ class ProcessLoop:
                 self._restart.start(self._poller, time.monotonic())
 
     def _obey(self, parent: Parent) -> None:
-        """Read the parent's order and drain; stop if the parent is gone."""
+        """Read the parent's order, and drain. If the parent is gone, stop."""
         if parent.read_order() is Order.DRAIN:
             self._served.drain()
             self._restart.drain()
@@ -248,15 +248,15 @@ class ProcessLoop:
         self._children.send_signal(signal.SIGTERM)
 
     def _exit_immediately(self, signum: int) -> NoReturn:
-        """Exit because of a second signal, *signum*; make all child processes exit, too."""
+        """Make all children exit immediately, then exit. *signum* is the second signal to stop."""
         self._children.end_immediately()
         os._exit(128 + signum)
 
 
 def _signals(*, is_forked: bool) -> tuple[list[int], list[int]]:
-    """Return the signals to handle, and those to ignore.
+    """Return two lists: the signals to handle, and the signals to ignore.
 
-    A signal in both lists is ignored first and then gets its handler, which discards a pending one.
+    A signal may be in both lists. To ignore it first discards a pending signal.
     """
     if is_forked:
         # Ctrl-C reaches all processes of a terminal; here only the parent's SIGTERM counts.
@@ -268,7 +268,7 @@ def _signals(*, is_forked: bool) -> tuple[list[int], list[int]]:
 
 
 def _present(names: list[str]) -> list[int]:
-    """Return the numbers of the signals that this system has; Windows lacks some."""
+    """Return the numbers of the signals in *names* that this system has. Windows lacks some signals."""
     return [getattr(signal, name) for name in names if hasattr(signal, name)]
 
 

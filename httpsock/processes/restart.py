@@ -1,9 +1,9 @@
 """Graceful restart: a new process with the current code takes over the listening sockets; no request fails.
 
-Takes the descriptors of the listening sockets and starts a process with the same command line, which inherits them; new
-connections queue in the kernel meanwhile. The old process keeps running, since a shell, systemd or a container tracks
-its PID: it stops its successor when it is stopped, and exits with its successor's code. It does not know HTTP. Next:
-activation.py, with which the new process inherits the sockets.
+Starts a process with the same command line, which inherits the listening sockets. New connections queue in the kernel
+meanwhile. The old process keeps running, since a shell, systemd or a container tracks its PID. When the old process is
+stopped, it stops its successor. When the successor exits, the old process exits with the same code. This module does
+not know HTTP. Next: activation.py, which finds the inherited sockets in the new process.
 
     SIGHUP
       start a process                  if it exits or hangs: report this, and continue to serve
@@ -30,7 +30,7 @@ _NEVER = float("inf")
 
 
 class GracefulRestart:
-    """Starts a successor, lets it take over when it is ready, and reports failures.
+    """Starts a new process, lets it take over when it is ready, and reports failures.
 
     *groups* are the descriptors of the listening sockets, one group for each process. One thread calls all methods.
     """
@@ -49,7 +49,10 @@ class GracefulRestart:
         self._is_ending = False
 
     def start(self, poller: Poller, now: float) -> None:
-        """Start and watch the process that will take over, unless one is already starting or this process is ending."""
+        """Start a new process that will take over, and watch it.
+
+        Do nothing if a new process is already starting, or if this process is ending.
+        """
         if self._starting or self._is_ending:
             return
         groups = " ".join(",".join(map(str, group)) for group in self._groups)
@@ -65,7 +68,7 @@ class GracefulRestart:
         self._start_deadline = now + START_SECONDS
 
     def take_over(self) -> bool:
-        """Let the starting process take over if it is ready. Return whether this process must drain now."""
+        """If the new process is ready, let it take over. Return whether this process must drain now."""
         if not self._starting or not self._starting.is_ready() or self._is_ending:
             return False
         previous, self._successor, self._starting = self._successor, self._starting, None
@@ -76,7 +79,7 @@ class GracefulRestart:
         return False
 
     def run_timers(self, now: float) -> float:
-        """Report started processes that have exited, kill one that hangs; return the next deadline."""
+        """Report new processes that have exited, and kill a new process that hangs. Return the next deadline."""
         if self._starting and self._starting.exit_code is not None:
             if not self._is_ending:
                 self._report(f"httpsock: new process {self._starting.pid} exited before it was ready; still serving.")
@@ -95,16 +98,16 @@ class GracefulRestart:
         return self._start_deadline if self._starting else _NEVER
 
     def drain(self) -> None:
-        """Start no more processes, and drain those that this object has started.
+        """Start no more processes. Drain the processes that this object has started.
 
-        The parent orders this when it has replaced this process.
+        The parent orders this when another process has replaced this one.
         """
         self._is_ending = True
         for child in filter(None, (self._starting, self._successor)):
             child.drain()
 
     def stop(self) -> None:
-        """Start no more processes, and close this object's listening sockets. A forked process calls this, too."""
+        """Start no more processes, and close this object's copies of the listening sockets."""
         self._is_ending = True
         groups, self._groups = self._groups, []
         for descriptor in (descriptor for group in groups for descriptor in group):
@@ -112,7 +115,7 @@ class GracefulRestart:
 
 
 def _duplicate_inheritable(descriptor: int) -> int:
-    """Return a duplicate of *descriptor* that a started process inherits."""
+    """Return a duplicate of *descriptor* that a new process inherits."""
     duplicate = os.dup(descriptor)
     os.set_inheritable(duplicate, True)
     return duplicate

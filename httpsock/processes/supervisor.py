@@ -1,8 +1,8 @@
-"""Several processes: each has an interpreter lock of its own, so that together they use more than one processor.
+"""Several processes use more than one processor, since each process has its own interpreter lock.
 
-Takes a function that serves and a number of processes; forks the processes, and replaces each one that exits. The
-listening sockets stay open here, so that the accept queue of a process passes to its successor. It does not know HTTP.
-The main thread's loop (process_loop.py) calls all methods, one at a time.
+Forks the processes, and replaces each process that exits. The listening sockets stay open here, so a new process gets
+the accept queue of the process that it replaces. This module does not know HTTP. The main thread's loop
+(process_loop.py) calls all methods, one at a time.
 """
 
 import signal
@@ -18,9 +18,9 @@ _NEVER = float("inf")
 
 
 class Supervisor:
-    """Keeps *count* processes running; each calls ``serve(number, parent)`` and exits with the result.
+    """Keeps *count* processes running. Each process calls ``serve(number, parent)`` and exits with the result.
 
-    *close* closes this process's copies of the listening sockets; it is called on shutdown.
+    On shutdown, *close* is called. It closes this process's copies of the listening sockets.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Supervisor:
         self.run_timers(time.monotonic())
 
     def run_timers(self, now: float) -> float:
-        """Report processes that have exited, and fork missing ones that are due; return the time of the next fork."""
+        """Report and replace processes that have exited. Return the time of the next fork."""
         if self._is_ending:
             return _NEVER
         for number, process in enumerate(self._processes):
@@ -64,12 +64,12 @@ class Supervisor:
         )
 
     def stop(self) -> None:
-        """Stop replacing processes, and close the listening sockets."""
+        """Replace no more processes, and close the listening sockets."""
         self._is_ending = True
         self._close()
 
     def drain(self) -> None:
-        """Drain all processes; stop replacing them."""
+        """Drain all processes. Replace no more processes."""
         self._is_ending = True
         for process in filter(None, self._processes):
             process.drain()
@@ -79,7 +79,7 @@ class Supervisor:
 
     @property
     def is_running(self) -> bool:
-        """Whether this supervisor replaces processes that exit."""
+        """Whether this supervisor still replaces processes that exit."""
         return not self._is_ending
 
     def blocked(self) -> list[str]:
@@ -87,7 +87,7 @@ class Supervisor:
         return []
 
     def _try_fork(self, number: int) -> Child | None:
-        """Fork process *number*. If the system does not allow that, report it and return None."""
+        """Fork process *number*. If the system refuses, report that and return None."""
 
         def run(parent: Parent) -> int:
             try:

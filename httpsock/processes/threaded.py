@@ -1,4 +1,4 @@
-"""A server whose threads run in this process, as the main thread's loop (process_loop.py) sees it."""
+"""A server in threads of this process, with the methods that the main thread's loop (process_loop.py) calls."""
 
 from collections.abc import Callable
 
@@ -8,26 +8,26 @@ _NEVER = float("inf")
 
 
 class ThreadedServer:
-    """Runs *server*; gives it *grace_seconds* to finish its responses when it is stopped."""
+    """Runs *server*. When it is stopped, running responses have *grace_seconds* to finish."""
 
     def __init__(self, server: Server, grace_seconds: float) -> None:
         self._server = server
         self._grace_seconds = grace_seconds
 
     def start(self, wake: Callable[[], object]) -> None:
-        """Start the threads; each calls *wake* when it returns. Raise OSError if the system allows no thread."""
+        """Start the threads. Each thread calls *wake* when it returns. Raise OSError if no thread can start."""
         self._server.start(wake)
 
     def stop(self) -> None:
-        """Finish the running responses within the grace period."""
+        """Stop accepting, and finish the running responses within the grace period."""
         self._server.ask_to_stop(self._grace_seconds)
 
     def drain(self) -> None:
-        """Accept no more, and close each connection after its next response."""
+        """Stop accepting, and close each connection after its next response."""
         self._server.drain()
 
     def close(self) -> None:
-        """Wait for the threads, which are about to return."""
+        """Wait until all threads have returned."""
         self._server.join()
 
     def run_timers(self, now: float) -> float:
@@ -41,5 +41,5 @@ class ThreadedServer:
         return self._server.is_running
 
     def blocked(self) -> list[str]:
-        """Describe the requests whose answers block threads."""
+        """Describe the requests that block threads of this process."""
         return self._server.blocked()

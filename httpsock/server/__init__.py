@@ -1,7 +1,7 @@
 """The server: sockets, threads and connections.
 
-Takes a folder or a handler, and addresses; answers requests. Only the connection moves octets between a transport and
-a parser; the handler decides how to answer a request. No module here imports processes, discovery, observe or cli.
+Serves a folder, or a program's handler, at one address or several. Only connection.py moves octets between a transport
+and a parser. The handler decides how to answer a request. No module here imports processes, discovery, observe or cli.
 
     server            the threads, the parts of a server, and a clean stop
     listeners         the listening sockets: create, bind, listen
@@ -16,7 +16,7 @@ a parser; the handler decides how to answer a request. No module here imports pr
     send_rate         how slowly a peer may read
     connection_limit  how many connections in total and per client, and which to evict
     poller            which sockets are ready
-    addresses         which addresses count as one client; the addresses of this machine
+    addresses         the network of a client, and the addresses of this machine
     access_log        one response as one line
     process           the limits, standard streams and user of a process
 """

@@ -1,8 +1,8 @@
 r"""The access log: one response as one line, safe to print.
 
-Takes an exchange, gives a line in one of three formats. The request line is shown as received: never decoded, but
-escaped and without credentials, so that it cannot move a cursor, end the line or forge another. For a 4xx or 5xx, the
-line also gives the reason: in text after the status, in the Common Log Format in an extra quoted field at the end.
+Takes an exchange, gives a line in one of three formats. The request line appears as received, but escaped. So it cannot
+move the cursor or forge a line of the log. Credentials are masked. If the status is 4xx or 5xx, the line also gives the
+reason. The Common Log Format has an extra quoted field for the reason, at the end.
 
     text    14:03:59 127.0.0.1 "GET /hello.txt HTTP/1.1" 200 312 0.4 ms
             14:04:07 127.0.0.1 "\x16\x03\x01\x02…" 400 a TLS handshake on a plain HTTP port; 129 0.1 ms
@@ -33,9 +33,9 @@ _PLAIN = "\x1b[0m"
 class Exchange(NamedTuple):
     """One response: its client, its request and its result.
 
-    *ended* is in seconds since 1970. Of the announced *length* of content, *sent* octets were sent. *seconds* is the
-    time from the complete request until the kernel took the last octet. *reason* explains an error status, else it is
-    empty.
+    *ended* is in seconds since 1970. The response announced *length* octets of content, and *sent* octets were sent.
+    *seconds* counts from the complete request until the kernel took the last octet. If the status is an error, *reason*
+    explains it.
     """
 
     ended: float
@@ -57,7 +57,7 @@ def _format_request_line(request_line: bytes) -> str:
 
 
 def _shown(request_line: bytes) -> str:
-    """Return *request_line* as text that is safe to print; a pure function, so that it can be memoised."""
+    """Return *request_line* as text that is safe to print."""
     is_request_line = re.match(_END_OF_REQUEST_LINE, request_line[-len(b" HTTP/1.1") :])
     is_binary = any(octet < 0x20 or octet >= 0x7F for octet in request_line[:4])
     maximum = _MAX_VALID if is_request_line else _MAX_BINARY if is_binary else _MAX_MALFORMED
@@ -68,7 +68,10 @@ _memoised_shown = lru_cache(maxsize=256)(_shown)
 
 
 class TextFormat:
-    """Formats a line for a person, in local time; on a terminal it fits *width*, and its status is coloured."""
+    """Formats an exchange as a line for a person, in local time.
+
+    If *width* is given, a long line is shortened to about *width* columns. If *is_coloured*, the status has a colour.
+    """
 
     def __init__(self, width: int | None = None, *, is_coloured: bool = False) -> None:
         self._width = width
@@ -98,7 +101,7 @@ format_text = TextFormat()
 
 
 def shorten(text: str, maximum: int) -> str:
-    """Return *text*; if it has more than *maximum* characters, replace its middle by an ellipsis."""
+    """Return *text*, cut to *maximum* characters. An ellipsis replaces the middle of a longer text."""
     if len(text) <= maximum:
         return text
     last = (maximum - 1) // 3
@@ -116,7 +119,7 @@ def format_clf(exchange: Exchange) -> str:
 
 
 def format_json(exchange: Exchange) -> str:
-    """Return a line with one JSON object, its time in UTC."""
+    """Return *exchange* as a line of JSON. The time is in UTC."""
     second, fraction = divmod(exchange.ended, 1)
     members = {
         "time": f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(second))}.{int(fraction * 1000):03}Z",

@@ -1,6 +1,6 @@
-"""Addresses: which of them count as one client, and the addresses at which other devices reach this machine.
+"""Numeric addresses: the network of a client, and the addresses of this machine.
 
-Takes and gives numeric addresses; looks up no names.
+Names are never looked up.
 """
 
 import contextlib
@@ -17,7 +17,10 @@ _SIOCGIFADDR = 0x8915
 
 @lru_cache(maxsize=1024)
 def network_of(client: str) -> str:
-    """Return the network that counts as one client: an IPv4 address, or the /64 prefix of an IPv6 address."""
+    """Return the network of *client*: its IPv4 address, or the /64 prefix of its IPv6 address.
+
+    Limits count all clients of a network together.
+    """
     if ":" not in client or client == "::1":
         return client
     mapped = client.removeprefix("::ffff:")
@@ -34,13 +37,13 @@ def is_loopback(address: str) -> bool:
 
 
 def local_addresses() -> list[str]:
-    """Return the addresses at which other devices may reach this machine; that of the default route comes first."""
+    """Return the addresses at which other devices may reach this machine. The one on the default route comes first."""
     found = [address for family, elsewhere in _ELSEWHERE if (address := _towards(family, elsewhere))]
     return list(dict.fromkeys(address for address in found + _of_interfaces() if not address.startswith("127.")))
 
 
 def _towards(family: socket.AddressFamily, elsewhere: str) -> str | None:
-    """Return the source address of datagrams to *elsewhere*, or None without a route."""
+    """Return this machine's source address for datagrams to *elsewhere*, or None if there is no route."""
     with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
         probe.connect((elsewhere, 9))
         return str(probe.getsockname()[0])
@@ -48,7 +51,7 @@ def _towards(family: socket.AddressFamily, elsewhere: str) -> str | None:
 
 
 def _of_interfaces() -> list[str]:
-    """Return the IPv4 address of each interface on Linux; an empty list elsewhere."""
+    """Return the IPv4 address of each interface. Only Linux reports these; elsewhere, return an empty list."""
     try:
         from fcntl import ioctl
     except ImportError:

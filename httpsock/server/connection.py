@@ -1,9 +1,11 @@
-"""The connection: one client's requests and responses, from its first octet to the tear-down.
+"""The connection: one client's requests and responses, from the first octet to the tear-down.
 
-Takes a transport, gives a generator that reads as if it blocked: each ``yield`` names a state and a deadline, and the
-event loop resumes it at the state's event or at the deadline. Only here do messages meet a socket. Next:
-http/request_parser.py, which finds a request in the octets; files/handler.py, which answers it; then sending.py, which
-sends the response.
+A connection is a coroutine, written as if each call blocked. Each ``yield`` gives the event loop a state and a
+deadline. The event loop resumes the coroutine when the state's event happens, or at the deadline. Only this module
+connects parsed messages with a socket.
+
+Next: http/request_parser.py finds a request in the octets. files/handler.py answers the request. sending.py sends the
+response.
 
 RFC 9112 §9 (connection management); RFC 9110 §10.1.1 (Expect).
 
@@ -54,9 +56,9 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Connection:
-    """One client's connection. The event loop resumes its coroutine, in one thread at a time.
+    """One client's connection: a coroutine that the event loop resumes.
 
-    For the handler, the connection is the Context of its requests.
+    Only one thread at a time runs the coroutine. A handler sees the connection as the Context of a request.
     """
 
     __slots__ = (
@@ -105,40 +107,46 @@ class Connection:
         self.coroutine: Coroutine = self._serve()
 
     def close(self) -> None:
-        """Close the socket; the event loop unregisters it first."""
+        """Close the socket. The event loop must unregister the socket first."""
         self._transport.close()
 
     def cut(self) -> None:
-        """End the coroutine in any state; report an exception that a handler or a stream raises in its clean-up."""
+        """End the coroutine, in any state. Report an exception that its clean-up raises."""
         try:
             self.coroutine.close()
         except BaseException:
             self._report_error()
 
     def shut_down(self) -> None:
-        """Make every later call on the socket fail, in other threads too. The socket stays open."""
+        """Shut the socket down without closing it. Later calls on the socket fail, in other threads too."""
         self._transport.abort()
 
     def describe(self) -> str:
-        """Return the current request and its client, for a report."""
+        """Describe the current request and its client, for a report."""
         # Read from the generator's frame, so that requests need not store it.
         frame = getattr(self.coroutine, "gi_frame", None)
         request: Request | None = frame.f_locals.get("request") if frame else None
         return f"{printable(request.request_line) if request else 'a connection'} from {self.client}"
 
     def is_evictable(self, now: float) -> bool:
-        """Return whether the connection is idle, and the client has had a response, or time to send a request."""
+        """Return whether the connection may be evicted because it is idle.
+
+        A new connection first gets a second to send a request.
+        """
         has_had_time = self.deadline - now <= self._settings.timeouts.idle - _SECONDS_TO_ASK
         return self.state in IDLE_STATES and (self.state is not State.NEW or has_had_time)
 
     def has_no_input(self) -> bool:
-        """Return whether the socket holds no unread octets; a request that a sleeping stream delays does not count."""
+        """Return whether the socket has no unread input.
+
+        While a stream pauses, the client may send its next request. That request does not count.
+        """
         return self.state is State.SLEEPING_UNREAD or not self._transport.has_input()
 
     def has_input_after_suspend(self, now: float) -> bool:
-        """Return whether the connection is overdue because the process was suspended, and has unread input.
+        """Return whether the process was suspended past the deadline, and the socket has unread input.
 
-        After a suspension all connections are overdue, and a single poll does not report every readable one.
+        The event loop must read that input before the connection may time out.
         """
         return now > self.deadline + _SUSPEND_SECONDS and self.awaited == READABLE and self._transport.has_input()
 
@@ -146,7 +154,7 @@ class Connection:
 
     @property
     def network(self) -> str:
-        """The network of the client, for limits: its IPv4 address, or the /64 prefix of its IPv6 address."""
+        """The client's IPv4 address, or the /64 prefix of its IPv6 address. Limits count by network."""
         return network_of(self.client)
 
     @property
@@ -156,18 +164,18 @@ class Connection:
 
     @property
     def is_stopping(self) -> bool:
-        """Whether the server is stopping; an endless response should end then."""
+        """Whether the server is stopping or draining. If it is, an endless response should end."""
         return self._settings.phase is not Phase.SERVING
 
     @property
     def max_content(self) -> int:
-        """The limit on the content of a request, in octets."""
+        """The maximum length of a request's content, in octets."""
         return self._settings.limits.content.content
 
     def read_content(self, maximum: int = CONTENT_OCTETS) -> Generator[Wait, None, bytes]:
-        """Return the next octets of the request's content, at most *maximum*; b"" at its end.
+        """Return the next octets of the request's content, at most *maximum*. Return b"" at the end.
 
-        Raise RequestError if the content is malformed, too long or late, OSError if the client is gone.
+        Raise RequestError if the content is malformed, too long or late. Raise OSError if the client is gone.
         """
         if maximum < 1:
             raise ValueError(f"maximum must be from 1, not {maximum}")
@@ -177,9 +185,10 @@ class Connection:
         return octets
 
     def discard_content(self) -> Generator[Wait, None, int | None]:
-        """Receive and discard the rest of the content. Return how many octets it had, or None if it was left unread.
+        """Receive and discard the rest of the content. Return its length, or None if it was left unread.
 
-        It is left unread if the client waits for 100 (Continue), or has announced more than *max_content*.
+        The content is left unread if the client waits for 100 (Continue). A content longer than *max_content* is left
+        unread too.
         """
         length = len(self._content)
         while self._request:
@@ -210,7 +219,7 @@ class Connection:
             raise errors[0]
 
     def _can_discard(self) -> bool:
-        """Return whether to receive the rest of the content, so that the next request can be parsed."""
+        """Return whether to discard the rest of the content, so that the next request can be parsed."""
         request = self._request
         # RFC 9110 §10.1.1: a client that gets the final response instead of 100 (Continue) may then send the content or
         # not. The next octets could be either, so the connection closes.
@@ -218,7 +227,7 @@ class Connection:
         return is_due and self._content_error is None
 
     def _receive_content(self, request: Request, *, is_wanted: bool) -> Generator[Wait, None, None]:
-        """Receive until some content, or its end, has arrived; *is_wanted* if a handler reads the content."""
+        """Receive until some content or its end has arrived. *is_wanted* means that a handler reads the content."""
         if self._content_error:
             raise self._content_error
         try:
@@ -230,7 +239,7 @@ class Connection:
             raise
 
     def _accept_content(self, request: Request) -> Generator[Wait, None, None]:
-        """Raise RequestError if the content is too long; else send 100 (Continue) if the client waits for it."""
+        """Raise RequestError if the content is too long. If the client waits for 100 (Continue), send it."""
         if (request.content_length or 0) > self.max_content:
             raise request_error(content_too_large(self.max_content))
         if request.expectations:
@@ -262,7 +271,7 @@ class Connection:
     # --- The coroutine ----------------------------------------------------------------------------
 
     def _serve(self) -> Coroutine:
-        """Answer one request after the other until either side closes, then let the last response arrive."""
+        """Answer one request after the other until either side closes. Then tear down the connection."""
         parser, settings, handler = self._parser, self._settings, self._settings.handler
         request, is_persistent = None, True
         try:
@@ -307,7 +316,7 @@ class Connection:
             pass
 
     def _run(self, steps: Steps[Response]) -> Generator[Wait, None, Response]:
-        """Run the *steps* of a response, and count their time for the log."""
+        """Run the *steps* that make a response. Record how long the steps took, for the log."""
         began = self.tick.monotonic
         try:
             return (yield from steps)
@@ -325,14 +334,14 @@ class Connection:
         return response
 
     def _shake_hands(self) -> Coroutine:
-        """Complete the transport's handshake within the time-out of a head; receive octets that came with its end."""
+        """Complete the transport's handshake. Then receive the octets that arrived with its end."""
         deadline = self.tick.monotonic + self._settings.timeouts.head
         if (yield from self._complete(self._transport.handshake, deadline)):
             while self._receive():
                 yield State.HANDSHAKE_OUT, deadline
 
     def _complete(self, call: Callable[[], bool | None], deadline: float) -> Generator[Wait, None, bool | None]:
-        """Repeat *call*, a method of the transport, until it does not block; return its result."""
+        """Repeat *call* until it no longer raises BlockingIOError. Return the result of *call*."""
         while True:
             try:
                 return call()
@@ -341,9 +350,9 @@ class Connection:
             yield state, deadline
 
     def _request_wait(self, wait: tuple[State, float] | None) -> tuple[State, float]:
-        """Return the state and the deadline of the wait for the next request, or for the rest of its head.
+        """Return the state and the deadline of the next wait: for a request, or for the rest of its head.
 
-        *wait* is the previous result; it stays valid until the first octet of a head starts a new deadline.
+        *wait* is the previous result. It stays valid until the first octet of a head arrives.
         """
         has_begun = bool(self._parser.unread)
         if wait and has_begun == (wait[0] is _RECEIVING):
@@ -367,9 +376,9 @@ class Connection:
         return False
 
     def _error_response(self, error: BaseException, request: Request | None) -> Response:
-        """Return the response to a malformed or late request, or to a request whose handler raised *error*.
+        """Return the error response for *error*, which the parser, a deadline or the handler raised.
 
-        Raise *error* itself if the client is gone, or if no request began in time.
+        Raise *error* again if the client is gone, or if no request has begun.
         """
         unread = self._parser.unread
         if isinstance(error, RequestError):
@@ -417,7 +426,7 @@ def open_connection(
     log: Callable[[Exchange], object] | None,
     tick: Tick,
 ) -> Connection:
-    """Return the connection of a *connected* socket that does not block."""
+    """Return the Connection for *connected*, a socket that does not block."""
     return Connection(settings.transport(connected), client, settings, log, tick)
 
 

@@ -1,6 +1,6 @@
-"""Connection limit: how many in total, how many per client, which to evict.
+"""Connection limit: how many connections in total and per client, and which connections to evict.
 
-Counts and compares connections; the event loop opens and closes them.
+This module only counts connections. The event loop opens and closes connections.
 """
 
 import os
@@ -21,10 +21,10 @@ _MAX_EVICTED = 32
 
 
 class ConnectionLimit:
-    """Counts connections, by the networks of their clients, up to *maximum*."""
+    """Counts the open connections, in total and for each network. *maximum* is the limit."""
 
     def __init__(self, used_descriptors: int) -> None:
-        """Use half of the free descriptors for connections; the other half lets each response open a file."""
+        """Set the limit to half of the free descriptors. Each response may need another descriptor for a file."""
         left = descriptor_limit() - used_descriptors - _RESERVED_DESCRIPTORS
         self.maximum = max(1, min(_MAX_CONNECTIONS, left // 2))
         self._count = 0
@@ -33,11 +33,11 @@ class ConnectionLimit:
 
     @property
     def is_full(self) -> bool:
-        """Whether the limit is reached."""
+        """Whether the connection limit is reached."""
         return self._count >= self.maximum
 
     def add(self, client: str) -> None:
-        """Count a connection of *client*."""
+        """Count one more connection of *client*."""
         network = network_of(client)
         self._count += 1
         self._networks[network] = self._networks.get(network, 0) + 1
@@ -51,7 +51,10 @@ class ConnectionLimit:
             self._networks[network] = count
 
     def exceeds_share(self, client: str) -> bool:
-        """Return whether the network of *client* has more than half of all connections; loopback may have all."""
+        """Return whether the network of *client* has more than half of all connections.
+
+        Loopback addresses never exceed their share.
+        """
         network = network_of(client)
         return not is_loopback(network) and self._networks.get(network, 0) * 2 > self._count
 
@@ -61,7 +64,7 @@ class ConnectionLimit:
 
 
 def evictable(connections: Iterable[Connection], now: float) -> list[Connection]:
-    """Return the connections to evict at the limit: some of the longest idle."""
+    """Return connections to evict when the limit is reached: some of the longest idle."""
     idle = [connection for connection in connections if connection.is_evictable(now)]
     # The connection that has been idle longest has the earliest deadline: it would time out next anyway.
     idle.sort(key=lambda connection: connection.deadline)

@@ -1,8 +1,8 @@
 """The event loop: a poller, its connections and their deadlines, tick by tick.
 
-Takes listening sockets, which it duplicates so that it alone closes each descriptor; accepts connections and resumes
-each one when its socket is ready or its deadline has passed. Passes exchanges to the log. It does not know HTTP. One
-thread at a time leads; if a connection blocks it, another takes the loop over (leader.py). Next: connection.py.
+Takes listening sockets and accepts connections. Resumes a connection when its socket is ready or its deadline has
+passed. Passes exchanges to the log. The event loop does not know HTTP. One thread leads: it runs the loop. If a
+connection blocks the leader, another thread takes over (leader.py). Next: connection.py.
 
     poll → receive, receive, ... → accept → time out → answer, answer, ... → write the log → poll
 """
@@ -95,7 +95,7 @@ class EventLoop:
         self._wake()  # the server may have been asked to stop already: see _on_wakeup
 
     def run(self) -> None:
-        """Lead or follow until the server is stopped and all running responses are sent."""
+        """Run the event loop, or stand by to take it over, until the server has stopped."""
         self._leaders.run(self._lead)
 
     def _lead(self) -> None:
@@ -125,26 +125,26 @@ class EventLoop:
         self._wakeup_writer.close()
 
     def stop(self, grace_seconds: float) -> None:
-        """Wake the loop to stop; the loop aborts responses that still run after *grace_seconds*.
+        """Wake the loop, which then stops or drains, as ``Settings.phase`` says.
 
-        This is safe in a signal handler: it only writes one attribute and one octet, and never blocks.
+        After *grace_seconds*, the loop aborts responses that still run. Safe in a signal handler: this never blocks.
         """
         # A second call never extends the grace.
         self._grace_deadline = min(self._grace_deadline, time.monotonic() + grace_seconds)
         self._wake()
 
     def _wake(self) -> None:
-        """End the poll; any thread may call it."""
+        """End the current poll early. Any thread may call this."""
         # The socket's buffer may be full from earlier calls, or the loop may have ended.
         with contextlib.suppress(OSError):
             self._wakeup_writer.send(b"\0")
 
     def blocked(self) -> list[str]:
-        """Describe the requests whose answers block a thread now, for example on a slow disk."""
+        """Describe the requests that block a thread now, for example on a slow disk."""
         return [connection.describe() for connection in [*self._leaders.detached, *self._current]]
 
     def _run_once(self) -> None:
-        """Run one tick: poll, then let all ready connections receive, then let all answer."""
+        """Run one tick: poll, let all ready connections receive, then let all of them answer."""
         self._leaders.tick_began = None
         due = min(self._next_sweep, self._accept_again_at, self._grace_deadline)
         seconds = 0.0 if self._ready else due - time.monotonic()
@@ -169,7 +169,7 @@ class EventLoop:
             self._write_log(self._log)
 
     def _receive(self, ready: Sequence[tuple[int, int]], tick: Tick) -> None:
-        """Resume the connections that are *ready*, then accept new ones and handle a wake-up."""
+        """Handle the *ready* descriptors: resume connections, accept new ones, and handle a wake-up."""
         connections = self._connections
         arrived, others = [], []
         for descriptor, _ in ready:
@@ -190,7 +190,7 @@ class EventLoop:
                 self._on_wakeup(tick)
 
     def _resume_each(self, connections: Iterator[Connection], fairness: Fairness, tick: Tick) -> None:
-        """Resume *connections* in order; once the tick is long, postpone those whose network has used up its share."""
+        """Resume *connections* in order. In a long tick, each network gets only a share of the time."""
         if tick.monotonic >= fairness.measures_until:
             left = _RESUMES_PER_CLOCK_READ
             for connection in connections:
@@ -207,14 +207,14 @@ class EventLoop:
             self._resume(connection, tick)
 
     def when_logged(self) -> threading.Event:
-        """Return an event that is set once all exchanges that have ended so far are in the log."""
+        """Return an event. The loop sets it when the log has all exchanges that ended before this call."""
         is_logged = threading.Event()
         self._waits_for_log.append(is_logged)
         self._wake()
         return is_logged
 
     def _write_log(self, log: Log) -> None:
-        """Pass to *log* the exchanges that have ended since the last call; report an exception that *log* raises."""
+        """Pass all new exchanges to *log*. Report an exception that *log* raises."""
         batch = tuple(self._exchanges)
         # A detached connection may have appended meanwhile.
         del self._exchanges[: len(batch)]
@@ -224,12 +224,12 @@ class EventLoop:
             self._report_safely(current_traceback())
 
     def _report_safely(self, text: str) -> None:
-        """Report *text*; ignore an exception that the callback raises."""
+        """Pass *text* to the report callback. Ignore an exception that the callback raises."""
         with contextlib.suppress(BaseException):
             self._report(text)
 
     def _accept(self, listener: AcceptQueue, tick: Tick, maximum: int) -> None:
-        """Accept at most *maximum* connections from the accept queue, and start them."""
+        """Accept and start at most *maximum* connections from *listener*."""
         for number in range(maximum):
             if not self._can_accept(tick):
                 # Pause only for a connection that certainly waits: the poller has reported one.
@@ -255,7 +255,7 @@ class EventLoop:
                 self._admit(connected, address[0] if address else "unknown", tick)
 
     def _admit(self, connected: socket.socket, client: str, tick: Tick) -> None:
-        """Start a connection, or close it if the limit is reached and the client exceeds its share."""
+        """Start a connection. At the connection limit, close it if its client exceeds its share."""
         if self._limit.is_full and self._limit.exceeds_share(client):
             connected.close()
             return
@@ -273,7 +273,7 @@ class EventLoop:
         self._resume(connection, tick)
 
     def _pause_accepting(self, tick: Tick, reason: str | None, seconds: float = _ACCEPT_PAUSE_SECONDS) -> None:
-        """Stop polling the listeners for *seconds*; report the *reason*. New connections wait in the accept queue."""
+        """Stop accepting for *seconds*. Report the *reason*, if any. New connections wait in the accept queue."""
         now = tick.monotonic
         self._stop_accepting()
         self._accept_again_at = now + seconds
@@ -282,11 +282,12 @@ class EventLoop:
             self._report_safely(f"not accepting: {reason}")
 
     def _can_accept(self, tick: Tick) -> bool:
-        """Return whether to accept: there is room, an eviction makes room, or a client over its share blocks others."""
+        """Return whether to accept. At the connection limit, first evict idle connections to make room."""
+        # If a client exceeds its share, accept too: ``_admit`` closes the new connections of that client.
         return not self._limit.is_full or self._evict_idle(tick) or self._limit.has_client_over_share()
 
     def _evict_idle(self, tick: Tick) -> bool:
-        """Evict some of the longest idle connections; return whether any was idle."""
+        """Evict some of the longest idle connections. Return whether any connection was idle."""
         # The search runs only when the limit is reached.
         now = tick.monotonic
         if now == self._no_idle_at:
@@ -299,7 +300,7 @@ class EventLoop:
         return bool(idle)
 
     def _resume(self, connection: Connection, tick: Tick, thrown: Exception | None = None) -> None:
-        """Resume the coroutine of *connection* until its next wait; throw *thrown* into it, if given."""
+        """Run the coroutine of *connection* until its next wait. If *thrown* is given, throw it into the coroutine."""
         connection.tick = tick
         coroutine = connection.coroutine
         self._current.append(connection)
@@ -320,7 +321,7 @@ class EventLoop:
         self._reschedule(connection, wait)
 
     def _reschedule(self, connection: Connection, wait: Wait) -> None:
-        """Record what *connection* waits for, or remove it if it has ended."""
+        """Record the *wait* of *connection*. If the connection has ended, remove it."""
         if wait is None:
             connection.state = _QUEUED
             connection.deadline = _NEVER
@@ -335,7 +336,7 @@ class EventLoop:
             self._next_sweep = deadline
 
     def _await_other_event(self, connection: Connection, state: State) -> None:
-        """Let the poller watch for the event of *state*; remove a connection that has ended."""
+        """Let the poller watch *connection* for the event of *state*. If the connection has ended, remove it."""
         if state is State.CLOSED:
             self._remove(connection)
         elif state.event is None:
@@ -356,7 +357,7 @@ class EventLoop:
             self._accept_again_at = 0.0  # the limit allows another one
 
     def _abort_all(self) -> None:
-        """Close all connections; shut down the sockets of detached ones, which end at their next call."""
+        """Close all connections. If a connection blocks its thread, only shut its socket down."""
         for connection in list(self._connections.values()):
             if connection in self._leaders.detached and connection.state is not State.SUSPENDED:
                 connection.state = State.CLOSED
@@ -370,7 +371,7 @@ class EventLoop:
         self._ready.clear()
 
     def _run_timers(self, tick: Tick) -> None:
-        """Handle timers that are due: the end of the grace period or of an accept pause, deadlines of connections."""
+        """Run the timers that have expired: the grace period, the pause of accepting, the deadlines of connections."""
         now = tick.monotonic
         if now >= self._grace_deadline:
             self._end_grace()
@@ -391,7 +392,7 @@ class EventLoop:
         self._next_sweep = now if fairness.postponed else max(earliest, now + _SWEEP_SECONDS)
 
     def _end_grace(self) -> None:
-        """Abort all connections; report how many responses were cut off."""
+        """Abort all connections. Report how many responses this cut off."""
         count = sum(connection.state not in (*IDLE_STATES, State.CLOSED) for connection in self._connections.values())
         self._abort_all()
         self._grace_deadline = _NEVER
@@ -399,7 +400,7 @@ class EventLoop:
             self._report_safely(f"grace period over: {count} response{'s' if count > 1 else ''} cut off")
 
     def _resume_accepting(self, tick: Tick) -> None:
-        """Accept connections that queued while accepting was paused, if the limit allows."""
+        """Start to accept again after a pause. If there is still no room, pause again."""
         if not self._can_accept(tick):
             self._pause_accepting(tick, None)
             return
@@ -408,21 +409,21 @@ class EventLoop:
             self._accept(listener, tick, _ACCEPTS_FROM_BACKLOG)
 
     def _start_accepting(self) -> None:
-        """Poll the listeners."""
+        """Let the poller watch the listeners."""
         self._is_accepting = True
         self._accept_again_at = _NEVER
         for descriptor in self._listeners:
             self._poller.register(descriptor, ACCEPTABLE)
 
     def _stop_accepting(self) -> None:
-        """Stop polling the listeners, if they are polled."""
+        """Stop polling the listeners."""
         if self._is_accepting:
             for descriptor in self._listeners:
                 self._poller.unregister(descriptor)
         self._is_accepting = False
 
     def _on_wakeup(self, tick: Tick) -> None:
-        """Reattach connections, write the log if a caller waits for it, and begin to stop or drain if requested."""
+        """Do the work for which another thread has woken the loop."""
         with contextlib.suppress(BlockingIOError):
             self._wakeup_reader.recv(64)
         for connection, wait in self._leaders.reattach():

@@ -1,8 +1,8 @@
-"""Fairness: how long the connections of one network may run in a tick before other networks run.
+"""Fairness: no network may use up the time of a tick while other networks wait.
 
-Takes the ready connections, yields them one by one to the event loop, and measures how long each one runs. While ticks
-are short, the clock is read only now and then. After a long tick, each network has a share of every tick; once a
-network's share is used up, its other connections are postponed to the next tick.
+The event loop resumes its ready connections in the order that this module yields. While ticks are short, there is no
+limit, and the clock is read only now and then. After a long tick, the time of each connection is measured, and each
+network gets a share of every tick. If a network has used up its share, its other connections wait for the next tick.
 """
 
 import time
@@ -23,7 +23,10 @@ _MEASURED_SECONDS = 1.0
 
 
 class Fairness:
-    """Divides the time of one phase of a tick, receiving or answering, among networks. *clock* returns seconds."""
+    """Divides the time of a tick among networks. Receiving and answering have an instance each.
+
+    *clock* returns seconds.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -32,7 +35,7 @@ class Fairness:
         self.postponed: list[Connection] = []
 
     def has_become_long(self, now: float) -> bool:
-        """Return whether the tick that began at *now* has become long; if so, measure shares from here on."""
+        """Return whether the tick that began at *now* is already long. If it is, start to measure shares."""
         current = self._clock()
         if current < now + _LONG_SECONDS:
             return False
@@ -40,7 +43,7 @@ class Fairness:
         return True
 
     def select(self, connections: Iterator[Connection]) -> Iterator[Connection]:
-        """Yield each connection whose network has time left in this tick; postpone the others."""
+        """Yield each connection whose network has time left in this tick. Postpone all others."""
         spent: dict[str, float] = {}
         exhausted: set[str] = set()
         before = self._clock()
@@ -59,11 +62,11 @@ class Fairness:
             before = now
 
     def take_postponed(self) -> list[Connection]:
-        """Return the connections postponed since the last call, in their order."""
+        """Return the postponed connections in order, and clear the list."""
         postponed, self.postponed = self.postponed, []
         return postponed
 
 
 def least_recently_resumed(connection: Connection) -> float:
-    """Return a sort key that puts the longest waiting connection first: the time of the tick in which it last ran."""
+    """Return the time at which *connection* last ran, as a sort key. The connection that waits longest comes first."""
     return connection.tick.monotonic

@@ -1,20 +1,20 @@
 """Leader/follower threads: one runs the event loop; if a slow disk blocks it, another takes the loop over.
 
-A follower watches the leader. When a tick takes too long, the follower becomes the leader of all connections but the
-one in progress; the old leader finishes that one and becomes a follower.
+A follower watches the leader. If a tick takes too long, the follower becomes the leader of all connections except the
+one in progress. The old leader finishes that connection, then becomes a follower.
 
     thread 1     leads: tick, tick, open() . . . . blocked . . . . . . . returns: finish_detached(); waits
     thread 2     follows, watches ...... _detach(); leads: tick, tick, tick ... reattach(), tick, tick ...
     thread 3     waits ................. follows, watches ................................................
     connection   polled .... in progress | detached ................... | finished | polled ..............
 
-At most one thread is busy: under the interpreter lock two would be slower than one, since the lock changes hands at
-each system call (measured with wrk, 32 connections, 1 KiB: 39,000 responses a second from two busy threads, 72,000
-from one). So a leader that computes stays the leader; only a blocked one is replaced. The leader's processor clock
-shows the difference, where the system has such a clock.
+Only one thread is busy at a time. Under the interpreter lock, two busy threads would be slower than one, since the lock
+changes hands at each system call. Measured with wrk, 32 connections and 1 KiB: one busy thread sends 72,000 responses a
+second, two send 39,000. So a leader that computes stays the leader. Only a blocked leader is replaced. If threads have
+a processor clock on this system, the leader's clock shows the difference.
 
-The list *current* holds at most one connection: the one in progress. Removing the connection is atomic, with an
-interpreter lock and without one; the thread that removes it leads. It does not know HTTP. Next: event_loop.py.
+The list *current* holds the connection in progress, or is empty. Removing the connection is atomic, with an interpreter
+lock and without one. The thread that removes it leads. This module does not know HTTP. Next: event_loop.py.
 """
 
 import contextlib
@@ -44,7 +44,7 @@ class Superseded(Exception):  # noqa: N818 (it is no error)
 class LeaderThreads:
     """The threads that call ``run``. *wake* ends a poll of *poller* early.
 
-    The leader stores the connection in progress in *current* and records when each tick begins. While the
+    The leader stores the connection in progress in *current*, and the start of each tick in *tick_began*. While the
     leader polls, *tick_began* is None.
     """
 
@@ -76,15 +76,15 @@ class LeaderThreads:
             lead()
 
     def finish_detached(self, connection: Connection, wait: Wait) -> NoReturn:
-        """Queue *connection*, which blocked this thread, for the thread that leads now. Always raise Superseded."""
+        """Pass *connection*, which blocked this thread, to the new leader. Always raise Superseded."""
         self._finished.append((connection, wait))
         self._wake()
         raise Superseded from None
 
     def suspend(self, connection: Connection) -> None:
-        """Stop polling *connection*, whose handler waits for another thread, and call ``connection.start``.
+        """Stop polling *connection* while its handler waits for another thread.
 
-        The function passed to ``start`` queues the connection to be polled again.
+        Call ``connection.start`` with a function that makes the leader poll the connection again.
         """
         self._stop_polling(connection)
 
@@ -99,7 +99,7 @@ class LeaderThreads:
         connection.start(resume)
 
     def reattach(self) -> Iterator[tuple[Connection, Wait]]:
-        """Poll connections again after their threads have finished; yield each one with its next wait."""
+        """Poll each connection again whose thread has finished. Yield the connection and its next wait."""
         while self._finished:
             connection, wait = self._finished.pop()
             # A suspended connection may have been aborted meanwhile.
@@ -115,18 +115,21 @@ class LeaderThreads:
             yield connection, wait
 
     def begin_tick(self, now: float) -> None:
-        """Record that a tick begins *now*, and wake the follower if it sleeps."""
+        """Record that a tick begins *now*. If the follower sleeps, wake it."""
         self.tick_began = now
         if self._is_asleep:
             self._is_awakened.set()
 
     def end(self) -> None:
-        """Let all threads return. The leader calls it."""
+        """Make all threads return from ``run``. Only the leader calls this."""
         self._has_ended.set()
         self._is_awakened.set()
 
     def _wait_to_lead(self) -> bool:
-        """Return True once this thread leads, False after ``end``. Detach a connection that blocks the old leader."""
+        """Wait to become the leader. Return True when this thread leads, or False after ``end``.
+
+        If a connection blocks the old leader, detach the connection.
+        """
         with self._follower_lock:
             if not self._has_leader:
                 self._has_leader = True
@@ -145,7 +148,7 @@ class LeaderThreads:
         return False
 
     def _detach(self, connection: Connection) -> None:
-        """Stop polling a connection that blocks its thread; it has no deadline meanwhile."""
+        """Stop polling *connection*, which blocks its thread. A detached connection has no deadline."""
         connection.state = State.DETACHED
         self._stop_polling(connection)
 
@@ -155,7 +158,7 @@ class LeaderThreads:
         self.detached.add(connection)
 
     def _used_seconds(self) -> float:
-        """Return the processor time that the leader has used, or always 0.0 if the system has no such clock."""
+        """Return how much processor time the leader has used. If the system has no such clock, return 0.0."""
         # The leader may have ended already.
         with contextlib.suppress(OSError):
             return 0.0 if self._clock is None else time.clock_gettime(self._clock)
@@ -172,7 +175,7 @@ class LeaderThreads:
 
 
 def _clock_of_this_thread() -> int | None:
-    """Return the clock of this thread's processor time, or None on macOS and Windows, which have no such clock."""
+    """Return the ID of this thread's processor clock. macOS and Windows have none: return None."""
     if not hasattr(time, "pthread_getcpuclockid"):
         return None
     return time.pthread_getcpuclockid(threading.get_ident())

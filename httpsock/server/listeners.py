@@ -1,6 +1,6 @@
 """The listening sockets: the first three steps of a TCP server.
 
-Takes numeric addresses and a port, gives sockets that listen. Next: server.py, which passes them to the event loop.
+Takes numeric addresses and a port, gives listening sockets. Next: server.py passes the sockets to the event loop.
 
     1  create         socket()
        configure      setsockopt()
@@ -35,13 +35,13 @@ class AcceptQueue(Protocol):
 
 
 class NotAccepting(BlockingIOError):  # noqa: N818 (it is no error)
-    """An accept queue has no connection, and must not be polled; call accept() again after *seconds*."""
+    """The accept queue has no connection, and must not be polled. Call accept() again after *seconds*."""
 
     seconds = 0.01
 
 
 def duplicate(listener: socket.socket) -> AcceptQueue:
-    """Return a duplicate of *listener* as an accept queue; only the event loop closes the duplicate."""
+    """Return a duplicate of *listener* as an accept queue. Only the event loop closes the duplicate."""
     return listener.dup()
 
 
@@ -57,7 +57,10 @@ _MAX_PORT_TRIES = 16
 
 
 def listen_on(hosts: Sequence[str], port: int, create: Create) -> list[socket.socket]:
-    """Return listening sockets for all *hosts* on one port; *create* makes each socket."""
+    """Return a listening socket for each of *hosts*, all on one port. *create* makes each socket.
+
+    The first host must exist. If the system lacks another host, leave it out.
+    """
     tries = _MAX_PORT_TRIES if port == 0 else 1
     while True:
         tries -= 1
@@ -69,7 +72,7 @@ def listen_on(hosts: Sequence[str], port: int, create: Create) -> list[socket.so
 
 
 def _listen_once(hosts: Sequence[str], port: int, create: Create) -> list[socket.socket]:
-    """Return listening sockets for all *hosts* on *port*; with 0, on one port that the kernel picks."""
+    """Return a listening socket for each of *hosts*. If *port* is 0, the kernel picks one port for all."""
     listeners: list[socket.socket] = []
     try:
         for host in hosts:
@@ -83,7 +86,7 @@ def _listen_once(hosts: Sequence[str], port: int, create: Create) -> list[socket
 
 
 def _listen_if_present(host: str, port: int, create: Create, *, is_optional: bool) -> list[socket.socket]:
-    """Return one listening socket, or an empty list if *host* is optional and the system lacks it."""
+    """Return a list with one listening socket. If the system lacks an optional *host*, return an empty list."""
     try:
         return [_listen(host, port, create)]
     except OSError as error:
@@ -93,7 +96,7 @@ def _listen_if_present(host: str, port: int, create: Create, *, is_optional: boo
 
 
 def _listen(host: str, port: int, create: Create) -> socket.socket:
-    """Return a socket that listens on a numeric address."""
+    """Return a socket that listens at the numeric address *host*."""
     check_numeric_address(host)
     flags = socket.AI_NUMERICHOST | socket.AI_PASSIVE
     # Pass octets: for a str, Python would import the codec of IDNA, which takes 2 ms.
@@ -137,8 +140,8 @@ def _open_listener(family: int, address: tuple[Any, ...], create: Create, *, is_
 def clone(listener: socket.socket, create: Create) -> socket.socket:
     """Return another listening socket at the address of *listener*, for another process.
 
-    Linux gives each socket its own accept queue and spreads connections over them. Elsewhere both share one queue, from
-    which one process may take a whole burst while the others idle.
+    On Linux, each socket has its own accept queue, and the kernel spreads connections over the queues. On other
+    systems, the two sockets share one queue.
     """
     if not sys.platform.startswith("linux"):
         return listener.dup()
@@ -148,7 +151,7 @@ def clone(listener: socket.socket, create: Create) -> socket.socket:
 
 
 def check_numeric_address(host: str) -> None:
-    """Raise ValueError unless *host* is a numeric address, written in full; names are never looked up."""
+    """Raise ValueError if *host* is not a numeric address, written in full. Names are never looked up."""
     try:
         # Stricter than getaddrinfo(), which accepts "0" and "127.1"; a zone may follow (fe80::1%eth0).
         socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host.partition("%")[0])
@@ -157,16 +160,16 @@ def check_numeric_address(host: str) -> None:
 
 
 def host_of(listener: socket.socket) -> str:
-    """Return the numeric address at which *listener* listens, with its zone if it is link-local (RFC 4007 §11)."""
+    """Return the numeric address of *listener*. A link-local address ends with its zone (RFC 4007 §11)."""
     host, _, *more = listener.getsockname()
     # Linux reports a scope for link-local addresses alone.
     return f"{host}%{more[1]}" if more and more[1] and "%" not in host else str(host)
 
 
 def url_of(host: str, port: int) -> str:
-    """Return the URL of a server at a numeric address, with IPv6 in brackets (RFC 3986 §3.2.2).
+    """Return the URL of a server at a numeric address. An IPv6 address is in brackets (RFC 3986 §3.2.2).
 
-    Return the URL at loopback for the unspecified address.
+    If *host* is 0.0.0.0 or ::, the URL has the loopback address instead.
     """
     host = dict(zip(ANY, LOOPBACK, strict=True)).get(host, host)
     # An encoded percent sign precedes a zone (RFC 6874 §2): curl opens such a URL, browsers do not.

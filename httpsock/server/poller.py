@@ -1,8 +1,8 @@
 """The poller: which sockets are readable or writable now, and how much their send buffers hold.
 
-It takes descriptors, each with the event to wait for, and gives the ready ones. It uses epoll if the system has it,
-else the standard library's selectors: kqueue on macOS, select on Windows. It does not know connections or HTTP. Next:
-event_loop.py, which resumes the connection of each ready descriptor.
+Takes descriptors, each with the event to wait for, and gives the ready descriptors. On Linux, the poller is epoll. On
+other systems, it is one of the standard library's selectors: kqueue on macOS, select on Windows. It does not know
+connections or HTTP. Next: event_loop.py resumes the connection of each ready descriptor.
 """
 
 import select
@@ -25,13 +25,13 @@ class Poller(Protocol):
         """Watch *descriptor* until it is unregistered."""
 
     def modify(self, descriptor: int, awaited: int, /) -> None:
-        """Change the event that *descriptor* is watched for."""
+        """Watch *descriptor* for another event from now on."""
 
     def unregister(self, descriptor: int, /) -> None:
         """Stop watching *descriptor*."""
 
     def poll(self, seconds: float | None, /) -> list[tuple[int, int]]:
-        """Return the ready descriptors and their events after at most *seconds*; None waits without limit."""
+        """Wait at most *seconds*, or without limit if None. Return each ready descriptor with its events."""
 
     def close(self) -> None:
         """Close the poller."""
@@ -48,19 +48,19 @@ class SelectorPoller:
         self._selector.register(descriptor, _selector_events(awaited))
 
     def modify(self, descriptor: int, awaited: int, /) -> None:
-        """Change the event that *descriptor* is watched for."""
+        """Watch *descriptor* for another event from now on."""
         # A selector cannot watch a descriptor for no event.
         self.unregister(descriptor)
         if awaited:
             self.register(descriptor, awaited)
 
     def unregister(self, descriptor: int, /) -> None:
-        """Stop watching *descriptor*, if it is watched."""
+        """Stop watching *descriptor*. If it is not watched, do nothing."""
         if descriptor in self._selector.get_map():
             self._selector.unregister(descriptor)
 
     def poll(self, seconds: float | None, /) -> list[tuple[int, int]]:
-        """Return the ready descriptors and their events after at most *seconds*; None waits without limit."""
+        """Wait at most *seconds*, or without limit if None. Return each ready descriptor with its events."""
         return [
             (key.fd, READABLE if events & selectors.EVENT_READ else WRITABLE)
             for key, events in self._selector.select(seconds)
@@ -81,7 +81,7 @@ def open_poller() -> Poller:
 
 
 def unsent_octets(descriptor: int) -> int:
-    """Return how many sent octets the peer has not acknowledged yet; 0 where the system does not report it."""
+    """Return how many sent octets the peer has not acknowledged yet. If the system does not report it, return 0."""
     try:
         import fcntl
         import termios

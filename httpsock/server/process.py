@@ -1,7 +1,6 @@
-"""The process: its limit of descriptors, its standard streams, its user and its threads.
+"""This process: its descriptor limit, its standard streams, its user and its threads.
 
-Takes limits and names of users, changes this process. It does not know sockets or HTTP. Windows has neither such limits
-nor such users.
+The functions change the running process. Windows has no such limit and no such users.
 """
 
 import contextlib
@@ -26,7 +25,7 @@ def descriptor_limit() -> int:
 
 
 def raise_descriptor_limit() -> None:
-    """Raise the soft limit of descriptors to the hard limit, or to MAX_DESCRIPTORS if that is less."""
+    """Raise the soft limit of descriptors to the hard limit, but not above MAX_DESCRIPTORS."""
     try:
         import resource
     except ImportError:  # pragma: no cover (Windows)
@@ -42,8 +41,7 @@ def raise_descriptor_limit() -> None:
 def fill_standard_descriptors() -> None:
     """Open the null device for each standard stream that is closed.
 
-    Otherwise a socket would get the stream's descriptor: a client would receive the text for standard error, and a
-    process that inherits the socket would use it as a standard stream.
+    Otherwise a socket could get the descriptor of standard error, and a client would receive error messages.
     """
     # If descriptors have run out, the next open() reports it.
     with contextlib.suppress(OSError):
@@ -55,7 +53,7 @@ def fill_standard_descriptors() -> None:
 def become_user(name: str) -> None:
     """Drop root: become the user called *name*, with that user's groups.
 
-    Raise ValueError if there is no such user, PermissionError if this process is not root.
+    Raise ValueError if there is no such user. Raise PermissionError if this process is not root.
     """
     try:
         import pwd
@@ -72,7 +70,7 @@ def become_user(name: str) -> None:
 
 
 def start_thread(run: Callable[[], object], name: str) -> threading.Thread:
-    """Start a thread that runs *run*, and return it. Raise OSError if the system allows no more threads."""
+    """Start a thread that calls *run*. Return the thread. Raise OSError if the system allows no more threads."""
     # A daemon thread: one that a disk blocks must not prevent the process from exiting.
     thread = threading.Thread(target=run, name=name, daemon=True)
     try:

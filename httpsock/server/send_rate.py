@@ -1,6 +1,6 @@
 """Send rate: how slowly a peer may read a response.
 
-Takes times and numbers of octets, gives a deadline. It does not see the socket; sending.py does.
+Takes times and numbers of octets, gives a deadline. The socket itself is in sending.py.
 
 RFC 9112 §9.5 (closing after failures and time-outs).
 """
@@ -9,23 +9,23 @@ _ALWAYS = float("inf")
 
 
 class SendRate:
-    """The deadline of a peer that reads a response: it passes after *slow* seconds below *min_rate* octets a second.
+    """The deadline for a peer that reads a response.
 
-    Each acknowledged octet extends the deadline, up to a bound, so a pause is tolerated, a crawl is not. Octets in the
-    kernel's send buffer do not count, since it holds megabytes.
+    The deadline passes if the peer reads fewer than *min_rate* octets a second for *slow* seconds. Each acknowledged
+    octet extends the deadline, up to *slow* seconds from now. Octets in the kernel's send buffer do not count.
     """
 
     __slots__ = ("_acknowledged", "_min_rate", "_slow", "deadline")
 
     def __init__(self, min_rate: float, slow: float, *, now: float, acknowledged: int) -> None:
-        """Start at *now*, on the monotonic clock, when the peer has *acknowledged* this many octets."""
+        """Start at *now*, on the monotonic clock. *acknowledged* is the number of octets acknowledged so far."""
         self._min_rate = min_rate
         self._slow = slow
         self._acknowledged = acknowledged
         self.deadline = now + slow
 
     def is_too_slow(self, now: float, acknowledged: int) -> bool:
-        """Extend the deadline for octets acknowledged since the last call; return whether the deadline has passed.
+        """Extend the deadline for newly acknowledged octets. Return whether the deadline has passed.
 
         *acknowledged* is the total so far.
         """

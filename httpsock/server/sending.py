@@ -1,7 +1,7 @@
 """The sender: one response as octets, as fast as the peer reads them.
 
-Takes a Response, gives its octets to the transport. If the kernel does not take all of them, a coroutine sends the rest
-as the peer reads; it resets the connection of a peer that reads too slowly. Next: transport.py, which makes the calls.
+Takes a Response, gives its octets to the transport. If the kernel does not take all octets, a coroutine sends the rest
+later. If the peer reads too slowly, the coroutine resets the connection. Next: transport.py makes the calls.
 
 RFC 9112 §4 (status line), §7.1 (chunked), §9.3, §9.6 (the connection option); RFC 9110 §6.6.1 (Date), §9.3.2 (HEAD).
 """
@@ -45,7 +45,7 @@ _GATHERED_OCTETS = 8 * 1024
 
 
 class Sender:
-    """Sends the responses of one connection, one after the other, and logs each one when it ends."""
+    """Sends the responses of one connection, one after the other. Logs each response when it ends."""
 
     __slots__ = (
         "_awaited",
@@ -62,7 +62,7 @@ class Sender:
     def __init__(
         self, transport: Transport, settings: Settings, context: Context, log: Callable[[Exchange], object] | None
     ) -> None:
-        """Send to *transport*; hold a weak reference to *context*, which has the client's address and current tick."""
+        """Send to *transport*. *context* has the client's address and the current tick."""
         self._transport = transport
         self._settings = settings
         # A strong reference would make a cycle, which only the garbage collector frees.
@@ -78,15 +78,15 @@ class Sender:
 
     @property
     def head_left(self) -> int:
-        """How many of the next octets to send belong to a head."""
+        """How many of the next octets to send belong to the head."""
         return max(0, self._head_octets - self._sent)
 
     def send(
         self, response: Response, request: Request | None, unread: bytes, began: Tick, *, is_persistent: bool
     ) -> Generator[Wait, None, object] | None:
-        """Send *response*; return a coroutine that sends the rest, or None if the kernel took all, the usual case.
+        """Send *response*. Return None if the kernel took all of it, else a coroutine that sends the rest.
 
-        *began* is the current tick. Without a valid *request* the log shows the first line of the octets *unread*.
+        *began* is the current tick. If there is no valid *request*, the log shows the first line of *unread*.
         """
         if request:
             # RFC 9112 §9.3, §9.6: 1.1 persists by default, 1.0 only with "keep-alive".
@@ -121,12 +121,15 @@ class Sender:
         return None
 
     def send_interim(self, octets: bytes) -> Generator[Wait, None, None]:
-        """Send an interim response (RFC 9110 §15.2)."""
+        """Send *octets*, an interim response such as 100 (Continue): see RFC 9110 §15.2."""
         self._head_octets, self._sent, self._rate = len(octets), 0, None
         yield from self._send_octets(octets)
 
     def _finish(self, response: Response, request_line: bytes, began: Tick, framing_octets: int = 0) -> None:
-        """Close *response* and log how much of it was sent, without the *framing_octets* of its chunks."""
+        """Close *response*, and log how many octets of content were sent.
+
+        *framing_octets* is the number of octets that the chunked coding added. These octets do not count.
+        """
         try:
             response.close()
         finally:
@@ -149,7 +152,7 @@ class Sender:
         request_line: bytes,
         began: Tick,
     ) -> Generator[Wait, None, None]:
-        """Send the rest of *response*: *unsent* octets, then *parts*."""
+        """Send the rest of *response*: first the *unsent* octets, then the *parts*."""
         # The first call below tries the unsent octets again, and reports which event they wait for.
         self._rate, self._awaited = None, WRITABLE
         try:
@@ -177,7 +180,7 @@ class Sender:
         began: Tick,
         connection_option: str | None,
     ) -> Generator[Wait, None, bool]:
-        """Send a streamed *response*. Return whether its framing marks its end, so that the connection may persist."""
+        """Send a streamed *response*. Return whether the client can see its end, so that the connection may persist."""
         stream = response.content if isinstance(response.content, Stream) else Stream(iter(()))
         is_sized = stream.length is not None
         is_chunked = not is_sized and request is not None and request.minor_version > 0
@@ -216,9 +219,9 @@ class Sender:
     def _send_exactly(
         self, stream: Stream, response: Response, request_line: bytes, began: Tick
     ) -> Generator[Wait, None, bool]:
-        """Send the octets of *stream* and nothing else. Return whether the connection then serves another request.
+        """Send exactly the octets of *stream*. Return whether the connection may serve another request.
 
-        Raise ConnectionAbortedError if a reset must follow the octets, or if the server stops meanwhile.
+        Raise ConnectionAbortedError if a reset must follow the octets, or if the server stops.
         """
         self._head_octets, self._sent, self._rate = 0, 0, None
         # The last octets of a head that has not ended yet, or None.
@@ -252,9 +255,10 @@ class Sender:
         return None if has_ended else octets[1 - len(_END_OF_HEAD) :]
 
     def _sleep(self, seconds: float, *, may_end_early: bool = True) -> Generator[Wait, None, None]:
-        """Wait for *seconds*, while a stream has nothing to send; with *may_end_early*, at most until the server stops.
+        """Wait for *seconds*, while a stream has nothing to send.
 
-        Raise ConnectionAbortedError if the client closes its side, or if the server stops and not *may_end_early*.
+        If the server stops meanwhile, return early. If *may_end_early* is False, raise ConnectionAbortedError instead.
+        Raise ConnectionAbortedError also if the client disconnects.
         """
         deadline = self._context.tick.monotonic + seconds
         state = State.SLEEPING
@@ -278,12 +282,12 @@ class Sender:
             self._rate = None
 
     def _send_octets(self, octets: bytes | memoryview, flags: int = 0) -> Generator[Wait, None, None]:
-        """Send all of *octets*; wait while the peer does not read."""
+        """Send all of *octets*. Wait whenever the kernel takes no more."""
         while octets and (octets := self._send_some(octets, flags)):
             yield from self._wait_to_send()
 
     def _send_some(self, octets: bytes | memoryview, flags: int) -> bytes | memoryview:
-        """Send as many *octets* as the kernel takes now; return the rest."""
+        """Send as many *octets* as the kernel takes now. Return the rest."""
         try:
             sent = self._transport.send(octets, flags)
         except BlockingIOError as error:
@@ -293,7 +297,7 @@ class Sender:
         return b"" if sent == len(octets) else memoryview(octets)[sent:]
 
     def _send_both(self, first: bytes, second: bytes) -> bytes | memoryview:
-        """Send as much of *first* + *second* as the kernel takes now, without joining the two; return the rest."""
+        """Send *first* and then *second*, as far as the kernel takes them now. Return the rest."""
         try:
             sent = self._transport.send_both(first, second)
         except BlockingIOError as error:
@@ -303,7 +307,7 @@ class Sender:
         return b"" if sent == len(first) + len(second) else memoryview(first + second)[sent:]
 
     def _wait_to_send(self) -> Generator[Wait, None, None]:
-        """Wait until the transport takes more. Raise TimeoutError if the peer reads too slowly."""
+        """Wait until the transport takes more octets. Raise TimeoutError if the peer reads too slowly."""
         now = self._context.tick.monotonic
         acknowledged = self._sent - self._transport.unsent()
         if self._rate is None:
@@ -318,7 +322,7 @@ class Sender:
             yield state, self._rate.deadline
 
     def _send_file(self, part: FileSlice) -> Generator[Wait, None, None]:
-        """Send a slice of a file, and let other connections run in between. Raise OSError if the file is too short."""
+        """Send *part*, a slice of a file. Other connections run in between. Raise OSError if the file is too short."""
         offset = part.offset
         stop = part.offset + part.length
         while offset < stop:
@@ -337,9 +341,9 @@ class Sender:
 
 
 def _chunks(stream: Stream) -> Iterator[bytes | Sleep]:
-    """Yield the chunks of *stream*. Raise ValueError unless they have the length that was announced.
+    """Yield the chunks of *stream*. Raise ValueError if their total length is not the announced length.
 
-    Turn an OSError of the stream into a RuntimeError, so that it does not pass for an error of the connection.
+    If the stream raises OSError, raise RuntimeError: an OSError would look like an error of the connection.
     """
     length, sent = stream.length, 0
     try:
@@ -356,7 +360,7 @@ def _chunks(stream: Stream) -> Iterator[bytes | Sleep]:
 
 
 def _join_short(parts: tuple[Part, ...]) -> Iterator[Part]:
-    """Yield *parts* with their octets and short slices joined, about _GATHERED_OCTETS at a time.
+    """Yield *parts*, but join octets and short slices to pieces of about _GATHERED_OCTETS.
 
     Raise OSError if a file can't be read or is too short.
     """
@@ -382,9 +386,9 @@ def _join_short(parts: tuple[Part, ...]) -> Iterator[Part]:
 
 @lru_cache(maxsize=64)
 def _common_head(status: Status, second: int, field_lines: bytes, connection_option: str | None) -> bytes:
-    """Return the start of a head, which responses of the same *second*, *status* and *connection_option* share.
+    """Return the start of a head: the status line, Date, Connection and *field_lines*.
 
-    RFC 9110 §5.3: control fields come first.
+    Responses with equal arguments share the result. Control fields come first (RFC 9110 §5.3).
     """
     connection = f"Connection: {connection_option}\r\n" if connection_option else ""
     date = f"Date: {format_http_date(second)}\r\n"

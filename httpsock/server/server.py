@@ -1,6 +1,6 @@
 """The server: the listening sockets, the event loop and its threads, and a clean stop.
 
-Takes a folder, addresses and settings; gives a running server. It shows the steps of every TCP server; next:
+Takes a folder, addresses and settings, gives a running server. These are the steps of every TCP server. Next:
 event_loop.py.
 
     1  create         socket()        listeners.py
@@ -66,7 +66,7 @@ _MAX_THREADS = 1000
 
 
 def print_stderr(text: str) -> None:
-    """Print *text* on standard error; ignore errors, for example if standard error is closed."""
+    """Print *text* on standard error. Ignore errors: standard error may be closed."""
     with contextlib.suppress(OSError, ValueError):
         if sys.stderr is not None:
             print(text, file=sys.stderr, flush=True)
@@ -75,24 +75,30 @@ def print_stderr(text: str) -> None:
 class Server:
     """Serves the files below a folder over HTTP/1.1, or the responses of a program's handler.
 
-    ``with Server("folder", port=0) as server:`` serves at ``server.url`` from threads of its own until the
-    block ends. A process may run any number of servers. One of the *threads* serves; the others take over when a slow
-    disk blocks it.
+    ``with Server("folder", port=0) as server:`` serves at ``server.url``, in threads of its own, until the block ends.
+    A process may run any number of servers. One of the *threads* serves. If a slow disk blocks it, another thread takes
+    over.
 
-    *handler* answers the requests instead of the folder. Each *middleware* wraps the handler; the first is outermost.
-    A handler that takes long should run in steps, or with ``in_thread``: see http/handler.py. *transport* makes a
-    transport from an accepted socket; *accept_queue* makes an accept queue from a listening socket.
-    *siblings*: answer with ``app.js.gz`` instead of ``app.js`` if the client accepts it.
-    *hosts* is one numeric address or several; by default those of loopback (::1 only if the system has IPv6). With
-    *port* 0, the system picks a free port.
-    *fields*, pairs or a mapping, are sent with every response, except that Cache-Control is sent with files only. *log*
-    is called with a batch of exchanges, in order, on the serving thread: if it blocks, the server blocks. A client may
-    receive its response before *log* is called; a test waits with ``wait_for_log()``. *report* gets each traceback, and
-    each sentence about the server itself.
-    *tracing* observes every call and event. *listeners* are listening sockets to use instead of *hosts* and *port*; the
-    server owns and closes them.
-    Raise OSError if the folder can't be read or the address can't be bound, ValueError or TypeError if an argument is
-    wrong; the message names the argument.
+    *handler* answers the requests instead of the folder. Each *middleware* wraps the handler. The first one is
+    outermost. A slow handler should run in steps, or call ``in_thread``: see http/handler.py. *transport* makes a
+    transport from an accepted socket. *accept_queue* makes an accept queue from a listening socket.
+
+    *siblings* allows ``app.js.gz`` as the answer for ``app.js``, if the client accepts gzip.
+
+    *hosts* is one numeric address, or a sequence of addresses. The default is loopback: 127.0.0.1, and ::1 if the
+    system has IPv6. If *port* is 0, the system picks a free port.
+
+    *fields* are pairs or a mapping. The server sends the fields with every response, but Cache-Control only with files.
+
+    *log* is called with batches of exchanges, in order. It runs on the serving thread: if *log* blocks, the server
+    blocks. A client may receive its response before *log* is called. A test can wait with ``wait_for_log()``. *report*
+    gets each traceback, and each sentence about the server itself.
+
+    *tracing* observes every call and event. *listeners* are listening sockets to use instead of *hosts* and *port*. The
+    server owns and closes these sockets.
+
+    Raise OSError if the folder can't be read or the address can't be bound. Raise ValueError or TypeError if an
+    argument is wrong. The message names the argument.
     """
 
     def __init__(
@@ -156,14 +162,14 @@ class Server:
 
     @property
     def url(self) -> str:
-        """The URL of the folder at the first address."""
+        """The URL of the server at its first address."""
         return self.urls[0]
 
     def start(self, wake: Callable[[], object] | None = None) -> None:
-        """Start to serve, on threads of its own, and return.
+        """Start the threads that serve, and return.
 
-        Each thread calls *wake* when it returns. If the system allows fewer threads than wanted, report that; raise
-        OSError if the system allows none. Raise RuntimeError if the server has been started or stopped before.
+        Each thread calls *wake* when it ends. If the system allows fewer threads than wanted, report that. Raise
+        OSError if the system allows none. Raise RuntimeError if the server was started or stopped before.
         """
         if self._loop or self._listeners[0].fileno() < 0:
             raise RuntimeError(f"the server has been {'started' if self._loop else 'stopped'}; make another one")
@@ -181,7 +187,7 @@ class Server:
         preload_lazy_imports()
 
     def _start_threads(self, loop: EventLoop, wake: Callable[[], object] | None) -> None:
-        """Start as many of the threads as the system allows. Raise OSError if it does not allow any."""
+        """Start as many of the threads as the system allows. Raise OSError if the system allows none."""
 
         def run() -> None:
             try:
@@ -209,7 +215,10 @@ class Server:
         return [listener.fileno() for listener in self._listeners]
 
     def ask_to_stop(self, grace_seconds: float) -> None:
-        """Stop accepting and finish the running responses; return immediately. Safe in a signal handler."""
+        """Ask the server to stop, and return immediately. Safe in a signal handler.
+
+        The server stops accepting. Running responses have *grace_seconds* to finish.
+        """
         check_seconds("grace_seconds", grace_seconds)
         self._finish(grace_seconds, Phase.STOPPING)
 
@@ -232,7 +241,7 @@ class Server:
 
     @property
     def is_draining(self) -> bool:
-        """Whether the server has been asked to drain, and not to stop since."""
+        """Whether the server has been asked to drain, but not to stop."""
         return self._settings.phase is Phase.DRAINING
 
     @property
@@ -241,11 +250,11 @@ class Server:
         return len(self._returned) < len(self._threads)
 
     def blocked(self) -> list[str]:
-        """Describe the requests whose answers block a thread now, for example on a slow disk."""
+        """Describe the requests that block a thread now, for example on a slow disk."""
         return self._loop.blocked() if self._loop and self.is_running else []
 
     def serve(self) -> None:
-        """Start the server, and return when it has stopped, after a call of ``ask_to_stop``."""
+        """Start the server. Return when it has stopped: see ``ask_to_stop``."""
         self.start()
         self.join()
 
@@ -292,10 +301,10 @@ class Server:
 
 
 def preload_lazy_imports() -> None:
-    """Import the modules that start-up leaves out in order to be a fifth faster.
+    """Import the modules that start-up leaves out to save time.
 
-    Call it at the start, and before `--user` changes the user: later the process may have no descriptor left to open a
-    module, or no permission to read it.
+    Call this before descriptors can run out, and before ``--user`` changes the user. Later, the process might be unable
+    to read a module.
     """
     for name in _LAZY_IMPORTS:
         # Windows lacks some of them.
@@ -309,14 +318,14 @@ def _open_root(
     cache_control: str,
     tracing: "Instrumentation | None",
 ) -> DocumentRoot:
-    """Return the document root, on a traced file system if *tracing* is given. Raise OSError if it can't be read."""
+    """Return the document root. If *tracing* is given, trace its calls. Raise OSError if it can't be read."""
     directory = os.fspath(directory or "")
     file_system = tracing.file_system(directory) if tracing else FileSystem()
     return DocumentRoot(directory, **switches, cache_control=cache_control, file_system=file_system)
 
 
 def _cache_control(fields: Sequence[tuple[str, str]], default: str) -> str:
-    """Return the Cache-Control of files, from *fields* or else the *default*. Raise ValueError if it is malformed."""
+    """Return the Cache-Control value in *fields*, else the *default*. Raise ValueError if the value is malformed."""
     given = [value for name, value in fields if name.lower() == "cache-control"]
     cache_control = ", ".join(given) if given else default
     check_field("Cache-Control", cache_control)
@@ -324,7 +333,10 @@ def _cache_control(fields: Sequence[tuple[str, str]], default: str) -> str:
 
 
 def _compose(handler: Handler, middleware: Sequence[Middleware], *, is_folder: bool) -> Handler:
-    """Return *handler* behind all *middleware*, the first outermost; check the results of a program's own functions."""
+    """Return *handler* wrapped in all *middleware*. The first middleware is outermost.
+
+    If a program supplies any of them, check the responses too.
+    """
     if is_folder and not middleware:
         return handler
     from httpsock.handlers.checked import checked  # only for a program's handler
@@ -386,7 +398,10 @@ def check_response_field(name: str, value: str) -> None:
 
 
 def _field_lines(fields: Sequence[tuple[str, str]]) -> bytes:
-    """Return the lines of *fields*, except Cache-Control, and of each default field that *fields* do not replace."""
+    """Return the field lines of every response: the default fields, then *fields*.
+
+    *fields* replace default fields of the same name. Cache-Control is left out, since only files have it.
+    """
     for name, value in fields:
         check_response_field(name, value)
     given = [field for field in fields if field[0].lower() != "cache-control"]

@@ -18,9 +18,9 @@ from .transport import PlainTransport, Transport
 
 
 class Timeouts(NamedTuple):
-    """How long a client may take, in seconds. A whole exchange has no limit, since a long download is legitimate.
+    """How long a client may take, in seconds. *min_rate* is in octets a second.
 
-    *min_rate* is in octets a second.
+    A whole exchange has no limit, since a long download is legitimate.
     """
 
     # From the first octet of a head to its last. h2o and Caddy allow the same.
@@ -47,8 +47,8 @@ def _ignore(_: str) -> None:
 class Settings:
     """The settings that all connections of a server share. Only *phase* ever changes.
 
-    *handler* answers requests, *explain* answers octets that are not a request; *field_lines* are added to every
-    response. *transport* makes the transport of a connected socket. *report* gets the traceback of a failed handler.
+    *handler* answers requests. *explain* makes error responses. Every response includes *field_lines*. *transport*
+    makes the transport of a connected socket. *report* gets the traceback of a failed handler.
     """
 
     def __init__(

@@ -15,8 +15,8 @@ A connection's coroutine yields a state and a deadline, and waits for the state'
     SUSPENDED        QUEUED
     LINGERING        CLOSED
 
-Each state may also be followed by itself, or by CLOSED if the peer is gone or the server stops. A state of the
-handshake may come between any two. DETACHED comes while a slow disk blocks the thread that runs the connection.
+A state may also follow itself. CLOSED follows any state if the peer is gone or the server stops. A state of the
+handshake may come between any two states. A connection is DETACHED while a slow disk blocks the thread that runs it.
 
 RFC 9112 §9 (connection management).
 """
@@ -28,7 +28,10 @@ from .poller import NEITHER, READABLE, WRITABLE
 
 
 class State(Enum):
-    """The reason why a connection waits: the *event* to poll for, or None; and the *words* for it in a trace."""
+    """The reason why a connection waits. *event* is the event to poll for, or None.
+
+    *words* describe the state in a trace.
+    """
 
     def __new__(cls, event: int | None, words: str) -> Self:
         """Make the member with this *event* and these *words*."""
@@ -66,8 +69,8 @@ class State(Enum):
 class Phase(Enum):
     """The phase of a server.
 
-    While a server drains, each response is the last of its connection, and idle connections keep their time-outs. While
-    a server stops, idle connections close immediately.
+    A draining server closes each connection after its next response. Idle connections keep their time-outs. A stopping
+    server closes idle connections immediately.
     """
 
     SERVING = "serving"

@@ -1,8 +1,8 @@
 """The transport: how the octets of one connection reach the kernel.
 
-Takes a connected socket that does not block. A transport sends and receives, or raises BlockingIOError; it knows
-neither messages nor time. The plain transport is a thin layer over the system's calls; a traced transport wraps another
-one, and a transport for TLS would encrypt. Next: connection.py, which uses it.
+Takes a connected socket that does not block. A transport sends and receives, or raises BlockingIOError. It knows
+neither messages nor time. The plain transport is a thin layer over the system's calls. A traced transport wraps another
+transport. A transport for TLS would encrypt. Next: connection.py uses the transport.
 
 RFC 9293 §3.9.1 (the calls of a user of TCP); RFC 9112 §9.6 (tear-down).
 """
@@ -31,9 +31,10 @@ _RESET = array("h" if os.name == "nt" else "i", (1, 0)).tobytes()
 
 
 class WouldBlock(BlockingIOError):  # noqa: N818 (it is no error)
-    """A call must wait for the event *awaited*, READABLE or WRITABLE: TLS may have to receive in order to send.
+    """The call would block until the event *awaited*, READABLE or WRITABLE.
 
-    A plain BlockingIOError means the usual event: READABLE for ``recv``, WRITABLE for ``send``.
+    TLS needs this error, since TLS may have to receive before it can send. A plain BlockingIOError stands for READABLE
+    in ``recv``, and for WRITABLE in ``send``.
     """
 
     def __init__(self, awaited: int) -> None:
@@ -42,7 +43,10 @@ class WouldBlock(BlockingIOError):  # noqa: N818 (it is no error)
 
 
 class Transport(Protocol):
-    """The calls that a connection makes. Each may raise OSError, and BlockingIOError if it would block."""
+    """The calls that a connection makes. Each call may raise OSError.
+
+    If a call would block, it raises BlockingIOError.
+    """
 
     descriptor: int
 
@@ -51,44 +55,47 @@ class Transport(Protocol):
         """The URI scheme: "http", or "https" if the octets are encrypted."""
 
     def handshake(self) -> bool:
-        """Agree on keys, if the transport encrypts; call it again after each BlockingIOError, until it returns.
+        """Agree on keys, if the transport encrypts. After a BlockingIOError, call this again.
 
-        Return whether ``recv`` may have octets already, which came with the end of the handshake.
+        Return whether ``recv`` may already have octets, which arrived with the end of the handshake.
         """
 
     def recv(self, maximum: int, /) -> bytes:
-        """Return about *maximum* octets from the peer, or fewer; b"" at the end.
+        """Return the next octets from the peer, about *maximum* at most. Return b"" at the end.
 
-        TLS may exceed *maximum* a little, to return all decrypted octets, since the poller does not report those.
+        TLS may return a little more, since the poller does not report octets that are already decrypted.
         """
 
     def send(self, octets: bytes | memoryview, flags: int = 0, /) -> int:
-        """Send as many *octets* as the kernel takes now; return how many. The flag MORE announces more octets.
+        """Send as many *octets* as the kernel takes now. Return how many. The flag MORE announces more octets.
 
-        After a BlockingIOError the caller passes the same octets again, or only the first of them.
+        After a BlockingIOError, the caller must pass the same octets again, or a prefix of these.
         """
 
     def send_both(self, first: bytes, second: bytes) -> int:
-        """Send as much of *first* + *second* as the kernel takes now, without joining them; return how many octets."""
+        """Send *first* and then *second*, as far as the kernel takes them now. Return how many octets were sent."""
 
     @property
     def has_sendfile(self) -> bool:
         """Whether ``send_file`` may be called."""
 
     def send_file(self, file: FileIO, offset: int, length: int) -> int:
-        """Send at most *length* octets of *file*; return how many the kernel took, or 0 at the end of the file."""
+        """Send at most *length* octets of *file*. Return how many the kernel took, or 0 at the end of the file."""
 
     def unsent(self) -> int:
         """Return how many sent octets the peer has not acknowledged yet."""
 
     def has_input(self) -> bool:
-        """Return whether octets, or an error, wait to be received."""
+        """Return whether octets or an error wait to be received."""
 
     def end(self) -> None:
-        """Tell the peer that no more octets will follow; it may still send. Call it again after a BlockingIOError."""
+        """Tell the peer that no more octets will follow. The peer may still send.
+
+        After a BlockingIOError, call this again.
+        """
 
     def reset(self) -> None:
-        """Make ``close`` discard the octets in the kernel's buffer, and tell the peer that the connection failed."""
+        """Make ``close`` reset the connection: unsent octets are discarded, and the peer sees an error."""
 
     def abort(self) -> None:
         """Make every later call fail, in other threads too. The socket stays open."""
@@ -98,14 +105,14 @@ class Transport(Protocol):
 
 
 def event_of(error: BlockingIOError, needed: int) -> int:
-    """Return the event that *error* names, for which the failed call must wait, or *needed* if it names none."""
+    """Return the event for which the failed call must wait. If *error* has no event, return *needed*."""
     return error.awaited if isinstance(error, WouldBlock) else needed
 
 
 def send_slice(transport: Transport, file: FileIO, offset: int, length: int) -> int:
-    """Send octets of *file* with sendfile(), or by reading them where sendfile() is not supported.
+    """Send octets of *file* with sendfile(). If sendfile() is not supported, read the octets and send them.
 
-    Return how many the transport took, or 0 at the end of the file.
+    Return how many octets the transport took, or 0 at the end of the file.
     """
     if transport.has_sendfile:
         try:
@@ -133,11 +140,11 @@ class PlainTransport:
         self.send: Callable[..., int] = connected.send
 
     def handshake(self) -> bool:
-        """Return False: TCP's own handshake is over, and no octets have been received."""
+        """Do nothing, since there are no keys to agree on. Return False: ``recv`` has no octets yet."""
         return False
 
     def send_both(self, first: bytes, second: bytes) -> int:
-        """Send as much of *first* + *second* as the kernel takes now; return how many octets."""
+        """Send *first* and then *second*, as far as the kernel takes them now. Return how many octets were sent."""
         # Windows lacks sendmsg().
         return self._socket.sendmsg((first, second)) if hasattr(self._socket, "sendmsg") else self.send(first + second)
 
@@ -151,11 +158,11 @@ class PlainTransport:
         return os.sendfile(self.descriptor, file.fileno(), offset, length)
 
     def unsent(self) -> int:
-        """Return how many sent octets the peer has not acknowledged; 0 where the system does not report it."""
+        """Return how many sent octets the peer has not acknowledged. If the system does not report it, return 0."""
         return unsent_octets(self.descriptor)
 
     def has_input(self) -> bool:
-        """Return whether octets, or an error, wait to be received; False if the peer has closed its side."""
+        """Return whether octets or an error wait to be received. The peer's end of file does not count."""
         try:
             return bool(self._socket.recv(1, socket.MSG_PEEK))
         except OSError as error:

@@ -1,7 +1,7 @@
 """Testing: a real server in a test, which records each request and answers as the test defines.
 
-For tests of clients, with pytest or without. Loaded only when it is used. A server here is the real server, with an
-accept queue that may refuse, a transport that records and a middleware that answers; the connection knows none of them.
+For tests of clients, with or without pytest. Loaded only when it is used. The server is the real one, except for three
+parts. Its accept queue may refuse connections, its transport records octets, and a middleware answers requests.
 
     plugin        the fixtures of pytest; the report of a failed test shows the requests
     server        the server of a test

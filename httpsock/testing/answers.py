@@ -1,7 +1,7 @@
 """Answers: which answer a request gets in place of a file.
 
-A middleware in front of the folder. It sends an answer after the whole request has arrived, so that a test which has
-received the response also finds the request's content recorded.
+A middleware in front of the folder. It answers only after the whole request has arrived. So when a test has the
+response, the recording has the request's content.
 
 RFC 9110 §3.9 (a request and its response), §10.1.1 (100 for a client that waits for it).
 """
@@ -27,9 +27,9 @@ class Answers:
         self._lock = threading.Lock()
 
     def set(self, target: str | None, answers: Sequence[Answer]) -> None:
-        """Answer requests for *target* with *answers* in turn; repeat the last one.
+        """Answer requests for *target* with *answers* in turn. Repeat the last answer.
 
-        A target without a query stands for its path with any query; None stands for every other request.
+        A target without a query stands for the path with any query. None stands for all other requests.
         """
         key = _ANY if target is None else target.encode("ascii")
         with self._lock:
@@ -41,7 +41,7 @@ class Answers:
             self._answers.clear()
 
     def middleware(self, handler: Handler) -> Handler:
-        """Return a handler that gives these answers, and passes requests without an answer to *handler*."""
+        """Return a handler that sends these answers. *handler* gets the requests that have no answer."""
 
         def respond(request: Request, context: Context) -> Response | Steps[Response]:
             answer = self._next(request)
@@ -54,7 +54,7 @@ class Answers:
         return respond
 
     def _next(self, request: Request) -> Answer | None:
-        """Return the next answer to *request*, or None. Remove the answer, unless it is the last one."""
+        """Return the next answer to *request*, or None. The last answer stays for further requests."""
         path, query = request.target.path, request.target.query
         with self._lock:
             for key in (path if query is None else b"%b?%b" % (path, query), path, _ANY):
@@ -63,7 +63,7 @@ class Answers:
         return None
 
     def _answer(self, answer: Answer, request: Request, context: Context) -> Steps[Response]:
-        """Return the response of *answer*, once the content of *request* has arrived."""
+        """Wait until the content of *request* has arrived. Return the response of *answer*."""
         if not isinstance(answer, Response | Exact):
             response = answer(request, context)
             if not isinstance(response, Response):

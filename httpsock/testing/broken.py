@@ -1,8 +1,7 @@
-"""Broken responses and connections: faults by path, by number and by chance.
+"""Broken responses and connections: rules choose them by path, by number and at random.
 
-Takes rules, gives the parts of a server that break responses and connections: its accept queues, its transports, and a
-middleware. Each rule has random numbers of its own, so its choices depend only on the seed, on its place among the
-rules, and on how often it has been asked.
+Takes rules, gives the faulty parts of a server: its accept queues, its transports and a middleware. Each rule has its
+own random numbers. So the same seed, rules and requests lead to the same choices.
 
 RFC 9112 §6.3 (framing), §9 (connections).
 """
@@ -24,7 +23,7 @@ from .transport import RecordedTransport
 
 
 class _Chosen:
-    """A *rule* with its random numbers; the rule may be applied *left* more times."""
+    """A rule with its own random numbers. *left* is how many more times the rule may be applied."""
 
     def __init__(self, rule: Rule, seed: str | None) -> None:
         self.rule = rule
@@ -33,7 +32,7 @@ class _Chosen:
         self._random = random.Random(seed)  # noqa: S311 (no secret)
 
     def applies(self) -> bool:
-        """Return, at random, whether the rule applies this time; if so, lower *left*."""
+        """Decide at random whether the rule applies this time, and return that. If the rule applies, lower *left*."""
         if self._random.random() >= self.rule.probability:
             return False
         self.left -= 1
@@ -41,9 +40,9 @@ class _Chosen:
 
 
 class Faults:
-    """The faults of one server. The same *seed* makes the same choices for the same requests in the same order.
+    """The faults of one server. With the same *seed*, a second run makes the same choices.
 
-    Responses to requests for paths that begin with *exempt* are never broken.
+    If a request's path begins with *exempt*, the response is never broken.
     """
 
     def __init__(self, seed: int | None = None, *, exempt: str | None = None) -> None:
@@ -80,7 +79,7 @@ class Faults:
         self._port.begin_period()
 
     def middleware(self, handler: Handler) -> Handler:
-        """Return *handler* with its responses broken as the rules say."""
+        """Return a handler that calls *handler*, and breaks its responses as the rules say."""
 
         def respond(request: Request, context: Context) -> Response | Steps[Response]:
             response = handler(request, context)
@@ -93,7 +92,7 @@ class Faults:
         return respond
 
     def begin(self, transport: RecordedTransport) -> RecordedTransport:
-        """Return *transport*; if a rule selects the new connection, break it off before a request is read."""
+        """Return *transport*. If a rule selects the connection, it is broken off before a request is read."""
         rule = self._choose(Stage.CONNECTION)
         if rule is not None:
             text, is_reset = FAULTS[rule.name].text, rule.name == "connect-reset"
@@ -113,7 +112,7 @@ class Faults:
         return Period(is_closed=False, seconds=seconds) if rule is None else Period(is_closed=True, seconds=rule.value)
 
     def _next_delay(self) -> float:
-        """Return for how many seconds to leave the next connection in the accept queue."""
+        """Return how many seconds the next connection must wait in the accept queue."""
         rule = self._choose(Stage.QUEUE)
         return 0.0 if rule is None else rule.value
 
@@ -122,7 +121,7 @@ class Faults:
             return [each for each in self._rules if each.stage is stage and each.left]
 
     def _choose(self, stage: Stage, path: str = "") -> Rule | None:
-        """Return the rule for a new connection, or for the next response to a request for *path*."""
+        """Return the rule that applies now, or None. *path* is the path of the request, if there is one."""
         with self._lock:
             for each in self._rules:
                 if each.stage is stage and each.left and each.rule.matches(path) and each.applies():
@@ -131,7 +130,7 @@ class Faults:
 
 
 def _broken(rule: Rule, response: Response | Steps[Response], request: Request, context: Context) -> Steps[Response]:
-    """Return *response* with the fault of *rule*; leave exact octets as they are."""
+    """Return *response* with the fault of *rule*. Exact octets stay unchanged."""
     if not isinstance(response, Response):
         response = yield from response
     if is_exact(response):

@@ -15,7 +15,10 @@ from httpsock.http.messages import Closable, Response, Sleep, Status, Stream, Th
 
 
 class Exact(NamedTuple):
-    """An answer of exact *octets*: bytes, or a tuple of bytes and Sleeps. *then* is the action afterwards: see Then."""
+    """An answer of exact *octets*: bytes, or a tuple of bytes and pauses (Sleep).
+
+    *then* is the action after the last octet: see Then in http/messages.py.
+    """
 
     octets: bytes | tuple[bytes | Sleep, ...]
     then: Then = "close"
@@ -40,10 +43,13 @@ def check_exact(exact: Exact) -> None:
 def exact_response(
     parts: Iterator[bytes | Sleep], then: Then, status: Status = Status.NO_CONTENT, source: Closable | None = None
 ) -> Response:
-    """Return a response of exactly the octets of *parts*. *status* is for the log; the response closes *source*."""
+    """Return a response that sends exactly the octets of *parts*.
+
+    *status* is only for the log. When the response is closed, it closes *source*.
+    """
     return Response(status, (), Stream(parts, then=then), source)
 
 
 def is_exact(response: Response) -> bool:
-    """Return whether *response* is exact octets."""
+    """Return whether *response* sends exact octets."""
     return isinstance(response.content, Stream) and response.content.then is not None

@@ -1,6 +1,6 @@
 """Faults on demand: a response that is broken in one known way, for the tests of clients.
 
-Takes the response that would be sent, gives its octets with the fault; each fault names the section that it breaks or
+Takes the response that would be sent, gives broken octets instead. Each fault has the RFC section that it breaks or
 tests. A rule selects the responses to break. The command loads this file only for --fault. Next: broken.py.
 
 RFC 9112 §6.3, §7.1, §8 (framing, incomplete messages), §9 (connections); RFC 9110 §8.4, §8.6, §15.2.
@@ -21,14 +21,17 @@ _GARBAGE = b"\0\xffgarbage\r\n\r\n"
 
 
 class Message(NamedTuple):
-    """The response that would be sent. *start* is its status line and field lines; *content* has *length* octets."""
+    """The response before a fault breaks it.
+
+    *start* has the status line and the field lines. *content* has *length* octets.
+    """
 
     start: bytes
     length: int
     content: tuple[Part, ...]
 
     def head(self, *field_lines: str) -> bytes:
-        """Return the head: *start*, these *field_lines*, which frame the content, and the empty line."""
+        """Return the head: *start*, then *field_lines*, then the empty line."""
         return self.start + "".join(f"{line}\r\n" for line in (*field_lines, "")).encode("ascii")
 
     @property
@@ -55,19 +58,22 @@ class Message(NamedTuple):
 
 
 class Script(NamedTuple):
-    """The octets to send in place of the response, with pauses. *then* is the action that follows: see Then."""
+    """The octets and pauses to send in place of the response. *then* is the action that follows: see Then."""
 
     parts: Iterable[bytes | Sleep]
     then: Then
 
 
 def _end(*_: object) -> Script:
-    """Return the script that ends the connection without an octet."""
+    """Return a script that closes the connection and sends nothing."""
     return Script((), "close")
 
 
 class Stage(Enum):
-    """The part that a fault breaks. Only a response has a path; a fault of another part comes before any request."""
+    """The part of a server that a fault breaks.
+
+    A fault of a response may depend on the path. All other faults happen before a request arrives.
+    """
 
     PORT = "the listening sockets"
     QUEUE = "the accept queue"
@@ -76,10 +82,11 @@ class Stage(Enum):
 
 
 class Fault(NamedTuple):
-    """A fault: *text* completes "the server ..."; *section* is the section of an RFC that the fault breaks or tests.
+    """One way to break a response or a connection.
 
-    *make* takes the message and the value, and returns the script of a response. *meaning* is the unit of the value; a
-    fault without *meaning* takes no value. A share is from 0 to 1. *stage* is the part that the fault breaks.
+    *text* completes the sentence "the server ...". *section* is the section of an RFC that the fault breaks or tests.
+    *make* takes the message and the value, and returns a script. *meaning* is the unit of the value. If *meaning* is
+    empty, the fault takes no value. *stage* is the part that the fault breaks.
     """
 
     text: str
@@ -91,7 +98,7 @@ class Fault(NamedTuple):
 
 
 def _share(message: Message, share: float) -> Iterator[bytes]:
-    """Yield the head and the first part of the content, *share* (0 to 1) of its length."""
+    """Yield the head, then the first part of the content. *share* is the size of this part, from 0 to 1."""
     return chain([message.sized_head], message.octets(int(message.length * share)))
 
 
@@ -105,7 +112,7 @@ def _drip(parts: Iterable[bytes], rate: float) -> Iterator[bytes | Sleep]:
 
 
 def _chunked(message: Message, after: bytes) -> Iterator[bytes]:
-    """Yield the response in the chunked coding, with the octets *after* in place of the last chunk."""
+    """Yield the response in the chunked coding. The octets *after* replace the last chunk."""
     yield message.head("Transfer-Encoding: chunked")
     for octets in message.octets(message.length):
         if octets:
@@ -114,12 +121,12 @@ def _chunked(message: Message, after: bytes) -> Iterator[bytes]:
 
 
 def _endless(first: bytes, again: bytes) -> Iterator[bytes | Sleep]:
-    """Yield *first*, then *again* for ever."""
+    """Yield *first*, then *again* for ever, with pauses."""
     return chain([first], chain.from_iterable(repeat((again, _ENDLESS_PAUSE))))
 
 
 def _with_length(message: Message, length: float) -> Script:
-    """Return a script of the response with this Content-Length, which is wrong."""
+    """Return a script that sends the response with *length* as its wrong Content-Length."""
     head = message.head(f"Content-Length: {max(0, int(length))}")
     return Script(chain([head], message.octets(message.length)), "keep")
 
@@ -242,10 +249,10 @@ FAULTS = {
 
 
 class Rule(NamedTuple):
-    """Selects the responses to break with the fault *name* and its *value*.
+    """Selects responses or connections to break with the fault *name*. *value* is the fault's value.
 
-    *path* is one path, or a prefix that ends with a slash; None stands for all paths. *probability* is from 0 to 1.
-    *times* is the number of responses to break; None means no limit.
+    *path* is one path. If *path* ends with a slash, it stands for all paths below it. None stands for all paths.
+    *probability* is from 0 to 1. *times* is how many responses to break. None means no limit.
     """
 
     name: str
@@ -275,9 +282,9 @@ _RANGES = {
 
 
 def parse_rule(text: str, times: int | None = None) -> Rule:
-    """Return the rule ``PATH:NAME=VALUE@PROBABILITY*TIMES``; only NAME is required.
+    """Parse a rule: ``PATH:NAME=VALUE@PROBABILITY*TIMES``. Only NAME is required.
 
-    Raise ValueError if *text* is wrong, or if it has TIMES although *times* is given.
+    Raise ValueError if *text* is wrong. *text* must not have TIMES if *times* is given.
     """
     match = _rule.fullmatch(text)
     if not match:

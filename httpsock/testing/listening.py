@@ -1,8 +1,8 @@
 """Listening: a port that refuses connections for a time, and an accept queue that is slow.
 
-Takes the listening sockets of a server, gives the accept queues that its event loop polls. The kernel refuses
-connections without telling the server, so refusals can't be counted: instead, the port is closed for some periods of
-time and open for others. A closed port stays bound, so that no other program gets it. Must not know HTTP.
+Takes the listening sockets of a server, gives accept queues for its event loop. The kernel refuses connections without
+telling the server, so refusals can't be counted. Instead, the port is closed for a period of time, then open again. A
+closed port stays bound, so that no other program gets it. This module must not know HTTP.
 
 RFC 9293 §3.5.2 (reset: a connection that does not exist), §3.9.1.1 (open).
 """
@@ -28,10 +28,10 @@ class Period(NamedTuple):
 
 
 class Port:
-    """The listening sockets of one server; *next_period* and *next_delay* choose its faults.
+    """The listening sockets of one server. *next_period* and *next_delay* choose the faults.
 
-    Any thread may begin a period. Only the event loop notices that a period is over; so until then, the accept queues
-    raise NotAccepting, which makes the event loop call them again soon.
+    Any thread may begin a period, but only the event loop notices its end. So the accept queues raise NotAccepting,
+    which makes the event loop call again soon.
     """
 
     def __init__(self, next_period: Callable[[], Period], next_delay: Callable[[], float]) -> None:
@@ -74,7 +74,7 @@ class Port:
                     queue.listen()
 
     def is_changing(self) -> bool:
-        """Begin a period if the last one has ended. Return whether a period has just begun, or will begin later."""
+        """If the period has ended, begin the next one. Return whether the port has just changed, or will change."""
         has_ended = time.monotonic() >= self._period_end
         if has_ended:
             self.begin_period()
@@ -82,7 +82,10 @@ class Port:
 
 
 class FaultyQueue:
-    """The accept queue of *listener*. The event loop calls ``accept``; any thread may ``refuse`` or ``listen``."""
+    """The accept queue of *listener*.
+
+    The event loop calls ``accept``. Any thread may call ``refuse`` or ``listen``.
+    """
 
     def __init__(self, port: Port, listener: socket.socket) -> None:
         self._port = port
@@ -136,7 +139,7 @@ class FaultyQueue:
         return any(events == select.POLLIN for _, events in poll.poll(0))
 
     def refuse(self) -> None:
-        """Close the port: the kernel resets the connections in the queue, and refuses others."""
+        """Close the port: the kernel resets the connections in the queue, and refuses new ones."""
         if not self._is_refusing:
             # On Linux a listening socket that is shut down listens no more, in any process that has it; another one may
             # have done so.
@@ -146,7 +149,7 @@ class FaultyQueue:
             self._is_refusing = True
 
     def listen(self) -> None:
-        """Open the port, and let the first connection of the queue wait no longer."""
+        """Open the port. End the delay of the first connection in the queue."""
         self._accept_at = None
         if self._is_refusing:
             self._free()
@@ -155,14 +158,14 @@ class FaultyQueue:
             self._is_refusing = False
 
     def _free(self) -> None:
-        """Close the socket that kept the port bound."""
+        """Close the placeholder, which is the socket that kept the port bound."""
         if self._placeholder is not None:
             self._placeholder.close()
             self._placeholder = None
 
 
 def _placeholder(family: int, address: Any) -> socket.socket | None:
-    """Return a socket that is bound to *address* and does not listen; None if the system has no socket left."""
+    """Return a socket that is bound to *address*, but does not listen. If no socket is left, return None."""
     try:
         placeholder = socket.socket(family, socket.SOCK_STREAM)
     except OSError:
@@ -177,7 +180,10 @@ def _placeholder(family: int, address: Any) -> socket.socket | None:
 
 
 def _bind_again(listener: socket.socket, address: Any) -> None:
-    """Bind a *listener* that was shut down, unless it still has its port; the kernel releases a port that it chose."""
+    """Bind *listener*, which was shut down, to its port again.
+
+    If the kernel had chosen the port, the shutdown has released it. Otherwise the listener is still bound.
+    """
     try:
         # Not the traced method: it is the same port as before.
         socket.socket.bind(listener, address)

@@ -29,7 +29,10 @@ def http_server() -> Iterator["TestServer"]:
 
 @pytest.fixture(scope="session")
 def http_server_factory() -> Iterator["ServerFactory"]:
-    """Give a function that takes the arguments of TestServer, and starts a server that runs until the session ends."""
+    """Return a function that starts a server. It takes the arguments of httpsock.testing.server.TestServer.
+
+    Each server runs until the session ends.
+    """
     from .server import ServerFactory
 
     with ServerFactory() as factory:
@@ -38,7 +41,7 @@ def http_server_factory() -> Iterator["ServerFactory"]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add the requests of the test's servers to the report of a failure."""
+    """If a test fails, add the requests that its servers received to the report."""
     report = yield
     # A session without a server has not loaded the server's module.
     if report.failed and _SERVER in sys.modules:

@@ -1,7 +1,7 @@
 """The recording: the requests that arrived, each as received and as parsed.
 
-Takes the octets of each connection as its transport receives them, and parses them with a parser of its own. So the
-recording also has content that no handler reads, and octets that are not a request. Any thread may read the recording.
+Takes the octets that each transport receives, and parses them a second time. So the recording also has content that no
+handler reads, and octets that are not a request. Any thread may read the recording.
 
 RFC 9112 §2.1 (message format), §8 (incomplete messages).
 """
@@ -22,9 +22,10 @@ _MAX_SHOWN = 2048
 
 
 class ReceivedConnection(NamedTuple):
-    """The connection on which a request came: its *number* from 1, and the client's address (*peer*).
+    """The connection on which a request came. *number* counts connections from 1.
 
-    *accepted* is the time when the server accepted it, on the monotonic clock.
+    *peer* is the client's address. *accepted* is the time when the server accepted the connection, on the monotonic
+    clock.
     """
 
     number: int
@@ -33,11 +34,11 @@ class ReceivedConnection(NamedTuple):
 
 
 class ReceivedRequest:
-    """One request as it arrived; or octets that are not a request, for the reason in *refusal*.
+    """One request as it arrived. If the octets are not a valid request, *refusal* has the reason.
 
-    *method* and *target* are text, or "" if the request line is malformed; *fields* are pairs of a name in lower case
-    and a value, in the order received. *began* and *ended* are the times of the first and last octets, as from
-    time.monotonic().
+    *method* and *target* are text. If the request line is malformed, *method* and *target* are empty. *fields* are
+    pairs of name and value, in the order received. Names are in lower case. *began* and *ended* are the times of the
+    first and the last octet, on the monotonic clock.
     """
 
     def __init__(self, connection: ReceivedConnection, began: float, request: Request | None = None) -> None:
@@ -58,7 +59,7 @@ class ReceivedRequest:
 
     @property
     def content(self) -> bytes:
-        """The octets of the content, decoded from chunks."""
+        """The octets of the content, without the framing of chunks."""
         return bytes(self._content)
 
     @property
@@ -67,7 +68,7 @@ class ReceivedRequest:
         return self.is_complete or self.refusal is not None
 
     def field(self, name: str) -> str | None:
-        """Return the value of the field *name*, its lines joined with commas, or None."""
+        """Return the value of the field called *name*, or None. Several lines are joined with commas."""
         values = [value for found, value in self.fields if found == name.lower()]
         return ", ".join(values) if values else None
 
@@ -104,7 +105,7 @@ class Recording:
         return request
 
     def notify(self) -> None:
-        """Wake the threads that wait for a request to be over."""
+        """Wake the threads that wait for requests."""
         with self.changed:
             self.changed.notify_all()
 
@@ -119,7 +120,10 @@ class Recording:
             self._requests.clear()
 
     def wait_for(self, count: int, seconds: float) -> list[ReceivedRequest]:
-        """Wait until at least *count* requests are over; return all requests. Raise AssertionError after *seconds*."""
+        """Wait until at least *count* requests have ended. Return all requests.
+
+        After *seconds*, raise AssertionError.
+        """
 
         def over() -> int:
             return sum(request.is_over for request in self._requests)
@@ -146,7 +150,7 @@ class Arrivals:
         self._is_over = False
 
     def receive(self, octets: bytes) -> None:
-        """Record *octets*; b"" means the end of the connection."""
+        """Record *octets*, which have just arrived. b"" means the end of the connection."""
         if self._is_over:
             return
         self._is_over = not octets
@@ -175,7 +179,7 @@ class Arrivals:
         self._request = None if request.is_complete else request
 
     def _take(self, count: int) -> bytes:
-        """Remove and return the first *count* octets that belong to no request yet."""
+        """Remove the first *count* octets from the buffer, and return them."""
         octets = bytes(self._octets[:count])
         del self._octets[:count]
         # The octets after them have just arrived.
@@ -184,7 +188,7 @@ class Arrivals:
 
 
 def describe(requests: Iterable[ReceivedRequest]) -> str:
-    """Return *requests* as text, like a trace, without credentials; or a sentence if there are none."""
+    """Return *requests* as text, like a trace. Credentials are masked."""
     return "".join(map(TextFormatter(), map(_event, requests))) or "no request has arrived\n"
 
 

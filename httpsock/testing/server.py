@@ -1,7 +1,7 @@
 """The server of a test: a real server, on a free port of this machine, over a temporary folder.
 
-It records the requests, and answers with files or as the test defines. With pytest, use the fixture ``http_server``;
-without it:
+It records the requests, and answers with files or as the test defines. With pytest, use the fixture ``http_server``.
+Without pytest, use a block:
 
     with TestServer() as server:
         server.respond("/x", 503, {"Retry-After": "1"})
@@ -45,11 +45,11 @@ _GET = parse_head(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", _LIMITS.field_li
 
 
 class TestServer(Server):
-    """A server for one test, or for several: it records the requests, and answers as the test defines.
+    """A server for tests: it records the requests, and answers as the test defines.
 
-    It serves *directory*, or else a temporary folder that is removed at the end; ``folder`` is the path. *settings* are
-    those of Server; with a *seed*, faults by chance are repeatable. All methods may be called while the server runs,
-    from any thread.
+    It serves *directory*. Without *directory*, it serves a temporary folder, which is removed at the end. ``folder`` is
+    the path. *settings* are the arguments of Server. With a *seed*, random faults are repeatable. Any thread may call
+    the methods while the server runs.
     """
 
     # pytest must not collect this class as a test, in spite of its name.
@@ -74,11 +74,11 @@ class TestServer(Server):
             self._resources = stack.pop_all()
 
     def _open(self, connected: socket.socket) -> RecordedTransport:
-        """Return the transport of a *connected* socket."""
+        """Return the transport for *connected*."""
         return self._faults.begin(RecordedTransport(self._open_transport(connected), self._record(connected)))
 
     def _record(self, connected: socket.socket) -> Callable[[bytes], object]:
-        """Return the function that records the octets received from a *connected* socket."""
+        """Return the function that records the octets received from *connected*."""
         try:
             host, port = connected.getpeername()[:2]
         except OSError:
@@ -101,9 +101,9 @@ class TestServer(Server):
         return self._recording.requests()
 
     def wait_for(self, count: int, seconds: float = 5.0) -> list[ReceivedRequest]:
-        """Wait until *count* requests have arrived; return all requests.
+        """Wait until *count* requests have arrived. Return all requests.
 
-        After *seconds*, raise AssertionError, which lists the requests so far.
+        After *seconds*, raise AssertionError with a list of the requests so far.
         """
         check_number("count", count, 0, 10**9)
         check_seconds("seconds", seconds)
@@ -116,10 +116,10 @@ class TestServer(Server):
         fields: Iterable[tuple[str, str]] | Mapping[str, str] = (),
         content: bytes | str = b"",
     ) -> None:
-        """Answer requests for *path* with this response from now on; text is sent in UTF-8.
+        """Answer requests for *path* with this response from now on. A str is sent in UTF-8.
 
-        *status* may be from 200 to 599, except 205, which has a framing of its own (RFC 9110 §15.3.6): for that use
-        ``send_octets``.
+        If *path* is None, answer all other requests. *status* is from 200 to 599. For 205, use ``send_octets``, since
+        205 has a framing of its own (RFC 9110 §15.3.6).
         """
         check_kind("content", content, (bytes, str), "bytes or a str")
         pairs = tuple(field_list(fields))
@@ -131,17 +131,17 @@ class TestServer(Server):
     def send_octets(
         self, octets: bytes | tuple[bytes | Sleep, ...], then: Then = "close", *, path: str | None = None
     ) -> None:
-        """Answer requests for *path* (None: all) with exactly these octets.
+        """Answer requests for *path* with exactly these octets. If *path* is None, answer all other requests.
 
-        *then* is the action that follows: "close", "reset", "keep" or "stall"; see Then in http/messages.py.
+        *then* is the action that follows: "close", "reset", "keep" or "stall". See Then in http/messages.py.
         """
         self.answer(path, Exact(octets, then))
 
     def answer(self, path: str | None, *answers: Answer) -> None:
-        """Answer requests for *path* with *answers* in turn; repeat the last one.
+        """Answer requests for *path* with *answers* in turn. Repeat the last answer.
 
         Each answer is a Response, Exact octets, or a handler. A path without a query stands for the path with any
-        query; None stands for all other requests. Raise ValueError or TypeError if an answer can't be sent.
+        query. If *path* is None, answer all other requests. Raise ValueError or TypeError if an answer can't be sent.
         """
         for answer in answers:
             if isinstance(answer, Exact):
@@ -157,10 +157,10 @@ class TestServer(Server):
         self._answers.set(path, answers)
 
     def fault(self, rule: str, *, times: int | None = None) -> None:
-        """Break responses or connections by *rule*: ``PATH:FAULT=VALUE@PROBABILITY*TIMES``; only FAULT is required.
+        """Break responses or connections by *rule*: ``PATH:FAULT=VALUE@PROBABILITY*TIMES``.
 
-        FAULTS in faults.py has all faults. A path that ends with a slash stands for all paths below it. *times* limits
-        the number of responses to break. Raise ValueError if the rule is wrong.
+        Only FAULT is required. FAULTS in faults.py has all faults. A path that ends with a slash stands for all paths
+        below it. *times* limits how many responses to break. Raise ValueError if the rule is wrong.
         """
         check_kind("rule", rule, str, "a str")
         self._faults.add(parse_rule(rule, times))
@@ -189,7 +189,7 @@ class TestServer(Server):
 
 
 def _status(code: int) -> Status:
-    """Return *code* as a Status, also if no RFC defines it. Raise ValueError unless a response can have it."""
+    """Return *code* as a Status, even if no RFC defines it. Raise ValueError if ``respond`` can't send it."""
     check_number("status", code, 200, 599)
     if code == 205:
         raise ValueError("205 has a framing of its own (RFC 9110 §15.3.6): use send_octets")
@@ -201,7 +201,7 @@ def _status(code: int) -> Status:
 
 
 def _check_response(response: Response) -> None:
-    """Raise TypeError or ValueError if *response* can't be sent repeatedly, or can't be sent at all."""
+    """Raise TypeError or ValueError if *response* can't be sent more than once, or can't be sent at all."""
     if isinstance(getattr(response, "content", None), Stream):
         raise TypeError("a Stream can be sent only once: give a handler that makes the response")
     checked(lambda *_: response)(_GET, None)  # type: ignore[arg-type]  # no context is needed
@@ -228,7 +228,10 @@ class ServerFactory:
 
 
 def described(values: Iterable[object]) -> Sequence[tuple[str, str]]:
-    """Return the title and the text of a report section for each server among *values*, the fixtures of a test."""
+    """Return report sections as pairs of title and text, one for each server in *values*.
+
+    *values* are the fixtures of a test.
+    """
     servers: list[TestServer] = []
     for value in values:
         servers += value.servers if isinstance(value, ServerFactory) else []

@@ -11,7 +11,7 @@ from httpsock.server.transport import Transport
 
 
 class RecordedTransport:
-    """Wraps *transport*; passes received octets to *record*, and b"" at the end."""
+    """Wraps *transport*. Passes all received octets to *record*, and b"" at the end."""
 
     def __init__(self, transport: Transport, record: Callable[[bytes], object]) -> None:
         self._transport = transport
@@ -31,7 +31,7 @@ class RecordedTransport:
         self.abort = transport.abort
 
     def handshake(self) -> bool:
-        """Call ``begin``, which may break the connection off; then do the transport's handshake."""
+        """Call ``begin``, which may break the connection off. Then do the transport's handshake."""
         self.begin()
         return self._transport.handshake()
 
@@ -42,6 +42,6 @@ class RecordedTransport:
         return octets
 
     def close(self) -> None:
-        """Close the socket, and record the end of the connection: an incomplete request is then broken off."""
+        """Close the socket, and record the end of the connection."""
         self._record(b"")
         self._transport.close()
