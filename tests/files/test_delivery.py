@@ -274,7 +274,7 @@ Sendfile = Callable[[int, int, int, int], int]
 
 
 def refuse_sendfile(monkeypatch: pytest.MonkeyPatch, name: str, after: int) -> list[int]:
-    """Make sendfile() fail with the error *name* after *after* calls. Return a list of the offsets of failed calls."""
+    """Let sendfile() succeed *after* times, then fail with the error *name*. Return the offsets of failed calls."""
     refused: list[int] = []
     real: Sendfile = os.sendfile
     calls = iter(range(1 << 30))

@@ -142,7 +142,7 @@ REPEATED = [
 @each_row("repeated", REPEATED)
 @each_row("before", [b"", b"CONNECT ", b"Authorization: ", b"GET /?token=", b"X: ", b"cookie", b"//"])
 def test_the_work_for_an_octet_does_not_grow_with_earlier_input(before: bytes, repeated: bytes) -> None:
-    """For each call, a masker examines only a few of the earlier octets again."""
+    """A masker stores only the last few octets of earlier input."""
     masker = Masker()
     masker.mask(before)
     for _ in range(10):

@@ -272,7 +272,7 @@ def test_a_stalled_download_times_out_with_an_inspector(folder: pathlib.Path, fi
 
 
 class Inspected:
-    """A connection to the inspector without an event loop. The test resumes the connection's coroutine."""
+    """A connection to an inspected server, without an event loop. The test resumes the connection's coroutine."""
 
     def __init__(self, folder: pathlib.Path, client: str, stack: ExitStack) -> None:
         self.recorder = Recorder()
@@ -316,7 +316,7 @@ def poll(connected: socket.socket) -> None:
 
 @pytest.fixture
 def inspect(folder: pathlib.Path) -> Iterator[Callable[..., Inspected]]:
-    """Yield a function that opens a connection to the inspector for a given client address."""
+    """Yield a function that opens a connection to an inspected server. *client* is the client's address."""
     with ExitStack() as stack:
         yield lambda client="127.0.0.1": Inspected(folder, client, stack)
 
