@@ -5,10 +5,13 @@
 
 There are seven folders, in reading order. A folder imports only folders above it. Each __init__ lists its files.
 
-corpus cases of exact octets, with the verdict that each parser must reach parsers a driver for httpsock's parser and
-one for h11, with results of the same form live sends the corpus to a running server semantics checks of the responses
-of a server for files fuzz a search for differences between the two parsers beyond the corpus report coverage, and both
-parsers side by side compare results of other servers and of other parsers, with a page on each
+corpus      test cases of exact octets, with the result that each parser must reach
+parsers     a driver for httpsock's parser and one for h11, with results of the same form
+live        sends the corpus to a running server
+semantics   checks of a file server's responses
+fuzz        a search for differences between the two parsers beyond the corpus
+report      coverage, and a comparison of the two parsers
+compare     results of other servers and of other parsers, with a page on each
 
 The command check uses live and semantics. Each test_* file stands beside the modules that it tests.
 """

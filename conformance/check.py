@@ -106,7 +106,7 @@ def _target(options: argparse.Namespace, stack: ExitStack) -> Target:
 
 
 def _is_incomplete(results: list[Result]) -> bool:
-    """Print which cases stop the server, and how many were not tried. Return whether there are any."""
+    """Print which cases stop the server, and how many were not tried. Return whether there is such a case."""
     stops = [result for result in results if result.stops_server]
     for result in stops[:_MAX_STOPS]:
         print(f"conformance: {result.name}: {result.why}", file=sys.stderr)

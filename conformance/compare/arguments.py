@@ -1,4 +1,4 @@
-"""Arguments: for each MUST that a well-known server breaks, they quote the RFC and describe the failure."""
+"""Arguments against servers: for each MUST that a well-known server breaks, the words of the RFC and the reason."""
 
 import tomllib
 from functools import cache
@@ -13,7 +13,10 @@ WELL_KNOWN = ("nginx", "Apache", "Caddy", "lighttpd", "HAProxy", "h2o")
 
 
 class Argument(NamedTuple):
-    """One argument. *says* is a sentence from *section* of an RFC. *why* describes how servers break this rule."""
+    """An argument against some servers.
+
+    *says* is a sentence from *section* of an RFC. *why* says how servers break it.
+    """
 
     section: str
     says: str
@@ -28,7 +31,7 @@ def load_arguments() -> dict[str, Argument]:
 
 
 def accusations(comparison: Comparison) -> dict[str, list[str]]:
-    """Return the well-known servers that break a MUST, by requirement number."""
+    """Return the names of well-known servers that break a MUST, for each requirement."""
     found: dict[str, list[str]] = {}
     for server in comparison.compared:
         for difference in server.differences:

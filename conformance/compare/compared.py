@@ -21,7 +21,7 @@ _MAX_WHY = 300
 class Difference(NamedTuple):
     """Failures of one server that probably have the same cause. *names* lists the failed cases and checks.
 
-    *example* is one of *names*. *sent* and *received* are the octets of this example.
+    *example* is one of *names*. *sent* and *received* are the octets in this example.
     """
 
     level: str
@@ -113,7 +113,7 @@ def _cut(text: str, length: int) -> str:
 def as_json(comparison: Comparison) -> str:
     """Return *comparison* as JSON, with one line for each difference.
 
-    The list "names" has all names of cases. To keep the file short, a difference refers to them by index.
+    To keep the file short, the list "names" has all names of cases, and a difference has only indices into this list.
     """
     names = sorted({name for server in comparison.compared for found in server.differences for name in found.names})
     numbers = {name: number for number, name in enumerate(names)}

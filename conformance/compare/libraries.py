@@ -47,7 +47,7 @@ class Library(NamedTuple):
 
 
 def _python(name: str, title: str, *packages: str, driver: str = "", **environment: str) -> Library:
-    """Describe a parser that pip installs. If *driver* is given, it is the name in drivers.py instead of *name*."""
+    """Describe a parser that pip installs. *driver* is its name in drivers.py. The default is *name*."""
     version = f"{{python}} -c 'from importlib.metadata import version; print(version(\"{packages[0]}\"))'"
     start = f"{{python}} {_HERE / 'drivers.py'} {driver or name}"
     return Library(name, Server(name, "pip", title, version, start, packages), environment)
@@ -70,7 +70,7 @@ LIBRARIES = (
 
 
 class Read(NamedTuple):
-    """The results of one parser, by name of the case. *reasons* has the reason of each refusal."""
+    """The results of one parser for each case, by name. *reasons* has the reason of each refusal."""
 
     title: str
     version: str
@@ -127,7 +127,10 @@ def _each(installation: Installation, libraries: Iterable[Library], skipped: dic
 
 
 def _run(installation: Installation, library: Library, corpus: str) -> dict[str, Any]:
-    """Run the parser on *corpus*. Return its verdict on each case, by name. If a command fails, raise SkipError."""
+    """Run the parser on *corpus*. Return its verdict on each case, by name.
+
+    If the parser can't be run, raise SkipError.
+    """
     recipe = installation.prepare(library.server)
     try:
         done = subprocess.run(

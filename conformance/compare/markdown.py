@@ -79,7 +79,7 @@ def _chapters(comparison: Comparison) -> str:
 
 
 def _server(index: int, server: Compared, groups: list[Group]) -> str:
-    """Return the part of the page on one server. It links to each difference and counts the failures."""
+    """Return the section on one server. It links to each difference, with the number of failures."""
     lines = [f'<a id="server-{index}"></a>**{server.title}** {server.version}', ""]
     for level in LEVELS:
         links = [

@@ -1,4 +1,4 @@
-"""The content of the page on servers, for both its Markdown and its HTML version."""
+"""The content of the page on servers. The Markdown version and the HTML version share it."""
 
 import re
 from functools import cache
@@ -37,12 +37,12 @@ class Group(NamedTuple):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of all cases and checks that any of the servers fails, in order."""
+        """The sorted names of all cases and checks that any of the servers fails."""
         return tuple(sorted({name for _, difference in self.servers for name in difference.names}))
 
     @property
     def example(self) -> Difference:
-        """The difference whose octets the page shows."""
+        """The example on the page. It is a difference of one of the servers."""
         return min((difference for _, difference in self.servers), key=lambda found: (len(found.sent), found.example))
 
 
@@ -93,7 +93,7 @@ def address_of(section: str) -> str | None:
 
 @cache
 def files() -> dict[str, str]:
-    """Return the path of each case's file, by name of the case. The paths are relative to the page."""
+    """Return the path of each case's file, relative to the page. The keys are the names of the cases."""
     return {case.name: f"corpus/{case.chapter}/{case.name}.http" for case in load_cases()}
 
 

@@ -1,8 +1,8 @@
 """The command ``export``: write the corpus as JSON, for test suites in other languages.
 
 Each case is an object. It has the octets in base64, the requirement with its section and level, and the requests that a
-parser must accept. If a parser must refuse the rest, it has the status for this refusal. ``allowed`` lists what a
-server may do to pass, as corpus.cases describes it.
+parser must accept. If the parser must refuse the rest, the object has the status for this refusal. ``allowed`` lists
+what a server may do to pass, as corpus.cases describes it.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The requirements of the RFCs on a server of static files. Each one has a number.
+"""The requirements of the RFCs on a server of static files. Each requirement has a number.
 
 One entry of ``requirements.toml``:
 
@@ -9,9 +9,9 @@ One entry of ``requirements.toml``:
     one_sided = "Why no client breaks it."    if only a response can break it, so that no case of the corpus does
     untestable = "Why no test can tell."      if it cannot be seen on the wire
 
-The level is the key word of the section, such as MUST. A rule without a key word counts as a MUST if it defines the
-meaning of a protocol element, since RFC 9110 §2.2 requires senders and recipients to respect this meaning. Any other
-rule without a key word counts as a SHOULD.
+The level is the key word of the section, such as MUST. Some rules have no key word. If such a rule defines the meaning
+of a protocol element, it counts as a MUST, since RFC 9110 §2.2 requires senders and recipients to respect this meaning.
+Otherwise it counts as a SHOULD.
 """
 
 import re
@@ -54,7 +54,7 @@ _CHAPTERS = {
 
 
 class Requirement(NamedTuple):
-    """One requirement. *untestable* and *one_sided* are None, or the reason why the requirement is so."""
+    """One requirement. If it is untestable or one-sided, *untestable* or *one_sided* has the reason."""
 
     id: str
     section: str

@@ -6,7 +6,7 @@ from typing import NamedTuple
 class Understood(NamedTuple):
     """One complete request that a parser found. *fields* counts its fields. *content* is the length of its content.
 
-    If *closes* is true, it is the last request of its connection. *method* and *path* are cut after 60 characters.
+    If *closes* is true, the request is the last one of its connection. *method* and *path* are cut after 60 characters.
     """
 
     method: str

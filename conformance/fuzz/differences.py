@@ -1,8 +1,7 @@
 """Known differences between httpsock's parser and h11, in classes. A predicate for each class recognises the octets.
 
 The table differences.toml has the section, the direction and the reason of each class. The direction says which parser
-refuses. The predicates use patterns of their own. With patterns from httpsock's grammar, they could not detect errors
-in this grammar.
+refuses. The predicates do not use httpsock's grammar. Otherwise they could not detect errors in this grammar.
 """
 
 import ipaddress
@@ -21,7 +20,7 @@ TABLE = Path(__file__).parent / "differences.toml"
 
 
 class Class(NamedTuple):
-    """A class of known differences, an entry of the table. *example* is a short request that shows the difference."""
+    """A class of known differences. *example* is a short request that shows the difference."""
 
     name: str
     section: str
@@ -303,9 +302,9 @@ def explain(difference: Difference) -> list[str]:
 
 
 def contradict(request_octets: bytes) -> list[str]:
-    """Return the classes of refusals that match a request.
+    """Return the classes that say that a parser refuses this request.
 
-    Both parsers accepted this request, so no class of refusals should match.
+    Both parsers accepted the request, so there should be no such class.
     """
     request = LenientRequest(request_octets)
     return [name for name, entry in CLASSES.items() if entry.is_refusal and PREDICATES[name](request)]

@@ -1,8 +1,8 @@
 """The generator: valid requests, requests with one fault, and octets with random changes.
 
-The caller passes a Random, which makes all choices. If it has a seed, it makes the same choices in each run. If it
-comes from hypothesis, its choices can be shrunk. Shrinking prefers the first choice, so each tuple begins with the
-simplest one. This module does not use the parsers.
+The caller passes a Random, which makes all choices. If the Random has a seed, it makes the same choices in each run. If
+it comes from hypothesis, hypothesis can shrink its choices. Shrinking prefers the first choice, so each tuple begins
+with the simplest one. This module does not use the parsers.
 
 RFC 9112 §3 (request line), §5 (field syntax), §6, §7.1 (content).
 """
@@ -31,7 +31,7 @@ _CONTENTS = (b"", b"a", b"hello", b"0\r\n\r\n", b"GET / HTTP/1.1\r\nHost: b\r\n\
 
 
 class SeededRandom(Random):
-    """A Random with a seed. It makes the same choices in each run, so it must not make secrets."""
+    """A Random with a seed. It makes the same choices in each run, so it is not for secrets."""
 
 
 class Generator:

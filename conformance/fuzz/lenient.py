@@ -33,7 +33,7 @@ class LenientRequest:
 
     @cached_property
     def fields(self) -> list[tuple[bytes, bytes]]:
-        """All fields as pairs of a name in lower case and a value. Lines without a colon are left out."""
+        """All fields. Names are in lower case. Lines without a colon are left out."""
         joined = re.sub(rb"\r?\n[ \t]+", b" ", b"\n".join(self.field_lines))
         split = (line.partition(b":") for line in joined.split(b"\n") if b":" in line)
         return [(name.lower(), value.strip(b" \t\r")) for name, _, value in split]
@@ -81,13 +81,13 @@ class LenientRequest:
 
     @cached_property
     def trailer_fields(self) -> list[tuple[bytes, bytes]]:
-        """All trailer fields as pairs of a name in lower case and a value. Lines without a colon are left out."""
+        """All trailer fields. Names are in lower case. Lines without a colon are left out."""
         split = (line.partition(b":") for line in self.trailer_lines if b":" in line)
         return [(name.lower(), value.strip(b" \t\r")) for name, _, value in split]
 
     @property
     def all_field_lines(self) -> list[bytes]:
-        """The field lines of the head and of the trailer section. Only the LF is removed from each line."""
+        """The field lines of the head and of the trailer section. A line may still end with CR."""
         return self.field_lines + self.trailer_lines
 
 

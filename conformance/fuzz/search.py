@@ -52,7 +52,10 @@ class Findings:
         self.found: dict[str, Finding] = {}
 
     def try_octets(self, octets: bytes) -> Finding | None:
-        """Parse *octets* with both parsers. If they show a finding of a new kind, shrink it and return it."""
+        """Parse *octets* with both parsers.
+
+        If the result is a finding of a new kind, shrink the finding and return it.
+        """
         self.inputs += 1
         finding = self._judge(octets, self.classes)
         if finding is None or finding.kind in self.found:
@@ -182,7 +185,7 @@ def write_candidate(folder: Path, finding: Finding) -> Path:
 
 
 def _entry(name: str, finding: Finding) -> str:
-    """Return the entry for cases.toml. It lacks the reason, which only a person can write."""
+    """Return an entry for cases.toml. The entry lacks the reason, which only a person can write."""
     ours, theirs = read_by_httpsock(finding.octets), read_by_h11(finding.octets)
     accepted = ", ".join(
         f"{{ method = {_text(request.method)}, path = {_text(request.path)}, fields = {len(request.fields)}, "

@@ -56,7 +56,10 @@ def test_the_cases_of_the_corpus_make_no_finding() -> None:
 @settings(max_examples=200, derandomize=True, database=None, deadline=None)
 @given(random=st.randoms(use_true_random=False), is_broken=st.booleans())
 def test_no_valid_request_and_no_request_with_one_fault_makes_a_finding(random: Random, *, is_broken: bool) -> None:
-    """Hypothesis makes the choices of the generator. It would shrink a finding to the simplest request."""
+    """Hypothesis makes the choices of the generator.
+
+    If there is a finding, hypothesis shrinks it to the simplest request.
+    """
     findings = Findings()
     findings.try_octets(Generator(random, ()).pipeline(is_broken=is_broken))
     assert not findings.found

@@ -1,7 +1,6 @@
 """Allowances: where the RFC lets a server behave differently from httpsock.
 
-An allowance here applies to all cases of a requirement. The key ``allowed`` in the tables applies to one case. After a
-case, the client sends a plain request, the sentinel. A wrong answer to the sentinel always fails.
+An allowance here applies to all cases of a requirement. The key ``allowed`` in the tables applies to one case.
 """
 
 import re
@@ -57,19 +56,19 @@ def may_accept(case: Case) -> bool:
 
 
 def has_to_close(case: Case) -> bool:
-    """Return whether a server that accepts *case* must then close the connection. httpsock refuses this case."""
+    """Return whether a server that accepts *case* must then close the connection."""
     if "accepted" in case.allowed:
         return False
     return "last" in case.allowed or case.requirement in _PROCESSED_LAST
 
 
 def may_go_on(case: Case) -> bool:
-    """Return whether a server may close the connection after *case* or keep it open, as it likes."""
+    """Return whether a server is free to close the connection after *case* or to keep it open."""
     return {"accepted", "last"} <= set(case.allowed)
 
 
 def may_turn_away(case: Case, status: int) -> bool:
-    """Return whether *status* may refuse the request-target of *case*. This can be a redirect or 404."""
+    """Return whether *status*, a redirect or 404, is allowed as a refusal of the request-target."""
     if case.requirement in _MAY_REDIRECT and status in _REDIRECTS:
         return True
     # RFC 9110 §7.1: GET of an asterisk names no resource, and the RFC does not forbid 404 for it.
@@ -77,12 +76,15 @@ def may_turn_away(case: Case, status: int) -> bool:
 
 
 def may_go_on_behind_refusal(case: Case) -> bool:
-    """Return whether the connection may stay open after *case* is refused. This holds if *case* matches the grammar."""
+    """Return whether the connection may stay open after a refusal, because *case* matches the grammar."""
     return case.requirement in _IN_THE_GRAMMAR
 
 
 def is_of_http_1_0(case: Case) -> bool:
-    """Return whether *case* has an HTTP/1.0 request. A server may close after it without notice (RFC 9112 §9.3)."""
+    """Return whether *case* has an HTTP/1.0 request.
+
+    After such a request, a server may close without notice (RFC 9112 §9.3).
+    """
     return b" HTTP/1.0\r\n" in case.octets
 
 

@@ -34,7 +34,7 @@ _SECTION = re.compile(r" \(RFC [0-9]+ §[0-9.]+\)$")
 class Cause(NamedTuple):
     """Failures at one *level* that probably have the same cause.
 
-    *requirements* are the requirements that they break.
+    *requirements* are the requirements that the failures break.
     """
 
     level: str
@@ -96,9 +96,9 @@ def _cause(failures: Sequence[Result]) -> Cause:
 
 
 def _join_family(groups: dict[tuple[str, str, str], list[Result]]) -> list[Cause]:
-    """If a server ignores both If-Match and If-Unmodified-Since, return one cause for all of these failures.
+    """If a server ignores If-Match and If-Unmodified-Since, return one cause for all of these failures.
 
-    Remove these failures from *groups*. Otherwise return an empty list.
+    Remove these failures from *groups*. If the server evaluates one of the fields, return an empty list.
     """
     keys = [key for key in groups if key[0] == "MUST" and key[1] in _FAMILY and key[2] == _FAMILY_SHAPE]
     if {number for _, number, _ in keys} != _FAMILY:

@@ -2,7 +2,7 @@
 
 A few cases are sent at a time, each on its own connection. The time limits depend on how fast the server answers a
 plain request. So a server that never answers costs seconds, not minutes. Cases that remain at the deadline are skipped,
-which is not a failure. Any behaviour of the server gives a Result. None raises an exception.
+which is not a failure. Any behaviour of the server gives a Result, never an exception.
 """
 
 import threading
@@ -34,7 +34,7 @@ class NothingTriedError(Exception):
 
 
 class _Prober:
-    """Sends cases to *target*. First the target answered a plain request with *plain*, in *seconds*."""
+    """Sends cases to *target*. *plain* is the target's answer to a plain request, which took *seconds*."""
 
     def __init__(self, target: Target, plain: PlainAnswer, seconds: float) -> None:
         self._target = target
@@ -135,7 +135,7 @@ def speaks_http_2(transcript: wire.Transcript) -> bool:
 def _judgement(
     probe: Probe, number: int, transcript: wire.Transcript, reading: wire.Reading, plain: PlainAnswer
 ) -> Judgement:
-    """Judge the octets received: first their syntax, then their meaning."""
+    """Judge the syntax and the meaning of the octets received."""
     if transcript.ended == "refused":
         return Judgement("the connection is refused")
     if transcript.ended == "flooded":
@@ -211,9 +211,9 @@ def _seconds_to_first_octet(target: Target) -> float:
 
 
 def _fails(target: Target, status: int) -> bool:
-    """Return whether *target* answers GET / with 500. Then a 500 proves nothing about a case.
+    """Return whether *target* answers GET / with 500. In this case, a 500 proves nothing.
 
-    *status* is the status of its answer to another path.
+    *status* is the status of the target's answer to another path.
     """
     octets = sentinel(0).replace(b"/sentinel-0", b"/")
     plain = wire.exchange(target.address, [octets], seconds=_NEXT_SECONDS, ends=False, patience=1.0)
@@ -224,7 +224,7 @@ def _fails(target: Target, status: int) -> bool:
 def _pipelines(target: Target, status: int) -> bool:
     """Return whether *target* answers two pipelined requests, or announces a close in its first answer.
 
-    *status* is the status of its answer to a single request.
+    *status* is the status of the target's answer to a single request.
     """
     first = sentinel(0).replace(b"Connection: close\r\n", b"")
     both = wire.exchange(target.address, [first + sentinel(0)], seconds=_NEXT_SECONDS, ends=False, patience=1.0)

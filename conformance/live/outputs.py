@@ -19,7 +19,7 @@ _MAX_NAMES = 3
 
 
 def show(octets: bytes) -> str:
-    """Return the first octets as printable ASCII, with the same escapes as Python."""
+    """Return the first octets as printable ASCII, with escapes as in Python."""
     text = ascii(octets[:_MAX_SHOWN])[2:-1].replace("\\\\", "\\")
     return text if len(octets) <= _MAX_SHOWN else f"{text} … ({len(octets)} bytes)"
 
@@ -71,7 +71,7 @@ def _summary(results: Sequence[Result]) -> list[str]:
 
 
 def _cause(cause: Cause) -> list[str]:
-    """Return lines about one cause: its requirement, its failures, and shell commands that repeat one of them."""
+    """Return lines about one cause: its requirement, its failures, and shell commands that repeat one failure."""
     example = cause.example
     others = [failure.name for failure in cause.failures if failure is not example]
     names = "; ".join([example.name, *others[: _MAX_NAMES - 1]])
@@ -106,7 +106,7 @@ def as_table(results: Sequence[Result], *, shows_all: bool = False) -> str:
 
 
 def _failure(result: Result) -> str:
-    """Return the text on one failure: the message, the octets in both directions, and shell commands to repeat it."""
+    """Return the text on one failure: the message, the octets sent and received, and shell commands to repeat it."""
     lines = [
         f"{result.level} {result.requirement} ({section_of_result(result)}): {result.name}",
         f"  {result.why}",

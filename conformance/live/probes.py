@@ -1,9 +1,9 @@
-"""The octets that are sent to a server for a case of the corpus (a probe), and the judgement on the answers.
+"""A probe is the octets that are sent to a server for a case of the corpus. This module also judges the answers.
 
 After each case, the client sends a sentinel, a plain request with the number of the case. If the server accepts the
-case, it must answer the sentinel like any plain request. If it refuses the case, it closes the connection, so it must
-not answer the sentinel. Some cases are refused only because they end too early (``cut_short`` in the table). They are
-sent without a sentinel, and then the client closes its side.
+case, it must answer the sentinel like any plain request. If the server refuses the case, it closes the connection, so
+it must not answer the sentinel. Some cases are refused only because they end too early (``cut_short`` in the table).
+The client sends these cases without a sentinel, and then closes its side.
 
 This module uses the tables and the strict reader, but no sockets. Where the RFC leaves a choice, every choice passes.
 """
@@ -48,8 +48,8 @@ class Probe(NamedTuple):
 
     The server must accept the first *accepted_count* requests. If *may_accept* is true, it may also accept the rest as
     a request. If *may_refuse* is true, it may refuse the rest with one of *statuses*. If *statuses* is empty, it may
-    use any error or give no answer. *closes* is true if the last request closes the connection. If *is_alone* is true,
-    no sentinel follows.
+    use any error or give no answer. If *closes* is true, the last request closes the connection. If *is_alone* is true,
+    no plain request follows the case.
     """
 
     case: Case
@@ -66,9 +66,9 @@ class Probe(NamedTuple):
 class Judgement(NamedTuple):
     """The judgement on a server's answers. *why* is the reason of a failure, or None if the server passes.
 
-    If *is_should* is true, the failure breaks only a SHOULD. *requirement* is set if the failure breaks another
-    requirement than the case tests. If *is_unanswered* is true, the server did not answer a valid request, perhaps
-    because of the request behind it.
+    If *is_should* is true, the failure breaks only a SHOULD. If *requirement* is given, the failure breaks this
+    requirement instead of the case's own. If *is_unanswered* is true, the server did not answer a valid request,
+    perhaps because of the request behind it.
     """
 
     why: str | None
@@ -78,10 +78,10 @@ class Judgement(NamedTuple):
 
 
 class PlainAnswer(NamedTuple):
-    """How the server answers a sentinel that is sent alone.
+    """How the server answers a plain request that is sent alone.
 
     *echoes*: the content quotes the target. *pipelines*: the server answers two plain requests that are sent together.
-    *fails*: it answers GET / with 500. *closes*: it closes the connection afterwards, as the sentinel asks.
+    *fails*: it answers GET / with 500. *closes*: it closes the connection afterwards, as the request asks.
     """
 
     status: int
@@ -97,9 +97,9 @@ def sentinel(number: int) -> bytes:
 
 
 def probe_of(case: Case, number: int, *, is_alone: bool = False) -> Probe:
-    """Return the octets to send for *case*, with the sentinel *number* after it.
+    """Return the octets to send for *case*, followed by the plain request *number*.
 
-    If *is_alone* is true, no sentinel follows.
+    If *is_alone* is true, no plain request follows.
     """
     expected = case.expected["httpsock"]
     status = expected.status
@@ -176,14 +176,14 @@ def _judge_cut_short(probe: Probe, reading: Reading, ended: str) -> Judgement:
 
 
 def _is_sentinels(answer: Response, number: int, plain: PlainAnswer) -> bool:
-    """Return whether *answer* answers the sentinel. *plain* is the answer to a sentinel that was sent alone."""
+    """Return whether *answer* is the right answer to the plain request *number* behind a case."""
     if answer.status != plain.status:
         return False
     return not plain.echoes or f"/sentinel-{number}".encode() in answer.content
 
 
 def _refuses(answer: Response, probe: Probe, index: int) -> bool:
-    """Return whether *answer* refuses a request because of its syntax. *index* counts the requests in the case."""
+    """Return whether *answer* refuses the syntax of a request. *index* is the position of this request in the case."""
     method = probe.methods[index] if index < len(probe.methods) else "GET"
     if answer.status == 501 and method in ("GET", "HEAD"):
         return True
@@ -262,7 +262,7 @@ def _judge_early_end(probe: Probe, answers: list[Response], count: int, ended: s
 
 
 def _judge_refused(probe: Probe, number: int, reading: Reading, plain: PlainAnswer) -> Judgement:
-    """Judge the answers of a server that must refuse the case. The sentinel after it must get no answer."""
+    """Judge the answers of a server that must refuse the case. The plain request behind it must get no answer."""
     answers = _without_early_answer(probe, reading.responses)
     refusals = (index for index, answer in enumerate(answers) if _refuses(answer, probe, index))
     first = next(refusals, len(answers))
@@ -299,10 +299,10 @@ def _judge_refused(probe: Probe, number: int, reading: Reading, plain: PlainAnsw
 
 
 def _without_early_answer(probe: Probe, answers: list[Response]) -> list[Response]:
-    """Leave out an answer that came before the server read the content and refused it.
+    """Leave out an answer that the server sent before it read the content and refused it.
 
     A server may answer the head of a request before it reads the content. A server that wrongly reads the content as
-    another request gives the same two answers. The cases whose content is a valid request detect this error.
+    another request gives the same two answers. Other cases detect this error, with content that is a valid request.
     """
     is_late = len(answers) == probe.accepted_count + 2 and answers[-1].status in _SYNTAX_STATUSES
     if is_late and probe.case.requirement in _CONTENT:

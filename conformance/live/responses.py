@@ -45,10 +45,7 @@ class Response(NamedTuple):
     version: bytes = b"1.1"
 
     def field(self, name: bytes | str) -> bytes | None:
-        """Return the value of the field called *name*.
-
-        If it is missing, return None. Join several values with commas.
-        """
+        """Return the value of the field called *name*, or None. If there are several values, join them with commas."""
         wanted = name.encode("ascii") if isinstance(name, str) else name
         values = [value for known, value in self.fields if known == wanted.lower()]
         return b", ".join(values) if values else None
@@ -82,7 +79,7 @@ class Fault(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """Everything read: the final and the interim responses, the faults, and the octets left over."""
+    """The result of reading: the final and the interim responses, the faults, and the octets left over."""
 
     responses: list[Response]
     leftover: bytes
@@ -120,7 +117,10 @@ def read_responses(octets: bytes, methods: Sequence[str], is_ended: object) -> R
 
 
 def _read_response(octets: bytes, at: int, method: str, *, is_ended: bool) -> tuple[Response | None, list[Fault], int]:
-    """Parse the response at position *at*. Return it or None, its faults, and the position after it."""
+    """Parse the response at position *at*. Return its faults and the position after it.
+
+    If the response is incomplete, return None in its place.
+    """
     head_stop = octets.find(b"\r\n\r\n", at)
     if head_stop < 0:
         return None, _faults_of_a_partial_head(octets[at:], is_ended=is_ended), at

@@ -21,7 +21,7 @@ class Outcome(Enum):
 
 
 class Result(NamedTuple):
-    """The result of one case or check on a server. *why* is the reason of a failure or a skip.
+    """The result of one case or check on a server. If it failed or was skipped, *why* is the reason.
 
     *reproduce* has shell commands that send the same octets again. If *stops_server* is true, the server exited or no
     longer answered, and *output* has its last lines of output.

@@ -39,8 +39,8 @@ class Program(subprocess.Popen[bytes]):
     def answers(self, address: tuple[str, int]) -> bool:
         """Wait until the program answers at *address*, and return True. If it exits or takes too long, return False.
 
-        A program that closes a connection without an answer may only be testing the port. It must still run a little
-        later.
+        If the program closes a connection without an answer, it may only be testing the port. It must then still run a
+        little later.
         """
         deadline = time.monotonic() + _START_SECONDS
         is_accepted = False

@@ -23,7 +23,7 @@ class End(NamedTuple):
 
 
 class Target:
-    """The server under test, at *address*. If the check has started it, *server* is given.
+    """The server under test, at *address*. If the check has started the server, *server* is given.
 
     If *restarts* is true, the check starts the server again after it has stopped. No case is tried after *deadline*.
     Each restart extends the deadline by the time that it took. If *is_gone* is true, the server has stopped for good.
@@ -48,7 +48,7 @@ class Target:
         return self._server is not None and self._left_starts > 0
 
     def is_there(self, exit_seconds: float = 0.0) -> bool:
-        """Return whether the server still answers a plain request. If not, describe this in *end*.
+        """Return whether the server still answers a plain request. If it does not, describe how it stopped in *end*.
 
         If the server exits with an error within *exit_seconds* after its answer, it counts as stopped. After the
         deadline, return True without a request.

@@ -29,7 +29,7 @@ _MISSING = 404
 
 
 def verdict_on(name: str, *statuses: int) -> tuple[str | None, bool]:
-    """Judge a server that gives these *statuses*: first to the requests in the case, then to the sentinel after it.
+    """Judge a server that answers a case with *statuses*. The last status is for the plain request behind the case.
 
     Return the reason of a failure or None, and whether it breaks only a SHOULD.
     """
@@ -77,7 +77,7 @@ def verdict_on(name: str, *statuses: int) -> tuple[str | None, bool]:
     ],
 )
 def test_behaviour_that_the_rfc_allows_passes(name: str, statuses: list[int]) -> None:
-    """Either a well-known server gives each answer, or an earlier version of the check wrongly failed it."""
+    """Each answer comes from a well-known server, or an earlier version of the check wrongly failed it."""
     assert verdict_on(name, *statuses) == (None, False)
 
 

@@ -27,7 +27,7 @@ _EXIT_SECONDS = 0.02
 
 
 class Attempt(NamedTuple):
-    """The outcome of one trial. If *is_doubtful* is true, the server may have stopped, which would explain the result.
+    """The outcome of one trial. If *is_doubtful* is true, the server may have stopped, and the result means nothing.
 
     If *is_late* is true, the trial timed out. Other trials may have kept the server busy.
     """
@@ -49,7 +49,10 @@ class Trial(NamedTuple):
 
 
 class _Round:
-    """One run of trials until the server stops. *suspects* may have stopped it. The trials in *late* timed out."""
+    """One run of trials until the server stops.
+
+    A trial in *suspects* may have stopped it. A trial in *late* timed out.
+    """
 
     def __init__(self, target: Target) -> None:
         self.results: dict[str, Result] = {}
@@ -147,7 +150,7 @@ def _try_late(target: Target, late: Sequence[Trial]) -> dict[str, Result]:
 
 
 def _try_one(target: Target, trial: Trial) -> tuple[Result, bool]:
-    """Run one trial. Return its result, and whether it stopped the server."""
+    """Run one trial. Return its result, and whether the trial stopped the server."""
     result = trial.attempt().result
     if target.is_there(_EXIT_SECONDS):
         return result, False

@@ -84,7 +84,7 @@ class _Exchange:
             pass  # The server has closed already.
 
     def receive(self) -> str | None:
-        """Receive once. If the connection ended, return how. Otherwise return None."""
+        """Receive once. If the connection has ended, return how it ended. Otherwise return None."""
         try:
             octets = self._socket.recv(_RECEIVE_OCTETS)
         except BlockingIOError:

@@ -1,8 +1,10 @@
 """Two parsers with results of the same form: httpsock's parser, which is under test, and h11, the oracle.
 
-results the requests that a parser found in some octets, and the point where two results differ drivers a function for
-each parser: octets in, a result out suite httpsock compared with gunicorn and llhttp on the requests of their tests
-request_files the files with these requests h11_client h11 as a client, which reads the responses of a server
+results         the requests that a parser found in some octets, and the point where two results differ
+drivers         a function for each parser, from octets to a result
+suite           a comparison of httpsock with gunicorn and llhttp, on the requests of their tests
+request_files   the files with these requests
+h11_client      h11 as a client, which reads the responses of a server
 
 Imports corpus, httpsock and h11; knows no sockets.
 """

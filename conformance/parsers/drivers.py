@@ -68,7 +68,7 @@ def _parsed(request: Request, content: bytes, stop: int) -> ParsedRequest:
 
 
 def read_by_h11(*parts: bytes) -> ParseResult:
-    """Parse *parts* with h11 as a server. It answers each complete request."""
+    """Parse *parts* with h11 in the role of a server, which answers each complete request."""
     requests: list[ParsedRequest] = []
     try:
         _read_by_h11(parts, requests)
@@ -122,7 +122,7 @@ def _answer(connection: h11.Connection) -> bool:
 def _path_and_query(method: bytes, request_target: bytes) -> tuple[bytes, bytes | None]:
     """Split a request-target into path and query, since h11 does not. For authority-form, the path is empty.
 
-    RFC 9112 §3.2.4: OPTIONS in absolute-form without path and query refers to the server as a whole.
+    RFC 9112 §3.2.4: OPTIONS in absolute-form without path and query refers to the entire server.
     """
     before_query, mark, query = request_target.partition(b"?")
     scheme, separator, rest = before_query.partition(b"://")
@@ -136,8 +136,5 @@ def _path_and_query(method: bytes, request_target: bytes) -> tuple[bytes, bytes 
 
 
 def _field(name: bytes, value: bytes) -> tuple[bytes, bytes]:
-    """Return a field in a form to compare.
-
-    h11 converts transfer codings to lower case, so this function does it too.
-    """
+    """Return a field in a form to compare. Transfer codings are in lower case, as h11 has them."""
     return name, value.lower() if name == b"transfer-encoding" else value

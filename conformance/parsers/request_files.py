@@ -32,7 +32,7 @@ _FAILURE = re.compile(rb"error code=(?!21 |22 )")
 
 
 class RequestFile(NamedTuple):
-    """One test of another parser. *is_refused* says whether the other parser refuses the octets.
+    """One test of another parser. *is_refused* says whether that parser refuses the octets.
 
     *requests* is the number of complete requests, or None if it is unknown. If *is_ended* is false, more octets may
     follow.

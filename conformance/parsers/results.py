@@ -1,6 +1,6 @@
 """The result of a parser: all requests that it found in some octets, with all fields and the entire content.
 
-Two results agree if both parsers found the same requests at the same positions, and if both or neither refuse the rest.
+Two results agree if both parsers found the same requests at the same positions and then did the same with the rest.
 Otherwise there is a Difference, which has the octets from the point where the results differ.
 
 Standard library only. The tables of the corpus use a shorter form, the Verdict, which `ParseResult.verdict` returns.
@@ -50,7 +50,7 @@ class ParseResult(NamedTuple):
 class Difference(NamedTuple):
     """The point where two results differ. *octets* start after the last request on which both parsers agree.
 
-    *ours* and *theirs* are the next request of each parser. If a parser found no further request, it is None.
+    *ours* is the next request that httpsock found, and *theirs* is the next request that h11 found, or None.
     """
 
     octets: bytes

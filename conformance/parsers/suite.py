@@ -4,7 +4,7 @@
     python3 -m conformance suite aiohttp-3.14.5/vendor/llhttp/test
 
 The other parser is gunicorn or llhttp. If httpsock and the other parser disagree on a file, ``suites.toml`` has the
-reason with its section, and a case of the corpus that tests the same rule.
+reason. It also has a case of the corpus that tests the same rule.
 """
 
 import argparse

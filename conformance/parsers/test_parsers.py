@@ -100,7 +100,7 @@ def test_h11_reaches_the_same_verdict_octet_by_octet_unless_the_table_gives_a_re
 
 @pytest.mark.slow
 def test_h11_reaches_the_same_verdict_on_a_case_cut_in_two_unless_the_table_gives_a_reason() -> None:
-    """A cut can lead to a refusal: h11 limits the size of an event only if the event arrives incomplete."""
+    """A cut can lead to a refusal, since h11 limits only the size of incomplete events."""
     wrong = []
     for case in CASES:
         for position in cut_positions(case.octets, 1_000):
@@ -125,7 +125,7 @@ def test_the_request_behind_an_accepted_case_starts_at_the_right_octet() -> None
 
 
 def test_the_request_behind_a_refused_case_is_never_parsed() -> None:
-    """Requirement R007. If a case only ends too early, the further octets become part of it."""
+    """Requirement R007. If a case ends too early, the octets behind it become part of it."""
     understood = [
         case.name
         for case in CASES

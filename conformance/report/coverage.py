@@ -1,11 +1,12 @@
 """Coverage: for each requirement, the cases and checks that test it.
 
 A case is a file of octets in the corpus. If httpsock accepts all of its octets, the case keeps its requirement.
-Otherwise the case breaks it. A check is a test of a running server's responses.
+Otherwise the case breaks its requirement. A check is a test of a running server's responses.
 
 A requirement is covered if a check tests it. It is also covered if one case keeps it and another case breaks it. There
-are two exceptions, and the table of requirements gives the reason for each. A one-sided requirement, which no request
-can break, needs only a case that keeps it. An untestable requirement, which can't be seen on the wire, needs no case.
+are two exceptions. A one-sided requirement, which no request can break, needs only a case that keeps it. An untestable
+requirement, which can't be seen on the wire, needs no case. The table of requirements gives the reason for each
+exception.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from conformance.semantics.checks import CHECKS
 
 
 class Coverage(NamedTuple):
-    """The tests of one requirement: cases that keep it, cases that break it, and checks."""
+    """The tests of one requirement: the cases that keep it, the cases that break it, and the checks."""
 
     requirement: Requirement
     keeping: tuple[str, ...]
@@ -30,7 +31,7 @@ class Coverage(NamedTuple):
 
     @property
     def gap(self) -> str | None:
-        """The reason why the requirement is not covered. If it is covered, None."""
+        """The reason why the requirement is not covered, or None."""
         if self.checks or self.requirement.untestable:
             return None
         if not self.keeping:
@@ -57,7 +58,7 @@ def cover(cases: Iterable[Case], checks: Iterable[tuple[str, str]]) -> list[Cove
 
 
 def load_checks() -> list[tuple[str, str]]:
-    """Return the name and the requirement's number of each check."""
+    """Return the name of each check, with the number of its requirement."""
     return [(check.name, check.requirement) for check in CHECKS]
 
 

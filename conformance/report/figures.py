@@ -55,7 +55,7 @@ class Chapter(NamedTuple):
 
 
 def load_chapters() -> list[Chapter]:
-    """Return all chapters. Those of RFC 9112 come first."""
+    """Return all chapters. The chapters of RFC 9112 come first."""
     cases: dict[str, list[Case]] = {}
     requirements: dict[str, list[Requirement]] = {}
     checks: Counter[str] = Counter()
@@ -81,7 +81,7 @@ def _order(chapter: str) -> tuple[int, int, int, str]:
 
 
 def load_excuses() -> dict[str, list[Case]]:
-    """Return the cases that h11 may refuse only if they arrive in parts, grouped by the reason."""
+    """Return the cases that h11 accepts in one read but may refuse in several reads, grouped by the reason."""
     found: dict[str, list[Case]] = {}
     for case in load_cases():
         if case.h11_in_parts is not None:

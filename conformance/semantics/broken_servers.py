@@ -54,7 +54,7 @@ def _now() -> str:
 
 
 def answer_always(status: int, request: bytes) -> bytes:
-    """Answer every request with *status*. The response has fields and content that do not belong in it."""
+    """Answer every request with *status*, and with fields and content that are wrong for this status."""
     return respond(status, _LEAKS, **_FALSE_FIELDS)
 
 
@@ -78,7 +78,7 @@ def answer_plain(behaviour: Behaviour, root: Path, request: bytes) -> bytes:
 
 
 def answer_wrong_ranges(content_range: str, octets: bytes, request: bytes) -> bytes:
-    """Answer every request with a 206 that has these octets. It lacks the fields of the 200."""
+    """Answer every request with a 206 that has these octets but lacks necessary fields."""
     return respond(206, octets, Content_Range=content_range, Content_Type="text/html")
 
 
@@ -153,7 +153,10 @@ def behaviours(root: Path) -> dict[str, Behaviour]:
 
 
 class Handler(socketserver.BaseRequestHandler):
-    """Answers each request with the server's behaviour, wrongly even after a request with Connection: close."""
+    """Answers requests with the server's behaviour.
+
+    It wrongly answers even a request behind one that asked to close.
+    """
 
     server: "BrokenServer"
 

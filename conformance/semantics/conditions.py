@@ -45,7 +45,7 @@ def _status_with(
 
 
 def _with_dates(text: str, date: datetime) -> str:
-    """Replace each name in braces by a form of *date* or by a time near it."""
+    """Fill in the dates in *text*. Each name in braces becomes a form of *date*, or a time near it."""
     second = timedelta(seconds=1)
     forms = {
         "{date}": format_datetime(date, usegmt=True),
@@ -188,9 +188,9 @@ _add("HEAD with If-Match that fails gives 412", "R121", "MUST", [f"If-Match: {_O
 
 
 def _date_form(session: Session, name: str, value: str, preferred: str, status: int) -> str | None:
-    """Check that the server accepts an obsolete form of a date.
+    """Check that the server accepts an obsolete form of a date in the field *name*.
 
-    The field *name* with the date *value* must have the same effect as with the date *preferred*.
+    The date *value* must give *status*. If even the date *preferred* does not, the check does not apply.
     """
     if _status_with(session, [f"{name}: {preferred}"], [status]):
         raise InapplicableError(f"the server does not evaluate {name}")

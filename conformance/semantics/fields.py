@@ -278,7 +278,7 @@ for _path, _types in {
 
 
 def _charset(session: Session, path: str, *, is_utf8: bool) -> str | None:
-    """Check the charset in Content-Type. It must be UTF-8 if *is_utf8* is true, and must not be UTF-8 otherwise."""
+    """Check the charset in Content-Type. *is_utf8* says whether the file is in UTF-8."""
     found = field(session.whole(path), "content-type")
     match = re.search(r';[ \t]*charset="?([^";\s]+)', found, re.IGNORECASE)
     if match is None:

@@ -70,7 +70,7 @@ def _part(part: bytes) -> tuple[int, int, bytes]:
 
 
 def _range(content_range: str, octets: bytes) -> tuple[int, int, bytes]:
-    """Parse *content_range*. Return both positions and *octets*. If the length is wrong, raise ValueError."""
+    """Parse *content_range*. Return its two positions, and *octets*. If the length is wrong, raise ValueError."""
     numbers = _CONTENT_RANGE.fullmatch(content_range)
     if not numbers:
         raise ValueError(f"a 206 with Content-Range {content_range!r}")
@@ -81,7 +81,7 @@ def _range(content_range: str, octets: bytes) -> tuple[int, int, bytes]:
 
 
 def _fault(response: Response, whole: bytes) -> str | None:
-    """Return a fault if a range in *response* differs from the file *whole* at the same positions."""
+    """Return a fault if the octets in a 206 differ from the file. *whole* is the content of the file."""
     if response.status != 206:
         return None
     try:

@@ -36,7 +36,7 @@ class FaultError(Exception):
 
 
 class OtherFault(str):
-    """A fault that breaks another requirement than the check tests."""
+    """A fault that breaks a requirement other than the check's own."""
 
     __slots__ = ("requirement",)
     requirement: str
@@ -83,11 +83,11 @@ class Session:
         return self.exchanges[-1][1] if self.exchanges else None
 
     def aside(self) -> "Session":
-        """Return a separate session. Its requests only prepare the check or find out whether it applies."""
+        """Return a separate session, for requests that prepare the check or find out whether it applies."""
         return Session(self.address, self.seconds, self.deadline, self.patience)
 
     def ask(self, *requests: bytes) -> list[Response]:
-        """Send *requests* pipelined on one connection. The last one asks to close. Return the final responses."""
+        """Send *requests* together on one connection. The last request asks to close. Return the final responses."""
         return self.send([b"".join((*requests[:-1], _closing(requests[-1])))], [_method(one) for one in requests])
 
     def send(self, parts: Iterable[bytes], methods: list[str], *, ends: bool = False) -> list[Response]:
@@ -234,7 +234,7 @@ def last_modified_date(session: Session) -> datetime:
 
 
 def _closing(octets: bytes) -> bytes:
-    """Add Connection: close to a request that has no Connection field."""
+    """If a request has no Connection field, add Connection: close."""
     head, end_of_head, content = octets.partition(b"\r\n\r\n")
     if b"\nconnection:" in head.lower():
         return octets

@@ -63,7 +63,7 @@ def test_httpsock_passes_each_check_and_most_checks_apply(address: tuple[str, in
 
 
 def test_no_two_checks_have_the_same_name() -> None:
-    """Reports identify a check by its name, and --only selects by it."""
+    """Reports identify a check by its name, and the option --only selects checks by name."""
     names = [check.name for check in CHECKS]
     assert len(set(names)) == len(names) >= 120
 
@@ -157,7 +157,7 @@ def _catches(check: Check, session: Session) -> bool:
 
 
 def _answer_wrongly(request: bytes) -> bytes:
-    """Answer range requests wrongly. Answer requests that only find out whether a check applies correctly."""
+    """Answer range requests wrongly. Answer requests correctly if they only find out whether a check applies."""
     if request.startswith(b"X-NONE"):
         return respond(405)
     if request.startswith(b"HEAD"):
