@@ -316,7 +316,7 @@ def poll(connected: socket.socket) -> None:
 
 @pytest.fixture
 def inspect(folder: pathlib.Path) -> Iterator[Callable[..., Inspected]]:
-    """Yield a function that opens a connection to an inspected server. *client* is the client's address."""
+    """Yield a function that opens a connection to an inspected server from a given client address."""
     with ExitStack() as stack:
         yield lambda client="127.0.0.1": Inspected(folder, client, stack)
 
