@@ -48,7 +48,7 @@ def test_a_range_is_sent_unchanged(root: DocumentRoot, path: str, asked: str, se
 
 
 def parts_of(answer: Answer) -> list[tuple[dict[str, str], bytes]]:
-    """Parse a multipart/byteranges answer. Return the fields and the content of each part (RFC 9110 §14.6)."""
+    """Parse a multipart/byteranges answer (RFC 9110 §14.6, RFC 2046 §5.1.1). Return each part's fields and content."""
     match = re.fullmatch(r"multipart/byteranges; boundary=([0-9A-Za-z]{1,70})", answer.field("Content-Type") or "")
     assert match
     # zsync looks for the CRLF before the first delimiter, too.

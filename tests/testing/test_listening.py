@@ -26,7 +26,7 @@ OPEN_FOR_EVER = Period(is_closed=False, seconds=math.inf)
 
 
 def port_with(*periods: Period, delays: tuple[float, ...] = ()) -> Port:
-    """Return a port with open and closed *periods*. accept() is late by each of *delays* in turn."""
+    """Return a port that opens and closes as *periods* say. Each accept() uses the next of *delays*."""
     port = Port(iter(periods).__next__, iter(delays).__next__)
     port.is_slow = bool(delays)
     return port
