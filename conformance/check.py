@@ -93,9 +93,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _target(options: argparse.Namespace, stack: ExitStack) -> Target:
-    """Return the server at the URL in *options*, or start a server. *stack* stops a started server.
+    """Return the server at the URL in *options*, or start a server. The end of *stack* stops this server.
 
-    Raise StartError or ValueError if that fails.
+    If that fails, raise StartError or ValueError.
     """
     if options.url:
         return Target(_address(options.url))
@@ -106,7 +106,7 @@ def _target(options: argparse.Namespace, stack: ExitStack) -> Target:
 
 
 def _is_incomplete(results: list[Result]) -> bool:
-    """Print which cases stop the server, and how many were not tried. Return whether there is such a case."""
+    """Print which cases stop the server, and how many cases were not tried. Return True if there are any."""
     stops = [result for result in results if result.stops_server]
     for result in stops[:_MAX_STOPS]:
         print(f"conformance: {result.name}: {result.why}", file=sys.stderr)

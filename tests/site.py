@@ -4,19 +4,24 @@
     python3 -m tests.site --record    first play the exchanges again and store their traces
                                       (Linux; port 8000 has to be free)
 
-In a page, the attributes of an element select its content, which replaces the old content:
+In a page, these elements get new content. Their attributes select it:
 
     <ol class="trace" data-from="server" data-connection="1" data-turn="2" data-calls="recv parse">
-        the events of a recording: one connection (0: the server itself); one turn, which begins with a wait for a
-        request (0: before the first, -1: the last); only these calls; data-below: calls with the lines below them
+        events of a recording. Connection 0 is the server itself. A turn begins with a wait for a request.
+        Turn 0 comes before the first wait, and turn -1 is the last one. data-calls selects the calls by name.
+        data-below lists calls. Only events of these calls have the lines below them.
     <pre data-said="receiver" data-line="0">
         the output of a program, or one line of it
-    <code data-program="tcp_server.py">, <code data-datagram="search">
-        a program of www/code; a datagram of SSDP
+    <code data-program="tcp_server.py">
+        a program of www/code
+    <code data-datagram="search">
+        a datagram of SSDP
     <a class="source" href="code.html#server.listeners/_open_listener/bind">
-        a link to one call, named by module, function and call
-    <b data-figure="UDP lost">, <!-- datagrams -->
-        a figure of the transfer over the lossy path; a picture of the transfer
+        a link to one call. The link has the module, the function and the call
+    <b data-figure="UDP lost">
+        a figure of the transfer over the lossy path
+    <!-- datagrams -->
+        a picture of this transfer
 
 ``tests/test_site.py`` checks that the pages are up to date, and that the program still prints these recordings.
 """

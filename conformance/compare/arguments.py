@@ -13,9 +13,9 @@ WELL_KNOWN = ("nginx", "Apache", "Caddy", "lighttpd", "HAProxy", "h2o")
 
 
 class Argument(NamedTuple):
-    """An argument against some servers.
+    """An argument against some servers. *says* is a sentence from *section* of an RFC.
 
-    *says* is a sentence from *section* of an RFC. *why* says how servers break it.
+    *why* says how servers break this rule.
     """
 
     section: str

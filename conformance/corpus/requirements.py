@@ -54,7 +54,10 @@ _CHAPTERS = {
 
 
 class Requirement(NamedTuple):
-    """One requirement. If it is untestable or one-sided, *untestable* or *one_sided* has the reason."""
+    """One requirement.
+
+    *untestable* is the reason why no test can check it. *one_sided* is the reason why no request can break it.
+    """
 
     id: str
     section: str

@@ -221,7 +221,7 @@ def _odd_trailer(random: Random, draft: Draft) -> None:
 
 
 def _too_much(random: Random, draft: Draft) -> None:
-    """Make one part of *draft* about as long as httpsock's limit for it, up to three octets or lines more or less."""
+    """Make one part of *draft* about as long as httpsock allows. It differs by at most three octets or lines."""
     kind, more = random.randrange(6), random.randrange(-3, 4)
     if kind == 0:
         draft.target = b"/" + b"a" * (8192 - len(draft.method) - len(b" / HTTP/1.1\r\n") + more)

@@ -1,8 +1,8 @@
 """The generator: valid requests, requests with one fault, and octets with random changes.
 
-The caller passes a Random, which makes all choices. If the Random has a seed, it makes the same choices in each run. If
-it comes from hypothesis, hypothesis can shrink its choices. Shrinking prefers the first choice, so each tuple begins
-with the simplest one. This module does not use the parsers.
+The caller passes a Random, which makes all choices. A Random with a seed makes the same choices in each run. A Random
+from hypothesis can shrink its choices. Shrinking prefers the first choice, so each tuple begins with the simplest one.
+This module does not use the parsers.
 
 RFC 9112 §3 (request line), §5 (field syntax), §6, §7.1 (content).
 """

@@ -34,7 +34,7 @@ class NothingTriedError(Exception):
 
 
 class _Prober:
-    """Sends cases to *target*. *plain* is the target's answer to a plain request, which took *seconds*."""
+    """Sends cases to *target*. *plain* is its answer to a plain request. *seconds* is how long this answer took."""
 
     def __init__(self, target: Target, plain: PlainAnswer, seconds: float) -> None:
         self._target = target
@@ -88,7 +88,7 @@ class _Prober:
         return result._replace(requirement=judgement.requirement, level=level)
 
     def _judge_alone(self, probe: Probe, number: int, judgement: Judgement) -> Judgement:
-        """Retry the case without a second request behind it. If it then passes, blame pipelining."""
+        """Retry the case without a second request behind it. If the case then passes, blame pipelining."""
         if probe.is_alone and probe.accepted_count > 1:
             # The case itself consists of several requests, and this server does not support pipelining.
             return judgement._replace(is_should=True, requirement=PIPELINING)

@@ -117,7 +117,7 @@ def read_responses(octets: bytes, methods: Sequence[str], is_ended: object) -> R
 
 
 def _read_response(octets: bytes, at: int, method: str, *, is_ended: bool) -> tuple[Response | None, list[Fault], int]:
-    """Parse the response at position *at*. Return its faults and the position after it.
+    """Parse the response at position *at*. Return the response, its faults, and the position after the response.
 
     If the response is incomplete, return None in its place.
     """

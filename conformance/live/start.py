@@ -39,8 +39,8 @@ class Program(subprocess.Popen[bytes]):
     def answers(self, address: tuple[str, int]) -> bool:
         """Wait until the program answers at *address*, and return True. If it exits or takes too long, return False.
 
-        If the program closes a connection without an answer, it may only be testing the port. It must then still run a
-        little later.
+        If the program closes a connection without an answer, it may only be testing the port. Then the program must
+        still run a little later.
         """
         deadline = time.monotonic() + _START_SECONDS
         is_accepted = False
@@ -71,10 +71,11 @@ class Program(subprocess.Popen[bytes]):
 
 
 class Recipe(NamedTuple):
-    """How to start a server. In the command *start*, the check fills in {port}, {root}, {folder} and {back}.
+    """How to start a server. *start* is a command in which {port}, {root}, {folder} and {back} are filled in.
 
-    *files* are written into {folder} first. The same names are filled in there and in *environment*. If *start* is a
-    proxy, *back* is the command of the server behind it. That server starts first, on the port {back}.
+    *files* are first written into {folder}. In *files* and *environment*, names in braces are filled in, too. If
+    *start* is a proxy, *back* is the command of the server behind the proxy. This server starts first, on the port
+    {back}.
     """
 
     start: str

@@ -150,7 +150,7 @@ def test_each_row_of_a_table_has_as_many_cells_as_its_head() -> None:
 
 
 def test_the_summary_in_the_readme_is_current() -> None:
-    """To renew it, run: python3 -m conformance report --readme conformance/README.md."""
+    """To renew the summary, run: python3 -m conformance report --readme conformance/README.md."""
     text = README.read_text(encoding="utf-8")
     assert with_summary(text) == text
 

@@ -155,7 +155,7 @@ def behaviours(root: Path) -> dict[str, Behaviour]:
 class Handler(socketserver.BaseRequestHandler):
     """Answers requests with the server's behaviour.
 
-    It wrongly answers even a request behind one that asked to close.
+    If a request asks to close, the handler wrongly answers the next request, too.
     """
 
     server: "BrokenServer"

@@ -56,7 +56,7 @@ for _what, _first in {
 
 
 def _closes(session: Session, fields: list[str]) -> str | None:
-    """Send two requests, of which the first asks to close. Return a fault if the server answers the second one."""
+    """Send two requests. The first one asks to close. Return a fault if the server answers the second one."""
     responses = session.ask(get("/letters.txt", *fields), get("/digits.txt"))
     return unless(responses, "no response") or unless(
         len(responses) == 1, "a request behind one that asked to close is answered"

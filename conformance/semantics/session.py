@@ -51,8 +51,8 @@ class OtherFault(str):
 class Session:
     """The exchanges of one check with the server at *address*. The check judges the last exchange.
 
-    An exchange takes at most *seconds*, and ends at *deadline*. If *patience* is given, the client closes its side
-    after this many seconds without input. ``exchanges`` has the octets and the transcript of each exchange.
+    An exchange ends after *seconds* or at *deadline*. If *patience* is given, the client closes its side after this
+    many seconds without input. ``exchanges`` has the octets and the transcript of each exchange.
     """
 
     def __init__(

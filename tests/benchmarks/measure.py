@@ -99,7 +99,7 @@ def _enter(workload: Workload, peer: Peer, stage: Stage, stack: contextlib.ExitS
 def _turn(workload: Workload, entrant: Entrant, stage: Stage, seconds: int) -> Sample:
     """Play *workload* once and return its sample.
 
-    If it has a second workload to compare with, play the second one first.
+    If *workload* is compared with a second workload, play the second one first.
     """
     own_rate = None
     if entrant.own_expected:

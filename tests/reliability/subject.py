@@ -128,7 +128,7 @@ def serving(
 ) -> Iterator[Subject]:
     """Start *server* for *root*. Yield it when it answers. Stop it when the block ends.
 
-    *descriptors* limits its number of open files, or is 0 for no limit.
+    *descriptors* limits the number of open files, or is 0 for no limit.
     """
     port = port or free_port()
     with tempfile.TemporaryDirectory() as work, open(f"{work}/stderr", "wb") as log:
