@@ -43,7 +43,7 @@ _IDEMPOTENT = frozenset("GET HEAD OPTIONS PUT DELETE TRACE".split())
 _CREDENTIALS = frozenset("authorization cookie proxy-authorization".split())
 # RFC 9110 §8.6: without content, methods that expect it send "Content-Length: 0".
 _WITH_CONTENT = frozenset("POST PUT PATCH".split())
-# The maximum of idle connections; to open another one closes the oldest.
+# The maximum number of idle connections. If another one is opened, the oldest is closed.
 _MAX_CONNECTIONS = 8
 # Read up to this much of a redirect's content, to reuse the connection.
 _MAX_DISCARDED_OCTETS = 64 * 1024
@@ -97,7 +97,7 @@ class ClientResponse:
     def __iter__(self) -> Iterator[bytes]:
         while self._connection is not None:
             if self._connection.is_closed:
-                # Its client was closed.
+                # The client that made this response was closed.
                 self.close()
                 break
             try:

@@ -48,11 +48,11 @@ class ClientTimeouts:
 
     # To connect to any of the addresses. The name look-up is not included: only the system can end it.
     connect: float = 10.0
-    # From the request's last octet to the end of the final head; interim responses do not extend it.
+    # From the request's last octet to the end of the final head. Interim responses do not extend it.
     response: float = 60.0
-    # Between two reads of content, or two writes of it.
+    # Between two reads of content, or two writes of content.
     stall: float = 30.0
-    # For one request with all its redirects, to the last octet of content; None means no limit.
+    # For one request with all its redirects, to the last octet of content. None means no limit.
     whole: float | None = None
 
     def __post_init__(self) -> None:
@@ -161,7 +161,7 @@ class ClientConnection:
         self._emit = emit
         self._parser = ResponseParser(limits)
         self._deadline = 0.0
-        # A final head that arrived while the request's content was being sent; and how much content has been received.
+        # A final head that arrived while the request's content was being sent. Then, how much content was received.
         self._early: ResponseHead | None = None
         self._octets = 0
         # The request head, until it is traced with the first send().
@@ -241,7 +241,7 @@ class ClientConnection:
                     if self._is_refused():
                         return False
                     if self._early:
-                        # A response without an error: go on sending, and receive its content afterwards.
+                        # The response is no error: continue to send, and receive its content afterwards.
                         key = selector.modify(key.fileobj, selectors.EVENT_WRITE)
         return True
 
@@ -345,6 +345,6 @@ class ClientConnection:
         """Close the socket. A second call has no effect."""
         if not self.is_closed:
             known = None if self._emit is discard else tcp_info(self._socket)
-            # 4. Close: the system sends FIN after the last octet; or a reset if received octets are still unread.
+            # 4. Close: the system sends FIN after the last octet. If received octets are unread, it sends a reset.
             self._socket.close()
             self._emit("close", {"tcp": known} if known else {})

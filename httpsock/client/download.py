@@ -29,10 +29,10 @@ from httpsock.http.response_parser import IncompleteError, ResponseError
 
 from .client import ClientResponse
 
-# RFC 9110 §8.8.2.2: a date is a strong validator only if the file can't have changed again within that second; a
+# RFC 9110 §8.8.2.2: a date is a strong validator only if the file can't have changed again within the same second. A
 # minute allows for clocks that differ.
 _SETTLED_SECONDS = 60
-# Even a note with two URLs and an entity-tag of the maximum length is shorter.
+# A note with two URLs and an entity-tag of the maximum length is still shorter than this.
 _MAX_NOTE_OCTETS = 64 * 1024
 
 
@@ -89,7 +89,7 @@ def _fault_of(found: os.stat_result) -> str | None:
     """Return the reason to distrust a file, or None if it can be trusted."""
     if not stat.S_ISREG(found.st_mode):
         return "it is not a regular file"
-    # Windows has neither such owners nor such links.
+    # Windows has no such owners and links.
     if hasattr(os, "geteuid") and found.st_uid != os.geteuid():
         return "it belongs to another user"
     return "it has a second hard link" if found.st_nlink > 1 else None

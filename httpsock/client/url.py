@@ -23,7 +23,7 @@ _MAX_OCTETS = 16 * 1024
 _zone = re.compile(
     rb"(?P<before>\[fe80:[^%\]]*+)%25(?P<zone>[0-9A-Za-z._~-]+)(?P<after>\].*)", re.IGNORECASE | re.DOTALL
 )
-# A path or query may contain pchar, "/", "?" and "%" unencoded; this matches every other octet.
+# A path or query may contain pchar, "/", "?" and "%" unencoded. This pattern matches every other octet.
 _not_in_target = re.compile(rb"[^!$&'()*+,\-./0-9:;=?@A-Z_a-z~%]")
 _no_host = re.compile(r"(?:http:)?//(?:[/?#]|$)", re.IGNORECASE)
 _control = re.compile(rb"[\x00-\x1f\x7f]")

@@ -60,13 +60,13 @@ if TYPE_CHECKING:
 _HOPS = 2
 # UDA 2.0 §1.2.2: announce again at a random time, before half of max-age has passed.
 _ANNOUNCE_SECONDS = MAX_AGE_SECONDS / 2
-# UDP may lose a datagram: send each one twice.
+# UDP may lose a datagram: send each datagram twice.
 _TIMES = 2
 _MAX_OCTETS = 8192
 _STOP_SECONDS = 5.0
 # Trace this much of an ignored datagram.
 _MAX_SHOWN = 2048
-# Scan the interfaces this long after a change, since changes come in groups; and this often in any case.
+# Scan the interfaces this long after a change, since changes come in groups. Without a change, scan this often.
 _SETTLING_SECONDS = 0.5
 _SCAN_SECONDS = 5.0
 # Report at most this many different faults, each once.
@@ -124,7 +124,7 @@ class Announcer:
             opened.callback(self._poller.close)
             opened.callback(self._close_all)
             self._open(opened)
-            # From here on, __exit__ closes all of these.
+            # From here on, __exit__ closes everything that was opened.
             self._opened = opened.pop_all()
         self._announce_at = 0.0
         self._scan_at = time.monotonic() + _SCAN_SECONDS
@@ -245,7 +245,7 @@ class Announcer:
             due = min(self._announce_at, self._scan_at, self._answers.next_due)
             ready = self._poller.poll(max(0.0, due - time.monotonic()))
             descriptors = [descriptor for descriptor, _ in ready]
-            # A successor announces new locations; those of this process lead nowhere.
+            # A successor announces new locations. The locations of this process lead nowhere.
             if self._wakeup_reader.fileno() in descriptors or self._is_replaced():
                 break
             for descriptor in descriptors:
@@ -276,7 +276,7 @@ class Announcer:
         except OSError as error:
             self._report_faults({getattr(step, "__name__", ""): error})
         except Exception as error:
-            # Faults of datagrams and networks are handled elsewhere; this is a bug of ours.
+            # Errors in datagrams and networks are handled elsewhere. This error is a bug of ours.
             import traceback
 
             place = traceback.extract_tb(error.__traceback__)[-1]
@@ -353,8 +353,8 @@ class Announcer:
             raise DatagramError(
                 f'the search is for "{visible(search.target[:80])}", not for this device', "UDA 2.0 §1.3.3"
             )
-        # UDA 2.0 §1.3.3: a random delay, so that the devices of a network do not all answer together; at most half of
-        # MX, to be in time for a slow receiver.
+        # UDA 2.0 §1.3.3: a random delay, so that the devices of a network do not all answer together. It is at most
+        # half of MX, so that the answer is in time for a slow receiver.
         longest = search.seconds / 2
         self._answers.add(answers, peer, (received_on, about), longest, now)
         if longest:
@@ -391,7 +391,7 @@ class Announcer:
     ) -> None:
         self._wakeup_writer.send(b"\0")
         self._thread.join(_STOP_SECONDS)
-        # 4. Close: UDP does not inform the peers; that is why SSDP has byebye.
+        # 4. Close: UDP does not inform the peers. So SSDP has byebye.
         self._opened.close()
 
 
@@ -413,7 +413,7 @@ def _bind(created: socket.socket, port: int) -> None:
     for option in _SHARING:
         created.setsockopt(socket.SOL_SOCKET, option, 1)
     for level, option in [_ALL_GROUPS[created.family]] if created.family in _ALL_GROUPS else []:
-        # Kernels before 2.6.31 (IPv6: 4.20) lack the option: they deliver each search twice.
+        # Kernels before 2.6.31, or 4.20 for IPv6, lack the option: they deliver each search twice.
         with contextlib.suppress(OSError):
             created.setsockopt(level, option, 0)
     if created.family == socket.AF_INET6:

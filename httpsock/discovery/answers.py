@@ -18,12 +18,12 @@ from typing import Any, NamedTuple
 from .multicast import Interface, sender
 from .ssdp import DatagramError
 
-# The limits for all neighbours and for each: a rate and a burst. A search for ssdp:all has three answers, and usually
-# arrives two or three times. Ten neighbours at their limit use up the total.
+# The limits for all neighbours together and for each neighbour: a rate and a burst. A search for ssdp:all has three
+# answers, and usually arrives two or three times. Ten neighbours at their limit use up the total.
 _ALL_PER_SECOND, _ALL_BURST = 30, 30
 _EACH_PER_SECOND, _EACH_BURST = 3, 9
 _MAX_QUEUED = 90
-# The maximum of neighbours to remember; the one that has been silent longest is evicted.
+# The maximum number of neighbours to remember. The neighbour that has been silent longest is evicted.
 _MAX_NEIGHBOURS = 1024
 
 
@@ -115,7 +115,7 @@ class Answers:
         *places* has two interfaces: the one that received the search, and the one that the answers describe. Raise
         DatagramError if a limit is exceeded.
         """
-        # Limit each address, not its /64 network, which all link-local addresses share; and not each port.
+        # Limit each address, not each port. Do not limit the /64 network, since all link-local addresses share it.
         neighbour = sender(peer)
         for datagram in datagrams:
             if any(each.datagram == datagram and each.peer == peer for each in self._queue):

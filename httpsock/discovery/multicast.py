@@ -63,7 +63,7 @@ class Interface(NamedTuple):
             sender.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, self.number)
             sender.sendto(octets, (group, port, 0, self.number))
         else:
-            # The option takes a struct ip_mreqn, here without a group; or the address alone.
+            # The option takes a struct ip_mreqn, here without a group, or only the address.
             named = bytes(4) + self._ipv4 if self.number else self._ipv4
             sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, named)
             sender.sendto(octets, (group, port))

@@ -126,7 +126,7 @@ def _addresses() -> Iterator[Interface]:
     for message in _all(_GET_ADDRESSES):
         family, _, flags, _, index = _ADDRESS.unpack_from(message)
         is_usable = family == socket.AF_INET or (family == socket.AF_INET6 and not flags & _IS_TENTATIVE)
-        # On a point-to-point link, IFA_ADDRESS is the peer's and IFA_LOCAL ours; sorting puts IFA_LOCAL last.
+        # On a point-to-point link, IFA_ADDRESS is the peer's, and IFA_LOCAL is ours. Sorting puts IFA_LOCAL last.
         found = sorted(each for each in _attributes(message[_ADDRESS.size :]) if each[0] in _ADDRESS_AND_LOCAL)
         yield from [Interface(socket.inet_ntop(family, octets), index) for _, octets in found[-1:] if is_usable]
 
@@ -177,7 +177,7 @@ def open_changes() -> socket.socket | None:
 
 def discard_changes(changes: socket.socket) -> None:
     """Discard the messages of a socket from ``open_changes``. The caller then lists the interfaces again."""
-    # EAGAIN: the socket is empty. ENOBUFS: its buffer overflowed; the next call drains the rest.
+    # EAGAIN: the socket is empty. ENOBUFS: its buffer overflowed, and the next call drains the rest.
     with contextlib.suppress(OSError):
         while changes.recv(_MAX_OCTETS):
             pass

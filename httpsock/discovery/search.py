@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 _MAX_OCTETS = 8193
 # UDP may lose a datagram: send each search twice.
 _TIMES = 2
-# The answers of further devices are dropped.
+# The answers of more devices are dropped.
 _MAX_DEVICES = 256
-# A device whose description is longer or slower than this is found without its name.
+# If a description is longer or slower than this, the device is found without its name.
 _MAX_DESCRIPTION_OCTETS = 64 * 1024
 _MAX_DESCRIPTION_SECONDS = 2.0
 _MAX_DESCRIPTIONS_SECONDS = 10.0
@@ -139,7 +139,7 @@ def _send_searches(
         octets = format_search(target, max(1, int(seconds) - 1), is_ipv6=is_ipv6)
         try:
             if family not in sockets:
-                # 1. Create: a descriptor for UDP datagrams; the system picks a local port when the first one is sent.
+                # 1. Create: a descriptor for UDP datagrams. The system picks a local port for the first datagram.
                 sockets[family] = create(family)
                 # The kernel may drop a datagram after select() has reported it.
                 sockets[family].setblocking(False)

@@ -29,7 +29,7 @@ ALL = "ssdp:all"
 ROOT_DEVICE = "upnp:rootdevice"
 DEVICE_TYPE = "urn:schemas-upnp-org:device:Basic:1"
 
-# UDA asks for datagrams that fit an Ethernet frame; some devices send larger ones.
+# UDA asks for datagrams that fit into an Ethernet frame, but some devices send larger datagrams.
 _MAX_OCTETS = 8192
 _MAX_FIELD_LINES = 64
 # UDA 2.0 §1.3.2: a device may treat any larger MX as 5.
@@ -136,7 +136,7 @@ def search_of(datagram: Datagram) -> Search:
     seconds, target = datagram.field("mx"), datagram.field("st")
     if not target:
         raise DatagramError("the search has no target (ST)", "UDA 2.0 §1.3.2")
-    # A search without MX is unicast, and answered immediately (§1.3.2); MX 0 counts as 1.
+    # A search without MX is unicast, and gets an immediate answer (§1.3.2). MX 0 counts as 1.
     if not seconds:
         return Search(target, 0)
     if not _mx.fullmatch(seconds):

@@ -79,5 +79,5 @@ class Aliases:
                 return os.path.samestat(os.lstat(os.path.join(self._root, folder, other)), asked)
             return False
 
-        # On some file systems the inode numbers of a listing differ from those of stat(); then compare every entry.
+        # On some file systems the inode numbers of a listing differ from those of stat(). Then compare every entry.
         return list(filter(is_same, likely)) or list(filter(is_same, others))

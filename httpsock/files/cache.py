@@ -13,11 +13,11 @@ Value = TypeVar("Value")
 Key = tuple[str, str | None]
 
 
-# The parts of stat() that change with a file: inode, length, time of modification, time of change (ns), device. For a
-# value that depends on two files, the parts of both.
+# The parts of stat() that change with a file: inode, length, time of modification, time of change (ns), device. If a
+# value depends on two files, the stamp has the parts of the first and of the second file.
 FileStamp = tuple[int, ...]
 STAMP_LENGTH = 5
-# All that a cached value was made from: the stamps of files, or the entries of a folder.
+# Everything that a cached value was made from: the stamps of files, or the entries of a folder.
 State = tuple[Any, ...]
 
 # How long a value is valid without reading the file again.

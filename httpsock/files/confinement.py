@@ -14,13 +14,13 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# A flag that the system lacks is left out.
+# Leave out each flag that the system lacks.
 _ANY = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
-# O_PATH: passing through a folder needs permission to search it, not to read it.
+# O_PATH: to pass through a folder, permission to search it is enough.
 _FOLDER = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_PATH", os.O_RDONLY)
 
-# Errors of open() with O_NOFOLLOW at a symlink: for a file, for a folder, and on FreeBSD.
+# The errors of open() with O_NOFOLLOW at a symlink: for a file, for a folder, and on FreeBSD.
 _LINK_ERRORS = (errno.ELOOP, errno.ENOTDIR, errno.EMLINK)
 
 HAS_OPENAT = os.open in os.supports_dir_fd and bool(_NO_LINK)

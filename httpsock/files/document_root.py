@@ -38,10 +38,10 @@ INDEX_NAMES = ("index.html", "index.htm")
 # A file up to this length is read whole: its entity-tag is a digest of its octets, and it may be cached.
 SMALL_FILE = 64 * 1024
 # The size of the cache in memory, and the overhead of one file in addition to its content, in octets. The content is
-# stored twice: alone for ranges, and behind the head of its response.
+# stored twice: alone for ranges, and after the head of its response.
 _CACHE_OCTETS = 32 * 1024 * 1024
 _CACHED_OVERHEAD = 2048
-# The same for the cache of verdicts on siblings.
+# The size and the overhead for the cache of results of the checks on siblings.
 _VERDICTS_OCTETS = 1024 * 1024
 _VERDICT_OVERHEAD = 768
 # How much of a large file to read for its type and charset.
@@ -109,7 +109,7 @@ class DocumentRoot:
     ) -> None:
         """Serve *directory*. Raise OSError if it is not a folder, or if it can't be read.
 
-        If *siblings* is true, send a compressed sibling instead of a file if the client accepts its coding.
+        If *siblings* is true, send compressed siblings of files to clients that accept them.
         """
         self.directory = os.path.abspath(directory)
         self._prefix = os.path.join(self.directory, "")
@@ -223,7 +223,7 @@ class DocumentRoot:
                 # Skip an index that is a symlink out of the root.
                 with contextlib.suppress(FileNotFoundError):
                     found = self._represent(index, status_of_index, accept_encoding, tick)
-                    # A later index would become wrong when an earlier one appears, so remember only the first.
+                    # If an earlier index appears, a later index becomes wrong, so remember only the first.
                     if index_name == INDEX_NAMES[0]:
                         self._remember(asked, name, index, found, tick)
                     return found
@@ -340,7 +340,7 @@ class DocumentRoot:
         finally:
             os.close(descriptor)
         small = self._cache.get_stale((name, coding), state)
-        # Mostly the file has not changed since it was last read; then reuse its representation, with the digest.
+        # Mostly the file has not changed since it was last read. Then reuse its representation, with the digest.
         if small is None or small.octets != octets or small.media_type != (media_type or small.media_type):
             media_type = media_type or content_type_of(name, octets, is_whole=True)
             small = self._represented(media_type, coding, opened, tick, octets=octets)
@@ -388,7 +388,7 @@ class DocumentRoot:
                         link = os.path.join(relative, entry.name) if entry.is_symlink() else None
                         status = self._stat_link(link) if link else entry.stat()
                     except OSError:
-                        # It is gone, or leads outside.
+                        # The file is gone, or leads out of the root.
                         continue
                     kind = stat.S_IFMT(status.st_mode)
                     if kind in (stat.S_IFREG, stat.S_IFDIR):

@@ -27,7 +27,7 @@ from .paths import encoded_reference, folder_reference
 from .representation import Representation
 
 _ALLOW = ("Allow", "GET, HEAD, OPTIONS")
-# Known methods, answered with 405 (RFC 9110 §9.3, RFC 5789). Any other method is unknown: 501.
+# The response to these known methods is 405 (RFC 9110 §9.3, RFC 5789). The response to any unknown method is 501.
 _NOT_ALLOWED = frozenset(("POST", "PUT", "DELETE", "CONNECT", "TRACE", "PATCH"))
 _CONDITIONAL = frozenset((b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"range"))
 _PRECONDITIONS = _CONDITIONAL - {b"range"}
@@ -52,7 +52,7 @@ def respond(root: DocumentRoot, request: Request, context: Context) -> Response 
         return _redirect(encoded_reference(target.path, target.query))
     found = root.find(target.path, request.fields.get(b"accept-encoding"), context.tick)
     if isinstance(found, Representation):
-        # Most requests are unconditional; for a cached file the whole response is ready.
+        # Most requests are unconditional. For a cached file, the whole response is ready.
         if _CONDITIONAL.isdisjoint(request.fields):
             return found.whole
         now = context.tick.time
@@ -69,7 +69,7 @@ def respond(root: DocumentRoot, request: Request, context: Context) -> Response 
 def _discard_content(root: DocumentRoot, request: Request, context: Context) -> Steps[Response]:
     """Discard the content of a request, then respond. A folder does not use content."""
     is_read = (yield from context.discard_content()) is not None
-    # All connections receive before any answers: see Tick.
+    # All connections receive before any connection answers: see Tick.
     yield
     response = respond(root, request._replace(content_length=0), context)
     if not isinstance(response, Response):

@@ -63,9 +63,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Sorting a run takes about 1 ms, and so does joining this many rows.
 _RUN = 1024
 _JOINED_ROWS = 256
-# Listings of up to this many entries are cached, each with its entries, in this many octets in all. A listing takes
-# _LISTING_OCTETS, its key and its parts; an entry _ENTRY_OCTETS and its name; a character up to 4 octets. A cached
-# listing of 1,000 names takes 2.5 ms instead of 6.
+# Listings of up to this many entries are cached with their entries. All together take this many octets. A listing takes
+# _LISTING_OCTETS, its key and its parts. An entry takes _ENTRY_OCTETS and its name. A character takes up to 4 octets. A
+# cached listing of 1,000 names takes 2.5 ms instead of 6.
 _MAX_KNOWN_ENTRIES = 4096
 _MAX_KNOWN_OCTETS = 8 * 1024 * 1024
 _LISTING_OCTETS = 768
@@ -131,7 +131,7 @@ def _render(directory: Directory, entries: Iterable[Entry], view: View, media_ty
         beginning = listing_page.beginning(path, view.sort, _shown(view.text), counts)
         return (beginning.encode("utf-8", "replace"), *parts, listing_page.END)
     if media_type == "application/json":
-        # Each row begins with the comma that ends the line before it; in the first row "[" replaces the comma.
+        # Each row begins with the comma that ends the line before it. In the first row, "[" replaces the comma.
         return (b"[", parts[0][1:], *parts[1:], b"\n]\n") if parts else (b"[]\n",)
     return tuple(parts) or (b"No name matches the filter.\n" if found else b"This folder is empty.\n",)
 
@@ -163,7 +163,7 @@ class _Runs:
             self._end_run()
 
     def _end_run(self) -> None:
-        # Sort in reverse, so that rows are popped from the end and freed one by one: to free all together takes long.
+        # Sort in reverse, so that rows are popped from the end and freed one by one. To free all together takes long.
         self._newest.sort(reverse=not self._is_reversed)
         self._runs.append(self._newest)
         self._newest = []

@@ -15,7 +15,7 @@ from httpsock.http.handler import BATCH
 
 Item = TypeVar("Item")
 
-# The first names are free, so that short listings always pass: their page is no longer than a small file.
+# The first names are free, so that short listings always succeed. Their page is no longer than a small file.
 UNCOUNTED = 4 * BATCH
 
 

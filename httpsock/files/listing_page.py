@@ -1,9 +1,9 @@
 """The listing page: the HTML around the rows of a listing, with its style and its script.
 
 Takes texts and counts, gives HTML. Knows no files, requests or rows.
-Everything works without the script, since a form sorts and filters. Links would make a crawler request every order. The
-script shows times in the visitor's time zone, and filters while the visitor types. The page's policy allows only the
-script with the right digest, so a script in a file name can't run.
+Everything works without the script, since a form sorts and filters. A form is better than links, which crawlers would
+follow. The script shows times in the visitor's time zone, and filters while the visitor types. The page's policy allows
+only the script with the right digest, so a script in a file name can't run.
 """
 
 from collections.abc import Iterator, Sequence

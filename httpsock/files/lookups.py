@@ -33,10 +33,11 @@ from .representation import CODINGS, Representation, is_settled
 
 # The path and the Accept-Encoding of a request.
 Asked = tuple[bytes, bytes | None]
-# The codings that a client prefers to none, best first: clients with the same ones share their look-ups.
+# The codings that a client prefers to no coding, best first. Clients with the same codings share their look-ups.
 Codings = tuple[str, ...]
 
-# The number of look-ups, and the maximum octets of path and Accept-Encoding of each: all take at most some 10 MiB.
+# The maximum number of look-ups, and the maximum octets of path and Accept-Encoding of a look-up. All look-ups take at
+# most some 10 MiB.
 _MAX_LOOKUPS = 4096
 _MAX_ASKED_OCTETS = 512
 _MAX_ACCEPTED = 256
@@ -44,10 +45,10 @@ _MAX_FOLDERS = 1024
 # A max-age of a second or more.
 _MAX_AGE = 'max-age="?0*[1-9][0-9]*"?'
 
-# Of each look at the document root: no two ticks have the same one.
+# The numbers of ticks: each tick at each document root has its own number.
 _numbers = itertools.count(1)
 
-# Returns a representation as long as the cache holds it, else None.
+# Returns a representation while the cache holds it, else None.
 Reference = Callable[[], Representation | None]
 
 
@@ -123,7 +124,7 @@ class Lookups:
         self._reference = reference
         self._root = root
         self._follow_links = follow_links
-        # By the codings of the client, then by path; and the same by each Accept-Encoding that means these codings.
+        # Look-ups by the codings of the client, then by path. Then the same look-ups by Accept-Encoding.
         self._lookups: dict[Codings, dict[bytes, Lookup]] = {}
         self.accepted: dict[bytes | None, dict[bytes, Lookup]] = {}
         self._folders: dict[str, FolderState] = {}
@@ -196,7 +197,7 @@ class Lookups:
             fresh_until=cached.fresh_until,
             folder=state,
             missing=tuple(set(siblings) - dict(present).keys()),
-            # A skipped sibling may be repaired without a new stamp; a used one is compared together with its original.
+            # A skipped sibling may be repaired without a new stamp. A used sibling is compared with its original.
             contents=tuple(contents) if len(contents) == len(files) and not present else (),
         )
         self._put(asked, codings, lookup)

@@ -25,16 +25,16 @@ _MAX_MEMOISED = 256
 
 NOT_FOUND = Refusal(Status.NOT_FOUND, "there is no such file here", "RFC 9110 §15.5.5")
 
-# Names that mean a device on Windows, with any extension; and characters that Windows drops, or splits a name at.
+# Names that mean a device on Windows, with any extension. Then, characters at which Windows splits or cuts a name.
 _WINDOWS_TRAP = (
     r'(?is)(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])\s*(?:\..*)?|.*[. ]|.*[<>:"|?*\\\x00-\x1f].*'
 )
 
-# Stands for a prefix that a proxy has stripped; the path of a file can't have such a segment.
+# Stands for a prefix that a proxy has removed. The path of a file can't have such a segment.
 _PREFIX = b"/%00"
 # The end of a short name (8.3), which a file system makes from a longer one: GIT~1, GI2D57~2.
 _SHORT_NAME = "~[0-9]"
-# Format characters, combining marks, unassigned characters, invalid UTF-8; and letters that Unicode calls ignorable.
+# Format characters, combining marks, unassigned characters, invalid UTF-8. Then, letters that Unicode calls ignorable.
 _IGNORABLE_CATEGORIES = frozenset(("Cf", "Cc", "Cn", "Co", "Cs", "Mn", "Me", "Zl", "Zp"))
 _FILLERS = "\u115f\u1160\u3164\uffa0"
 
@@ -119,7 +119,7 @@ def may_be_alias(name: str) -> bool:
     """
     if name.isascii():
         return _has_short_name(name)
-    # Characters can be normalised one by one, since a full stop never combines; most names start with a letter.
+    # Characters can be normalised one by one, since a full stop never combines. Most names start with a letter.
     letters = (c for character in name for c in unicodedata.normalize("NFKC", character) if not _is_ignorable(c))
     return next(letters, "") == "." or _has_short_name(name)
 
@@ -176,7 +176,7 @@ def encoded_reference(path: bytes, query: bytes | None) -> str:
 
 def _leads_to(path: bytes, name: ResourceName) -> bool:
     """Return whether clients resolve *path* to *name*, even behind a proxy that adds a prefix."""
-    # Only two full stops can make a difference; skip the work for all other paths.
+    # Only two full stops can make a difference. Skip the work for all other paths.
     if b".." not in percent_decode(path):
         return True
     for is_browser in (False, True):
@@ -199,7 +199,7 @@ def _resolved(path: bytes, *, is_browser: bool) -> list[bytes]:
             del segments[-1:]
         elif dots != b".":
             segments.append(segment)
-    # A path that ends with a dot-segment resolves to one with a final slash.
+    # A path that ends with a dot-segment resolves to a path with a final slash.
     return [*segments, b""] if dots in (b".", b"..") else segments
 
 

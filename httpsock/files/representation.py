@@ -13,11 +13,11 @@ from httpsock.http.grammar import can_be_http_date, format_http_date
 from httpsock.http.messages import FileSlice, Part, Response, Status
 from httpsock.http.preconditions import Validators
 
-# Content codings, best first, with the suffix of a sibling in each: see siblings.
+# Content codings, best first, with the suffix of a compressed sibling: see siblings.
 CODINGS = {"br": ".br", "zstd": ".zst", "gzip": ".gz"}
 CODING_NAMES = tuple(CODINGS)
 
-# Linux stamps files with a clock that ticks every 1 to 10 ms; other systems have finer clocks.
+# Linux stamps files with a clock that ticks every 1 to 10 ms. Other systems have finer clocks.
 _TICKS_NS = 50_000_000
 # The coarsest time stamps of file systems in use (FAT: 2 s; ext4 with inodes of 128 bytes and HFS+: 1 s).
 MTIME_GRANULARITY_SECONDS = 2.0
@@ -85,7 +85,7 @@ class Representation:
         return self._not_modified
 
     def part(self, offset: int, length: int) -> Part:
-        """Return *length* octets, starting at *offset*, as a part of a response."""
+        """Return a part of a response: *length* octets from *offset* on."""
         if self.file is None:
             return self.octets[offset : offset + length]
         return FileSlice(self.file, offset, length)

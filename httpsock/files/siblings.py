@@ -1,8 +1,8 @@
 """Siblings: verify that a compressed file (app.js.gz) has the content of the file beside it (app.js).
 
 Takes a function that reads the sibling, and the length of the file. Decides whether the sibling may be sent. A sibling
-may be empty, cut off, still being written, or compressed from another file. It is sent only if its octets show, as far
-as they can, that it is complete and has the content of the file.
+may be empty, cut off, still being written, or compressed from another file. So its octets are checked first. The
+checks show, as far as possible, that the sibling is complete and has the content of the file.
 
     gzip    RFC 1952 §2.3    If the file is small, decompress and compare. Otherwise, check the signature and ISIZE, the
                              length modulo 2^32 in the last four octets. A file that was cut off has lost these octets.
@@ -21,27 +21,27 @@ from typing import NamedTuple
 
 from httpsock.http.charsets import is_text, is_utf8
 
-# A sibling older than its file comes from another version of it. Allow 2 s, for copying.
+# A sibling that is older than its file comes from another version of the file. Allow 2 s, for copying.
 _SLACK_NS = 2_000_000_000
-# A sibling changed this recently may be incomplete.
+# A sibling that was changed this recently may be incomplete.
 _SETTLED_SECONDS = 2.0
 
 _GZIP = b"\x1f\x8b\x08"
 _MIN_GZIP = 18
-# gzip adds at most this much to incompressible octets, with a name and a comment of usual length.
+# gzip adds at most this much to incompressible octets, including a name and a comment of common length.
 _MAX_GZIP_ADDED = 4096
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _MAX_ZSTD_HEAD = 18
 _ZSTD_RLE, _ZSTD_RESERVED = 1, 3
-# RFC 9659 §3: a decoder of the content coding need not have a larger window.
+# RFC 9659 §3: a decoder need not have a larger window.
 _MAX_ZSTD_WINDOW = 8 * 1024 * 1024
-# Only the block heads are read: this many, for up to 512 MiB of content, take some milliseconds.
+# Only the heads of blocks are read. This many blocks have up to 512 MiB of content, and take some milliseconds.
 _MAX_ZSTD_BLOCKS = 4096
 
 _BROTLI_HEAD = 64
-# Shorter Brotli may look like text.
+# A shorter Brotli stream may look like text.
 _MIN_BROTLI = 16
-# An allocated file that was not written to its end ends in zeros.
+# If a file was allocated, but not written to its end, it ends in zeros.
 _BROTLI_TAIL = 8
 _OTHER_FORMATS = (_GZIP, _ZSTD, b"PK\x03\x04", b"\x89PNG", b"\x7fELF", b"BZh", b"\xfd7zXZ", b"\xff\xd8\xff")
 
@@ -58,7 +58,7 @@ class Original(NamedTuple):
 
 def may_be_used(sibling: os.stat_result, original: os.stat_result, now: float) -> bool:
     """Return whether *sibling* is at least as new as its file, and is not still being written."""
-    # The time of modification is enough: a file that is being written has a recent one, and a copy gets the time of its
+    # The time of modification is enough. A file that is being written has a recent time. A copy gets the time of its
     # source only when it is complete.
     is_settled = sibling.st_mtime + _SETTLED_SECONDS < now
     return is_settled and sibling.st_mtime_ns >= original.st_mtime_ns - _SLACK_NS

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from . import grammar
 
-# More than eleven days; the system's calls overflow on much longer times.
+# This is more than eleven days. System calls overflow on much longer times.
 MAX_SECONDS = 1_000_000
 
 

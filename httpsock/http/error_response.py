@@ -15,7 +15,7 @@ from .messages import Refusal, Request, Response
 from .negotiation import preferred_media_type
 
 MEDIA_TYPES = ("text/plain", "text/html", "application/json")
-# The start of a page that loads no resources; scripts and forms need a permission in *policy*.
+# The start of a page that loads no resources. Scripts and forms need a permission in *policy*.
 SAFE_PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -47,15 +47,16 @@ p {{ margin: 0 0 .5rem; overflow-wrap: anywhere; }}
 )
 
 
-# Makes the error response from the refusal, the request (None if its head is malformed), and the unconsumed octets.
+# Makes an error response from the refusal, the request and the unconsumed octets. If the head is malformed, the request
+# is None.
 ErrorHandler = Callable[[Refusal, Request | None, bytes], Response]
 
 
 def explain_fault(refusal: Refusal, request: Request | None, unread: bytes) -> Response:
     """Return the error response for *refusal*, in the format that the client prefers.
 
-    The Accept field of *request* decides. If the head is malformed, *request* is None. Then *unread* has the octets of
-    the head, and the Accept line in *unread* decides.
+    The Accept field decides. If the head is malformed, *request* is None, and the field is taken from the octets
+    *unread*.
     """
     return explain(refusal, request.fields.get(b"accept") if request else accept_line(unread))
 

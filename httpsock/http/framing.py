@@ -29,7 +29,7 @@ _DIGITS = rb"[0-9]++"
 # 18 digits exceed the capacity of every file system, and fit into 64 bits.
 _MAX_DIGITS = 18
 _MAX_HEX_DIGITS = 15
-# A list of more codings is refused unread: a second coding is refused anyway, and each takes time.
+# A longer list of codings is refused without parsing: a second coding is refused anyway, and parsing takes time.
 _MAX_CODINGS = 16
 
 
@@ -73,7 +73,7 @@ class ContentLimits(NamedTuple):
     chunk_line: int = 4096
     chunk_extensions: int = 16 * 1024
     # All chunk lines and line ends together may be this much longer than the content. Honest clients gather output
-    # into larger chunks: 4,096 chunks of one octet pass, and any number of chunks of five.
+    # into larger chunks. 4,096 chunks of one octet pass, and so does any number of chunks of five octets.
     chunk_framing: int = 16 * 1024
     # The same limits as for a head: trailers are fields.
     trailers: int = 32 * 1024
@@ -131,7 +131,8 @@ def check_chunked(transfer_encoding: bytes, content_length: bytes | None, minor_
     if minor_version == 0:
         reason = "Transfer-Encoding in an HTTP/1.0 request"
         raise FramingError(reason, "RFC 9112 §6.1", FramingFault.CODED_IN_1_0)
-    # RFC 9112 §6.1: a request framed twice may be smuggling; a server may trust the coding or reject. This one rejects.
+    # RFC 9112 §6.1: a request framed twice may be smuggling. A server may trust the coding or reject the request.
+    # This server rejects it.
     # RFC 9112 §6.3: a response framed twice may be splitting, which ought to be handled as an error.
     if content_length is not None:
         reason = "both Transfer-Encoding and Content-Length"
@@ -360,9 +361,10 @@ def content_too_large(limit: int) -> FramingError:
 
 
 def parse_field_line(line: bytes, name: str) -> tuple[bytes, bytes]:
-    """Return the name, in lower case, and the value of a field line that ends in LF.
+    """Return the name and the value of a field line. The name is in lower case.
 
-    Raise FramingError if the line is invalid. The error's reason starts with *name*, for example "field line 3".
+    The line ends in LF. Raise FramingError if the line is invalid. The error's reason starts with *name*, for example
+    "field line 3".
     """
     if fault := field_line_fault(line, name):
         raise fault

@@ -1,11 +1,11 @@
 """The grammar: the ABNF of RFC 9110 and RFC 9112 as patterns over octets, and the format of an HTTP-date.
 
 Takes octets, gives matches and plain values. Knows no messages, files or sockets. Next: messages.
-Each rule stands above its pattern as the RFC prints it. Every repetition whose end is certain is
-possessive (``*+``), so that hostile octets can't make a pattern backtrack.
+Above each pattern is its rule, as the RFC prints it. Repetitions are possessive (``*+``) where possible, so that
+hostile octets can't make a pattern backtrack.
 
-A name in lower case is a compiled pattern. A name in capitals is the source of a pattern that is a part of others or is
-seldom needed: re compiles it on first use and caches it. Compiling all of them would take 5 ms of start-up.
+A name in lower case is a compiled pattern. A name in capitals is the source of a pattern. Such a pattern is a part of
+other patterns, or is seldom needed. re compiles it on first use and caches it. To compile all patterns would take 5 ms.
 
 RFC 9110 §5.6 (tokens, quoted strings, dates), §12.4.2 (weights); RFC 9112 §2.2, §3, §5, §7.1;
 RFC 3986 §2.1, §3.2 (percent-encoding, hosts).

@@ -23,12 +23,12 @@ from .messages import Request, Response
 
 Result = TypeVar("Result")
 
-# Cooperative work: at each bare ``yield`` other connections run; ``yield from`` a method of the Context waits for the
+# Cooperative work. At each plain ``yield``, other connections run. ``yield from`` a method of the Context waits for the
 # client, or for a thread. Long computations do not belong in a thread: under the interpreter lock, each socket call of
-# the event loop would wait 5 ms for it.
+# the event loop would wait 5 ms for the thread.
 Steps = Generator[Any, None, Result]
 
-# Items in one step: this many names of a folder take about 0.6 ms.
+# The number of items in one step. This many names of a folder take about 0.6 ms.
 BATCH = 64
 # Octets in one step, when content is read.
 CONTENT_OCTETS = 64 * 1024

@@ -29,7 +29,7 @@ FieldSection = tuple[Fields, int | None, bool]
 MAX_KNOWN_OCTETS = 2048
 # Longer heads are not cached as a whole: hashing one in vain takes 3 % of the time of a browser's request.
 MAX_WHOLE_OCTETS = 256
-# Where conditions are looked for, since a search of the whole head would take longer.
+# Search for conditions only in the last octets, since a search of the whole head would take longer.
 _MAX_TAIL_OCTETS = 256
 _MAX_PARTS = 2048
 _MAX_HASHES = 4096
@@ -71,7 +71,7 @@ class KnownHeads:
         self._sections: dict[bytes, FieldSection] = {}
         self._stems: dict[bytes, FieldSection] = {}
         self._tails: dict[bytes, Fields] = {}
-        # Hashes of parts that have come, each at the index that it determines: they take less memory than the parts.
+        # Hashes of the parts that came before. A hash takes less memory than a part, and determines its own index.
         self._hashes = [0] * _MAX_HASHES
 
     def parse(self, octets: bytes) -> Request:
@@ -121,11 +121,11 @@ class KnownHeads:
             if self._comes_again(tail_octets):
                 _put(self._tails, tail_octets, tail)
         fields = stem[0] | tail
-        # If a name occurs in both, its values must be joined.
+        # If a name occurs in the stem and in the tail, its values must be joined.
         return (fields, stem[1], stem[2]) if len(fields) == len(stem[0]) + len(tail) else None
 
     def _learn_stem(self, octets: bytes) -> FieldSection | None:
-        """Parse a stem, the field lines before the conditions, and cache the result.
+        """Parse and cache a stem. A stem is the field lines before the conditions.
 
         Return None if the stem is new, invalid or too long.
         """

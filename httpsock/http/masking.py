@@ -64,8 +64,8 @@ def _pattern(before_userinfo: bytes, after_userinfo: bytes) -> re.Pattern[bytes]
     )  # fmt: skip
 
 
-# _WHOLE is for a complete text, which may be a request line or an authority alone; _BEGUN is for a stream, in which the
-# "@" may arrive later.
+# _WHOLE is for a complete text, for example a request line or an authority. _BEGUN is for a stream, in which the "@"
+# may arrive later.
 _WHOLE = _BEFORE_USERINFO + rb"|^[%b]++[ \t]++|^" % _TOKEN, rb"@|%40"
 _BEGUN = _BEFORE_USERINFO, rb"@|%40|\Z"
 _OPEN_PARAMETER = _PARAMETER + rb"[^&\s#]*+\Z"
@@ -73,10 +73,10 @@ _START_OF_LINE = rb"(?:\r\n?|\n)(?=[^ \t\r\n])"
 _LINE_ENDS = rb"[\r\n]{1,4}\Z"
 # ``mask_start`` masks this many octets more than it returns, since masking shortens them.
 MARGIN = 256
-# Replaces the rest of a cut word if that has an "@", so that the userinfo before the cut is recognised.
+# If the rest of a cut word has an "@", this replaces the rest, so that the userinfo before the cut is recognised.
 _LATER_END = b":@"
 _WORD = rb"[^/?#\s]*+"
-# A line up to this length is remembered verbatim; a longer one is replaced by a short equivalent.
+# A line up to this length is stored as it is. A longer line is replaced by a short equivalent.
 _MAX_REMEMBERED = 64
 
 
@@ -115,7 +115,7 @@ class Masker:
     """Masks the octets that one peer of a connection sends, even if a secret arrives in pieces."""
 
     def __init__(self) -> None:
-        # A short text that can replace all octets so far: the next octets are masked as if after those.
+        # A short text in place of all octets so far: after it, the next octets are masked in the same way.
         self._context = b""
 
     def mask(self, octets: bytes) -> bytes:
@@ -131,7 +131,7 @@ class Masker:
 
 
 def _context(line: bytes) -> bytes:
-    """Return a shorter line. Later octets are masked in the same way as after *line*."""
+    """Shorten *line*, but keep all that matters for the masking of later octets."""
     ends = re.search(_LINE_ENDS, line)
     if re.match(_FIELD, line, re.IGNORECASE):
         return b"cookie: x" + (ends[0] if ends else b"")
@@ -145,7 +145,7 @@ def _context(line: bytes) -> bytes:
 
 
 def _context_of_word(word: bytes) -> bytes:
-    """Return a shorter word. Later octets are masked in the same way as after *word*."""
+    """Shorten *word*, but keep all that matters for the masking of later octets."""
     if re.search(_OPEN_PARAMETER, word, re.IGNORECASE):
         return b"/?token=x"
     _, slashes, authority = word.rpartition(b"//")

@@ -14,7 +14,7 @@ from . import grammar
 from .messages import Request
 
 try:
-    # hashlib's own source of blake2b; importing hashlib would load OpenSSL, 3.6 MiB.
+    # hashlib imports blake2b from here, too. To import hashlib would load OpenSSL, which takes 3.6 MiB.
     from _blake2 import blake2b
 except ImportError:  # pragma: no cover (an interpreter other than CPython)
     from hashlib import blake2b

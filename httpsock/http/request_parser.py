@@ -62,7 +62,7 @@ class _Passed(NamedTuple):
 
 _NOTHING_PASSED = _Passed()
 _CR = ord(b"\r")
-# To look up the enum's member each time would take a tenth of the time that a request line takes.
+# A look-up of the enum's member each time would take a tenth of the time for a request line.
 _ORIGIN = TargetForm.ORIGIN
 # The end of the last line of a head, and the empty line.
 _END = b"\r\n\r\n"
@@ -77,7 +77,7 @@ MEANINGFUL_FIELDS = (
     *(b"host", b"connection", b"content-length", b"transfer-encoding", b"expect", b"range", b"accept"),
     *(b"accept-encoding", b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range"),
 )
-# Those that decide about host, framing and persistence.
+# The fields that decide about host, framing and persistence.
 _DECISIVE_FIELDS = frozenset((b"host", b"connection", b"content-length", b"transfer-encoding"))
 _initials = {initial for name in MEANINGFUL_FIELDS for initial in (name[:1], name[:1].upper())}
 # A lookahead at the first letter skips most other fields quickly.
@@ -101,8 +101,8 @@ class RequestParser(MessageReader):
         # A head below this length is within both limits.
         self._usual_head = min(limits.request_line, limits.head - _END_OCTETS)
         self._known_octets = min(self._usual_head, MAX_KNOWN_OCTETS)
-        # A client that repeats a long head mostly does so on one connection. The last one is held in memory only if the
-        # head before was as long: so a connection with a single request holds none.
+        # A client that repeats a long head mostly does so on one connection. The last request is kept only if the head
+        # before had the same length. So a connection with a single request keeps no request.
         self._last: Request | None = None
         self._last_octets = 0
         self._passed = _NOTHING_PASSED
@@ -121,7 +121,7 @@ class RequestParser(MessageReader):
                 return self._next_content(self._decoder)
             if not buffer:
                 return Pause.CLOSED if self._has_ended else Pause.NEED_DATA
-            # The usual case: one head, which has come before as a whole or in parts.
+            # The usual case: one head, which came before as a whole or in parts.
             length = len(buffer)
             if length <= self._known_octets:
                 if length <= MAX_WHOLE_OCTETS:
@@ -201,7 +201,7 @@ class RequestParser(MessageReader):
         self._passed = _Passed(stop, lines + complete.count(b"\n"), empty_lines)
 
 
-# The statuses of faults of the framing; any other fault is 400.
+# The status codes for framing errors. For any other error, the status is 400.
 _STATUSES = {
     FramingFault.LENGTH_TOO_LARGE: Status.CONTENT_TOO_LARGE,
     FramingFault.CONTENT_TOO_LARGE: Status.CONTENT_TOO_LARGE,
@@ -283,8 +283,8 @@ def _join(name: bytes, first: bytes, second: bytes) -> bytes:
         raise RequestError(Status.BAD_REQUEST, "there is more than one Content-Length field line", "RFC 9112 §6.3")
     if name not in grammar.SINGLETONS:
         return first + b", " + second
-    # RFC 9110 §13.1.3, §13.1.4, §14.2: contradictory dates are ignored, and a contradictory Range may be. An empty
-    # value has that effect; the joined value could be a date or ranges that neither line has.
+    # RFC 9110 §13.1.3, §13.1.4, §14.2: contradictory dates are ignored, and a contradictory Range may be ignored. An
+    # empty value has this effect. A joined value could be a date or ranges that neither line has.
     return first if first == second else b""
 
 

@@ -37,7 +37,7 @@ from .framing import (
 from .message_reader import Content, Decoder, EndOfContent, MessageReader, Pause, incomplete
 
 _BEGINNING = b"HTTP/"
-# Fields whose first value counts, since they are not lists (RFC 9111 §4.2.1, §5.1); a singleton has only one value.
+# Fields that are not lists, so only the first value counts (RFC 9111 §4.2.1, §5.1). A singleton has only one value.
 _FIRST_COUNTS = grammar.SINGLETONS | {b"age", b"expires", b"server"}
 # If the first octets are not a response, wait for this many, so that the error can show them.
 _MAX_SHOWN = 40

@@ -58,7 +58,7 @@ def _path_target(form: TargetForm, path: bytes, query: bytes | None) -> Target:
         shown = grammar.printable(path[broken.start() : broken.start() + 3])
         reason = f'the request-target has "{shown}", a percent sign without two hexadecimal digits'
         raise RequestError(Status.BAD_REQUEST, reason, "RFC 3986 §2.1")
-    # People type a bare percent sign in queries; like other unencoded octets it causes a redirect to the encoded form.
+    # People type an unencoded percent sign in queries. Like other unencoded octets, it causes a redirect.
     is_unencoded = re.search(grammar.UNENCODED, path + b"?" + (query or b""))
     is_encoded = not is_unencoded and not re.search(grammar.BROKEN_PERCENT, query or b"")
     return Target(form, path, query, is_encoded)

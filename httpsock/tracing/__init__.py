@@ -1,6 +1,6 @@
 """Tracing: record each socket call as an event, and write the events.
 
-Must not know the meaning of HTTP, since an event is only a name and attributes. In reading order:
+Must not know the meaning of HTTP. An event is only a name and attributes. In reading order:
 
     events            format an event as text or as JSON
     trace             queue the events, and write them in order from a thread

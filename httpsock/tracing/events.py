@@ -43,7 +43,7 @@ class Event(NamedTuple):
 
 Format = Callable[[Event], str]
 
-# The text of each event. Its JSON members are the names in braces and those in EXTRA_ATTRIBUTES.
+# The text of each event. Its JSON members are the names in braces and the names in EXTRA_ATTRIBUTES.
 FORMATS = {
     "socket": "socket {family}, {type}",
     "bind": "bind {address}",
@@ -89,7 +89,7 @@ EXTRA_ATTRIBUTES = {
     "shutdown": ("address",),
     "close": ("address", "tcp"),
 }
-# The text of a failed call; the error follows it.
+# The text of a failed call. The error follows this text.
 _FAILED = {
     "bind": "bind {address}",
     "listen": "listen",

@@ -16,7 +16,7 @@ _MAX_WRITE_OCTETS = 4096
 # A disk, a quota or memory that is full now may have room later.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM, errno.ENOBUFS)
 _RETRY_SECONDS = 0.1
-# select() may report a pipe as writable although it has too little room for the octets: then pause this long.
+# Pause this long, since select() may report a pipe as writable although it has too little room for the octets.
 _PAUSE_SECONDS = 0.005
 
 
@@ -55,7 +55,7 @@ def shows_colours(descriptor: int) -> bool:
     """Return whether *descriptor* is a terminal with colours, and the user allows colours (no-color.org)."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not is_terminal(descriptor):
         return False
-    # Old Windows consoles print the codes themselves; newer ones set one of these variables.
+    # Old Windows consoles print the codes as text. Newer consoles set one of these variables.
     return os.name != "nt" or any(name in os.environ for name in ("WT_SESSION", "ANSICON", "TERM"))
 
 

@@ -188,7 +188,8 @@ class ConnectionTracer:
         self._connection = connection
         self._peer = peer
         self._began = time.monotonic()
-        # Whether the trace selects the current exchange (None: not known yet); and whether its response has begun.
+        # Whether the trace selects the current exchange, or None if that is not known yet. Then, whether its response
+        # has begun.
         self._is_wanted = None if trace.path and connection else True
         self._is_answered = False
         self._sent, self._received = Masker(), Masker()
