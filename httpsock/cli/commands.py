@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _import(arguments: Sequence[str]) -> tuple[Callable[[Sequence[str]], int], Sequence[str]]:
-    """Import the command in *arguments*. Return its function and its own arguments."""
+    """Import the command in *arguments*. Return its function, and the arguments that follow its name."""
     # A folder with the name of a command is served as ./get or ./find.
     match arguments[:1]:
         case ["get"]:

@@ -330,7 +330,7 @@ def _is_terminal() -> bool:
 
 
 def _trace(form: str | None) -> "TraceWriter | None":
-    """Return a trace that writes events to standard error in *form*, or None without --trace."""
+    """Return a trace that writes events to standard error in *form*. Without a form, return None."""
     if form is None:
         return None
     # Imported here, since it is rarely needed.

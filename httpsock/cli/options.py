@@ -66,7 +66,7 @@ def options_of(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _middleware(parser: ArgumentParser, options: argparse.Namespace) -> list[Middleware]:
-    """Return the middleware that *options* ask for, the outermost first. Import no other middleware."""
+    """Return the middleware that *options* ask for, with the outermost first. Import no other middleware."""
     chosen: list[Middleware] = [_break_responses(parser, options)] if options.fault else []
     if options.auth is not None:
         try:
@@ -87,7 +87,7 @@ def _middleware(parser: ArgumentParser, options: argparse.Namespace) -> list[Mid
 def _break_responses(parser: ArgumentParser, options: argparse.Namespace) -> Middleware:
     """Return the middleware of --fault, which breaks responses.
 
-    Also store a transport and an accept queue in *options*, which break connections.
+    To break connections, store a transport and an accept queue in *options*.
     """
     # Imported here, since it is rarely needed.
     from httpsock.testing.broken import Faults
@@ -233,7 +233,7 @@ def _host(text: str) -> str:
 
 
 def _path_or_host(text: str) -> str:
-    """Return *text* in canonical form. It is a path or a numeric address."""
+    """Return the path or the numeric address *text* in canonical form."""
     if text.startswith("/"):
         return os.fsdecode(normalise(os.fsencode(text)))
     host, percent, zone = _host(text).partition("%")

@@ -34,7 +34,7 @@ class StderrWriter:
         self._thread: threading.Thread | None = None
 
     def write(self, text: str) -> None:
-        """Queue *text*, which is complete lines. This never blocks. If the queue is full, drop and count the lines."""
+        """Queue the lines of *text* without blocking. If the queue is full, drop and count the lines."""
         with self._lock:
             # After the first dropped line, drop all lines until the report, so that the report takes their place.
             if self._dropped or self._length + len(text) > _MAX_QUEUED:

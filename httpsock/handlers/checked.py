@@ -1,7 +1,7 @@
 """Checked handlers: check each response of a program's handler before the server sends it.
 
-A wrong response could break the framing or the event loop. Instead, a checked handler raises TypeError or ValueError,
-and the client gets a 500. The folder's own handler is trusted, so it is not slowed down.
+A wrong response could break the framing or the event loop. So a checked handler raises TypeError or ValueError for a
+wrong response, and the client gets a 500. The folder's own handler is trusted, so it is not slowed down.
 
 RFC 9110 §5.1, §5.5 (names and values of fields); RFC 9112 §6 (framing).
 """
@@ -51,7 +51,7 @@ def _checked_steps(steps: Steps[object], request: Request) -> Steps[Response]:
 
 
 def _is_wait(wait: object) -> bool:
-    """Return whether a handler may yield *wait*. None is allowed, and so is the wait of a method of the context."""
+    """Return whether a handler may yield *wait*: None, or a state and a deadline from a method of its context."""
     if not isinstance(wait, tuple):
         return wait is None
     return len(wait) == 2 and hasattr(wait[0], "event") and isinstance(wait[1], float)
@@ -96,7 +96,7 @@ def _check_fields(fields: tuple[tuple[str, str], ...]) -> None:
 
 
 def _with_checked_chunks(response: Response, stream: Stream) -> Response:
-    """Return *response* with checks of its chunks. The first chunk is made here, which may raise."""
+    """Return *response* with checks of its chunks. This makes the first chunk, and may raise."""
     length = stream.length
     if length is not None:
         check_number("the length of a stream", length, 0, _MAX_LENGTH)
@@ -107,7 +107,7 @@ def _with_checked_chunks(response: Response, stream: Stream) -> Response:
 
 
 class _CheckedChunks(Iterator[bytes | Sleep]):
-    """Checks the chunks of a stream. The first chunk is made early, while an error can still become a 500."""
+    """Checks the chunks of a stream. The first chunk is made early, so that an error can still be answered with 500."""
 
     def __init__(self, chunks: Iterable[object]) -> None:
         self._chunks = iter(chunks)

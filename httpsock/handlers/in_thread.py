@@ -86,7 +86,10 @@ class Threads:
                 self._running -= Counter((network,))
 
     def _begin(self) -> tuple[str, Future[Any], Callable[[], Any]] | None:
-        """Take the next call that may run out of its queue. Return its network, future and function, or None."""
+        """Remove the next waiting call that may run. Return its network, its future and its function.
+
+        If no waiting call may run, return None.
+        """
         with self._lock:
             waiting = (network for network in self._waiting if self._running[network] < self._max_of_network)
             network = next(waiting, None)

@@ -1,4 +1,4 @@
-"""An inspected server: a traced server with the inspector's page, which also samples the kernel's TCP_INFO.
+"""An inspected server: it is traced, serves the inspector's page, and samples the kernel's TCP_INFO.
 
 The events go to the recorder. A handler in front of the folder serves the page and its event stream.
 

@@ -46,7 +46,7 @@ _LATENCIES = 28
 
 
 class Recorder(TraceWriter):
-    """A trace that holds its latest events in memory. If *forward_to* is given, that trace gets each event too."""
+    """A trace that holds its latest events in memory. If *forward_to* is given, that trace gets the events too."""
 
     def __init__(
         self, forward_to: TraceWriter | None = None, *, max_events: int = _MAX_EVENTS, max_octets: int = _MAX_OCTETS
@@ -117,9 +117,9 @@ class Recorder(TraceWriter):
         return count
 
     def after(self, number: int | None) -> tuple[int, list[Event]]:
-        """Return the events that follow event *number*, at most one batch, and the number of the first one.
+        """Return the number of the next event after event *number*, and a batch of events that begins with it.
 
-        The number comes first in the result. If *number* is None, begin with the oldest event.
+        If *number* is None, begin with the oldest event.
         """
         with self._lock:
             first = self._last - len(self._events) + 1
@@ -146,7 +146,7 @@ class Recorder(TraceWriter):
             (self._streams.add if is_on else self._streams.discard)(connection)
 
     def counters_message(self) -> tuple[dict[str, Any], str]:
-        """Return all counters, and a stream message with all counters. All streams share the cached message."""
+        """Return all counters as a dict, and as a message of an event stream. All streams share the message."""
         counters = self.counters()
         known, message = self._counters
         if counters != known:
@@ -194,8 +194,8 @@ class Recorder(TraceWriter):
 class InspectedTracer(ConnectionTracer):
     """Records the events of one connection, but not of requests for the inspector.
 
-    The events of a request are buffered until it is known to be for the inspector or not. If *forward_to* is given, it
-    gets all events.
+    The events of a request are buffered until its target is known. If *forward_to* is given, that tracer gets the
+    events of all requests.
     """
 
     def __init__(self, recorder: Recorder, connection: int, peer: str, forward_to: ConnectionTracer | None) -> None:
@@ -247,9 +247,9 @@ class InspectedTracer(ConnectionTracer):
             self._forward_to.set_path(path)
 
     def set_own(self, *, is_own: bool) -> None:
-        """Drop the buffered and later events if *is_own*, which means that the request is for the inspector.
+        """If *is_own*, drop the buffered events and later events. Otherwise record the events.
 
-        Otherwise record these events.
+        *is_own* means that the request is for the inspector.
         """
         self._is_own = is_own
         for event in () if is_own else self._undecided:

@@ -43,7 +43,7 @@ def may_inspect(request: Request, client: str) -> bool:
 
 
 def is_shown(request: Request, client: str) -> bool:
-    """Return whether the response may mention the inspector: *request* asks for HTML, and may be trusted."""
+    """Return whether *request* asks for HTML and may be trusted. Then the response mentions the inspector."""
     return b"text/html" in request.fields.get(b"accept", b"") and _is_trusted(request, client)
 
 

@@ -1,6 +1,6 @@
 """A traced server: parts that emit an event for each step.
 
-Each part wraps an untraced part, which does not know about tracing. So an untraced server pays nothing:
+Each part wraps an untraced part, which does not know about tracing. So tracing costs an untraced server nothing:
 
     TracedListener        around the system's calls            socket, bind, listen
     TracedTransport       around a connection's transport      recv, send, sendfile, shutdown, close
@@ -142,7 +142,7 @@ def traced_coroutine(connection: Connection, emit: Emit, current: CurrentTracer)
 
 
 def traced_handler(handler: Handler, current: CurrentTracer) -> Handler:
-    """Return a handler that calls *handler*. It emits events for the request, its content and a refusal."""
+    """Return a handler that calls *handler*. It emits events for the request, its content and an error response."""
 
     def respond(request: Request, context: Context) -> Response | Steps[Response]:
         emit = current.emit
@@ -165,7 +165,7 @@ def _traced_steps(steps: Steps[Response], emit: Emit) -> Steps[Response]:
 
 
 def _traced_explain(explain: ErrorHandler, current: CurrentTracer) -> ErrorHandler:
-    """Return a function that calls *explain*, and emits an event for each refusal."""
+    """Return a function that calls *explain*, and emits an event for each error response."""
 
     def explain_traced(refusal: Refusal, request: Request | None, unread: bytes) -> Response:
         emit = current.emit

@@ -41,7 +41,7 @@ class InheritedSockets(NamedTuple):
 
 
 def inherit_sockets(environment: MutableMapping[str, str] = os.environ) -> InheritedSockets | None:
-    """Return the sockets that *environment* describes, or None. Remove the variables from *environment*.
+    """Return the sockets that variables in *environment* describe, or None. Remove these variables.
 
     Raise ValueError if a variable is malformed. Raise ValueError or OSError if a descriptor is not a listening TCP
     socket.

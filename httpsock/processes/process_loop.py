@@ -256,7 +256,7 @@ class ProcessLoop:
 def _signals(*, is_forked: bool) -> tuple[list[int], list[int]]:
     """Return two lists: the signals to handle, and the signals to ignore.
 
-    A signal may be in both lists. To ignore it first discards a pending signal.
+    A signal may be in both lists. The process first ignores it, which discards a pending signal.
     """
     if is_forked:
         # Ctrl-C reaches all processes of a terminal; here only the parent's SIGTERM counts.
@@ -273,7 +273,7 @@ def _present(names: list[str]) -> list[int]:
 
 
 def _has_terminal() -> bool:
-    """Return whether this process has a terminal that sends it signals."""
+    """Return whether this process has a controlling terminal."""
     try:
         os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK))
     except OSError:

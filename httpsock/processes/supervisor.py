@@ -1,8 +1,8 @@
-"""Several processes use more than one processor, since each process has its own interpreter lock.
+"""The supervisor: runs the server in several processes, to use more than one processor.
 
-Forks the processes, and replaces each process that exits. The listening sockets stay open here, so a new process gets
-the accept queue of the process that it replaces. This module does not know HTTP. The main thread's loop
-(process_loop.py) calls all methods, one at a time.
+Each process has its own interpreter lock. The supervisor forks the processes, and replaces each process that exits. The
+listening sockets stay open here, so a new process gets the accept queue of the process that it replaces. This module
+does not know HTTP. The main thread's loop (process_loop.py) calls all methods, one at a time.
 """
 
 import signal
@@ -20,7 +20,7 @@ _NEVER = float("inf")
 class Supervisor:
     """Keeps *count* processes running. Each process calls ``serve(number, parent)`` and exits with the result.
 
-    On shutdown, *close* is called. It closes this process's copies of the listening sockets.
+    On shutdown, the supervisor calls *close*, which closes this process's copies of the listening sockets.
     """
 
     def __init__(
@@ -64,12 +64,12 @@ class Supervisor:
         )
 
     def stop(self) -> None:
-        """Replace no more processes, and close the listening sockets."""
+        """Stop replacing processes, and close the listening sockets."""
         self._is_ending = True
         self._close()
 
     def drain(self) -> None:
-        """Drain all processes. Replace no more processes."""
+        """Drain all processes, and stop replacing them."""
         self._is_ending = True
         for process in filter(None, self._processes):
             process.drain()

@@ -8,7 +8,7 @@ _NEVER = float("inf")
 
 
 class ThreadedServer:
-    """Runs *server*. When it is stopped, running responses have *grace_seconds* to finish."""
+    """Runs *server*. When the server is stopped, running responses have *grace_seconds* to finish."""
 
     def __init__(self, server: Server, grace_seconds: float) -> None:
         self._server = server

@@ -37,7 +37,7 @@ def is_loopback(address: str) -> bool:
 
 
 def local_addresses() -> list[str]:
-    """Return the addresses at which other devices may reach this machine. The one on the default route comes first."""
+    """Return this machine's addresses for other devices. The address on the default route comes first."""
     found = [address for family, elsewhere in _ELSEWHERE if (address := _towards(family, elsewhere))]
     return list(dict.fromkeys(address for address in found + _of_interfaces() if not address.startswith("127.")))
 
@@ -51,7 +51,7 @@ def _towards(family: socket.AddressFamily, elsewhere: str) -> str | None:
 
 
 def _of_interfaces() -> list[str]:
-    """Return the IPv4 address of each interface. Only Linux reports these; elsewhere, return an empty list."""
+    """Return the IPv4 address of each interface. On systems other than Linux, return an empty list."""
     try:
         from fcntl import ioctl
     except ImportError:

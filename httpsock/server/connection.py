@@ -139,7 +139,7 @@ class Connection:
     def has_no_input(self) -> bool:
         """Return whether the socket has no unread input.
 
-        While a stream pauses, the client may send its next request. That request does not count.
+        If the client's next request waits behind a stream, that request does not count.
         """
         return self.state is State.SLEEPING_UNREAD or not self._transport.has_input()
 
@@ -154,7 +154,7 @@ class Connection:
 
     @property
     def network(self) -> str:
-        """The client's IPv4 address, or the /64 prefix of its IPv6 address. Limits count by network."""
+        """The client's network: its IPv4 address, or the /64 prefix of its IPv6 address."""
         return network_of(self.client)
 
     @property
@@ -164,7 +164,7 @@ class Connection:
 
     @property
     def is_stopping(self) -> bool:
-        """Whether the server is stopping or draining. If it is, an endless response should end."""
+        """Whether the server is stopping or draining. Then an endless response should end."""
         return self._settings.phase is not Phase.SERVING
 
     @property

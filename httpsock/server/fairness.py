@@ -1,8 +1,8 @@
 """Fairness: no network may use up the time of a tick while other networks wait.
 
-The event loop resumes its ready connections in the order that this module yields. While ticks are short, there is no
-limit, and the clock is read only now and then. After a long tick, the time of each connection is measured, and each
-network gets a share of every tick. If a network has used up its share, its other connections wait for the next tick.
+While ticks are short, the event loop resumes all ready connections, and reads the clock only now and then. After a long
+tick, this module yields the ready connections to the event loop, and measures how long each one runs. Each network has
+a share of every tick. If a network has used up its share, its other connections wait for the next tick.
 """
 
 import time
@@ -23,7 +23,7 @@ _MEASURED_SECONDS = 1.0
 
 
 class Fairness:
-    """Divides the time of a tick among networks. Receiving and answering have an instance each.
+    """Divides the time of a tick among networks. There is one object for receiving and one for answering.
 
     *clock* returns seconds.
     """

@@ -10,11 +10,11 @@ one in progress. The old leader finishes that connection, then becomes a followe
 
 Only one thread is busy at a time. Under the interpreter lock, two busy threads would be slower than one, since the lock
 changes hands at each system call. Measured with wrk, 32 connections and 1 KiB: one busy thread sends 72,000 responses a
-second, two send 39,000. So a leader that computes stays the leader. Only a blocked leader is replaced. If threads have
-a processor clock on this system, the leader's clock shows the difference.
+second, two send 39,000. So a leader that computes stays the leader. Only a blocked leader is replaced. The processor
+clock of the leader's thread shows the difference. Some systems have no such clock.
 
 The list *current* holds the connection in progress, or is empty. Removing the connection is atomic, with an interpreter
-lock and without one. The thread that removes it leads. This module does not know HTTP. Next: event_loop.py.
+lock and without one. The thread that removes the connection leads. This module does not know HTTP. Next: event_loop.py.
 """
 
 import contextlib
@@ -99,7 +99,7 @@ class LeaderThreads:
         connection.start(resume)
 
     def reattach(self) -> Iterator[tuple[Connection, Wait]]:
-        """Poll each connection again whose thread has finished. Yield the connection and its next wait."""
+        """If the thread of a connection has finished, poll the connection again. Yield it with its next wait."""
         while self._finished:
             connection, wait = self._finished.pop()
             # A suspended connection may have been aborted meanwhile.
@@ -158,7 +158,7 @@ class LeaderThreads:
         self.detached.add(connection)
 
     def _used_seconds(self) -> float:
-        """Return how much processor time the leader has used. If the system has no such clock, return 0.0."""
+        """Return the leader's processor time in seconds. If threads have no clock on this system, return 0.0."""
         # The leader may have ended already.
         with contextlib.suppress(OSError):
             return 0.0 if self._clock is None else time.clock_gettime(self._clock)
@@ -175,7 +175,7 @@ class LeaderThreads:
 
 
 def _clock_of_this_thread() -> int | None:
-    """Return the ID of this thread's processor clock. macOS and Windows have none: return None."""
+    """Return the ID of this thread's processor clock. On macOS and Windows, return None."""
     if not hasattr(time, "pthread_getcpuclockid"):
         return None
     return time.pthread_getcpuclockid(threading.get_ident())

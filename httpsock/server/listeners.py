@@ -151,7 +151,7 @@ def clone(listener: socket.socket, create: Create) -> socket.socket:
 
 
 def check_numeric_address(host: str) -> None:
-    """Raise ValueError if *host* is not a numeric address, written in full. Names are never looked up."""
+    """Raise ValueError if *host* is not a complete numeric address. Names are never looked up."""
     try:
         # Stricter than getaddrinfo(), which accepts "0" and "127.1"; a zone may follow (fe80::1%eth0).
         socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host.partition("%")[0])

@@ -22,10 +22,10 @@ class Poller(Protocol):
     """The methods of epoll that the server uses."""
 
     def register(self, descriptor: int, awaited: int, /) -> None:
-        """Watch *descriptor* until it is unregistered."""
+        """Watch *descriptor* for the event *awaited*, until it is unregistered."""
 
     def modify(self, descriptor: int, awaited: int, /) -> None:
-        """Watch *descriptor* for another event from now on."""
+        """Watch *descriptor* for the event *awaited* from now on."""
 
     def unregister(self, descriptor: int, /) -> None:
         """Stop watching *descriptor*."""
@@ -44,11 +44,11 @@ class SelectorPoller:
         self._selector = selectors.DefaultSelector()
 
     def register(self, descriptor: int, awaited: int, /) -> None:
-        """Watch *descriptor* until it is unregistered."""
+        """Watch *descriptor* for the event *awaited*, until it is unregistered."""
         self._selector.register(descriptor, _selector_events(awaited))
 
     def modify(self, descriptor: int, awaited: int, /) -> None:
-        """Watch *descriptor* for another event from now on."""
+        """Watch *descriptor* for the event *awaited* from now on."""
         # A selector cannot watch a descriptor for no event.
         self.unregister(descriptor)
         if awaited:

@@ -360,7 +360,7 @@ def _chunks(stream: Stream) -> Iterator[bytes | Sleep]:
 
 
 def _join_short(parts: tuple[Part, ...]) -> Iterator[Part]:
-    """Yield *parts*, but join octets and short slices to pieces of about _GATHERED_OCTETS.
+    """Yield *parts*, but join octets and short slices into pieces of about _GATHERED_OCTETS.
 
     Raise OSError if a file can't be read or is too short.
     """

@@ -318,7 +318,7 @@ def _open_root(
     cache_control: str,
     tracing: "Instrumentation | None",
 ) -> DocumentRoot:
-    """Return the document root. If *tracing* is given, trace its calls. Raise OSError if it can't be read."""
+    """Return the document root. If *tracing* is given, use a traced file system. Raise OSError if it can't be read."""
     directory = os.fspath(directory or "")
     file_system = tracing.file_system(directory) if tracing else FileSystem()
     return DocumentRoot(directory, **switches, cache_control=cache_control, file_system=file_system)
@@ -335,7 +335,7 @@ def _cache_control(fields: Sequence[tuple[str, str]], default: str) -> str:
 def _compose(handler: Handler, middleware: Sequence[Middleware], *, is_folder: bool) -> Handler:
     """Return *handler* wrapped in all *middleware*. The first middleware is outermost.
 
-    If a program supplies any of them, check the responses too.
+    If a program supplies a handler or a middleware, the result also checks each response.
     """
     if is_folder and not middleware:
         return handler
@@ -391,7 +391,7 @@ def _check_settings(cache_control: object, log: object, report: object, limits: 
 
 
 def check_response_field(name: str, value: str) -> None:
-    """Raise ValueError if the field is malformed, or if the server sets this field in every response."""
+    """Raise ValueError if the field is malformed, or if each response sets this field itself."""
     check_field(name, value)
     if name.lower() in _OWN_FIELDS:
         raise ValueError(f"the field {name} is set by each response itself")

@@ -69,7 +69,7 @@ class Transport(Protocol):
     def send(self, octets: bytes | memoryview, flags: int = 0, /) -> int:
         """Send as many *octets* as the kernel takes now. Return how many. The flag MORE announces more octets.
 
-        After a BlockingIOError, the caller must pass the same octets again, or a prefix of these.
+        After a BlockingIOError, the next call must pass the same octets, or a prefix of the same octets.
         """
 
     def send_both(self, first: bytes, second: bytes) -> int:

@@ -1,4 +1,4 @@
-"""Broken responses and connections: rules choose them by path, by number and at random.
+"""Broken responses and connections: rules choose which ones to break, and how.
 
 Takes rules, gives the faulty parts of a server: its accept queues, its transports and a middleware. Each rule has its
 own random numbers. So the same seed, rules and requests lead to the same choices.
@@ -32,7 +32,7 @@ class _Chosen:
         self._random = random.Random(seed)  # noqa: S311 (no secret)
 
     def applies(self) -> bool:
-        """Decide at random whether the rule applies this time, and return that. If the rule applies, lower *left*."""
+        """Decide at random whether the rule applies this time. If it applies, lower *left* and return True."""
         if self._random.random() >= self.rule.probability:
             return False
         self.left -= 1
@@ -92,7 +92,7 @@ class Faults:
         return respond
 
     def begin(self, transport: RecordedTransport) -> RecordedTransport:
-        """Return *transport*. If a rule selects the connection, it is broken off before a request is read."""
+        """Return *transport*. If a rule selects the connection, make it end before a request is read."""
         rule = self._choose(Stage.CONNECTION)
         if rule is not None:
             text, is_reset = FAULTS[rule.name].text, rule.name == "connect-reset"

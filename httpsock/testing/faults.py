@@ -98,7 +98,7 @@ class Fault(NamedTuple):
 
 
 def _share(message: Message, share: float) -> Iterator[bytes]:
-    """Yield the head, then the first part of the content. *share* is the size of this part, from 0 to 1."""
+    """Yield the head, then the first part of the content. *share* is the size of this part, as a fraction."""
     return chain([message.sized_head], message.octets(int(message.length * share)))
 
 
@@ -252,7 +252,7 @@ class Rule(NamedTuple):
     """Selects responses or connections to break with the fault *name*. *value* is the fault's value.
 
     *path* is one path. If *path* ends with a slash, it stands for all paths below it. None stands for all paths.
-    *probability* is from 0 to 1. *times* is how many responses to break. None means no limit.
+    *probability* is from 0 to 1. *times* is how often the rule applies. None means no limit.
     """
 
     name: str
@@ -284,7 +284,7 @@ _RANGES = {
 def parse_rule(text: str, times: int | None = None) -> Rule:
     """Parse a rule: ``PATH:NAME=VALUE@PROBABILITY*TIMES``. Only NAME is required.
 
-    Raise ValueError if *text* is wrong. *text* must not have TIMES if *times* is given.
+    Raise ValueError if *text* is wrong. If *times* is given, *text* must not have TIMES.
     """
     match = _rule.fullmatch(text)
     if not match:

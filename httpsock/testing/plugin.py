@@ -41,7 +41,7 @@ def http_server_factory() -> Iterator["ServerFactory"]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """If a test fails, add the requests that its servers received to the report."""
+    """If a test fails, list the requests to its servers in the report."""
     report = yield
     # A session without a server has not loaded the server's module.
     if report.failed and _SERVER in sys.modules:

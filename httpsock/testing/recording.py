@@ -68,7 +68,7 @@ class ReceivedRequest:
         return self.is_complete or self.refusal is not None
 
     def field(self, name: str) -> str | None:
-        """Return the value of the field called *name*, or None. Several lines are joined with commas."""
+        """Return the value of the field called *name*, or None. The values of several lines are joined with commas."""
         values = [value for found, value in self.fields if found == name.lower()]
         return ", ".join(values) if values else None
 

@@ -1,7 +1,7 @@
 """The server of a test: a real server, on a free port of this machine, over a temporary folder.
 
 It records the requests, and answers with files or as the test defines. With pytest, use the fixture ``http_server``.
-Without pytest, use a block:
+Without pytest, use a ``with`` block:
 
     with TestServer() as server:
         server.respond("/x", 503, {"Retry-After": "1"})
@@ -47,9 +47,9 @@ _GET = parse_head(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", _LIMITS.field_li
 class TestServer(Server):
     """A server for tests: it records the requests, and answers as the test defines.
 
-    It serves *directory*. Without *directory*, it serves a temporary folder, which is removed at the end. ``folder`` is
-    the path. *settings* are the arguments of Server. With a *seed*, random faults are repeatable. Any thread may call
-    the methods while the server runs.
+    It serves *directory*. Without *directory*, it serves a temporary folder, which is removed at the end. The attribute
+    ``folder`` has the path. *settings* are the arguments of Server. With a *seed*, random faults are repeatable. Any
+    thread may call the methods while the server runs.
     """
 
     # pytest must not collect this class as a test, in spite of its name.
@@ -101,7 +101,7 @@ class TestServer(Server):
         return self._recording.requests()
 
     def wait_for(self, count: int, seconds: float = 5.0) -> list[ReceivedRequest]:
-        """Wait until *count* requests have arrived. Return all requests.
+        """Wait until at least *count* requests have arrived. Return all requests.
 
         After *seconds*, raise AssertionError with a list of the requests so far.
         """
