@@ -3,7 +3,7 @@
     site(root)                        make the known folder, which the server under test must serve
     is_served(session)                return whether the server serves it
     for check in CHECKS:
-        fault = check.run(session)    return None if the sentence check.name is true, else a sentence about the fault
+        fault = check.run(session)    return None if the sentence check.name is true, otherwise say what is wrong
 
 If the server lacks an optional feature, a check raises InapplicableError, which is no failure. The levels MUST and
 SHOULD are those of the RFC. SECURITY and POLICY are our own.

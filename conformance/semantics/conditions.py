@@ -188,9 +188,9 @@ _add("HEAD with If-Match that fails gives 412", "R121", "MUST", [f"If-Match: {_O
 
 
 def _date_form(session: Session, name: str, value: str, preferred: str, status: int) -> str | None:
-    """Check that the server accepts an obsolete form of a date in the field *name*.
+    """Check that a condition with an obsolete form of a date gets *status*.
 
-    The date *value* must give *status*. If even the date *preferred* does not, the check does not apply.
+    First, the same condition with the date *preferred* must get *status*. Otherwise raise InapplicableError.
     """
     if _status_with(session, [f"{name}: {preferred}"], [status]):
         raise InapplicableError(f"the server does not evaluate {name}")

@@ -1,7 +1,8 @@
 """A Check of a server's responses, its Session with the server, and helpers that checks share.
 
-A check returns None if its name is true of the server. Otherwise it returns a sentence about the fault. If the server
-lacks an optional feature or does not serve the known folder, the check raises InapplicableError.
+The name of a check is a sentence about the server. If the sentence is true, the check returns None. Otherwise it
+returns a description of the fault. If the server lacks an optional feature or does not serve the known folder, the
+check raises InapplicableError.
 """
 
 import functools
@@ -42,7 +43,7 @@ class OtherFault(str):
     requirement: str
 
     def __new__(cls, text: str, requirement: str) -> Self:
-        """Make a fault with the message *text*. It breaks *requirement*."""
+        """Make a fault with the message *text*. The fault breaks *requirement*."""
         fault = super().__new__(cls, text)
         fault.requirement = requirement
         return fault
@@ -132,7 +133,7 @@ _ENDED: Mapping[str, str] = {
 
 
 class Check(NamedTuple):
-    """One check. *name* is a sentence that is true of a server that passes. *run* returns a fault or None."""
+    """One check. *name* is a sentence about the server, which must be true. *run* returns a fault or None."""
 
     name: str
     requirement: str

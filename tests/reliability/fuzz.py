@@ -60,7 +60,7 @@ _REPEATED = (
 class Target(NamedTuple):
     """A function to fuzz, and its first inputs.
 
-    *longest* limits the length of inputs for the measurement of time.
+    When inputs are timed, *longest* limits their length.
     """
 
     run: Callable[[bytes], object]
