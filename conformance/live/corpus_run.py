@@ -34,7 +34,7 @@ class NothingTriedError(Exception):
 
 
 class _Prober:
-    """Sends cases to *target*. *plain* is its answer to a plain request. *seconds* is how long this answer took."""
+    """Sends cases to *target*. The target answered a plain request with *plain*, after *seconds*."""
 
     def __init__(self, target: Target, plain: PlainAnswer, seconds: float) -> None:
         self._target = target

@@ -249,7 +249,7 @@ def test_a_2xx_to_connect_needs_a_valid_port_and_no_content(name: str, field: by
 
 
 def _run(name: str, behaviour: Behaviour) -> str | None:
-    """Run the check *name* on a broken server. Return the fault or None."""
+    """Run the check called *name* on a broken server. Return the fault or None."""
     check = next(check for check in CHECKS if check.name == name)
     with running(behaviour) as address:
         return check.run(Session(address))

@@ -109,7 +109,7 @@ def _caddy(site: Site) -> list[str]:
 
 
 def _application(name: str) -> Callable[[Site], list[str]]:
-    """Return a function that returns a command. The command starts the server *name* of applications.py."""
+    """Return a function that returns a command. The command starts the server called *name* in applications.py."""
 
     def command(site: Site) -> list[str]:
         log = [str(site.log)] if site.log else []
