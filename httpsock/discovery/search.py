@@ -69,7 +69,7 @@ Destination = Interface | tuple[Any, ...]
 def discover(
     target: str, destinations: Sequence[Destination], seconds: float, trace: "TraceWriter | None" = None
 ) -> Iterator[FoundDevice]:
-    """Search for *seconds*. Then yield each device that has answered, without duplicates.
+    """Search for *seconds*. Then yield the devices that have answered, each device once.
 
     *target* is the search target, for example ssdp:all. *trace* receives an event for each call. Raise OSError if no
     search can be sent.

@@ -107,7 +107,10 @@ def _walk(root: str, relative: str, flags: int) -> int:
 
 
 def _real_relative(root: str, relative: str) -> str:
-    """Return the real path of *relative*, relative to *root*. Raise FileNotFoundError if it lies outside *root*."""
+    """Resolve the symlinks in *relative*, and return the real path below *root*.
+
+    Raise FileNotFoundError if the real path is outside *root*.
+    """
     real_root = os.path.join(os.path.realpath(root), "")
     real = os.path.realpath(os.path.join(root, relative))
     if not os.path.join(real, "").startswith(real_root):

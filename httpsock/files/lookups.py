@@ -205,8 +205,8 @@ class Lookups:
     def is_confirmed(self, lookup: Lookup, tick: TickMemo) -> bool:
         """Return whether an expired look-up is still valid. If it is, extend it by a second.
 
-        The caller has compared the stamps. This function compares the content of the files with the cached octets. The
-        missing siblings must still be missing.
+        The caller has compared the stamps. This function compares the content of the files with the cached octets. It
+        also checks that no new compressed sibling exists.
         """
         if not lookup.contents or any(map(os.path.lexists, lookup.missing)):
             return False
@@ -241,7 +241,7 @@ class Lookups:
 
 
 def allows_staleness(cache_control: str) -> bool:
-    """Return whether *cache_control* allows caches to reuse a response unchecked for a second (RFC 9111 §4.2)."""
+    """Return whether *cache_control* lets caches reuse a response for a second without a check (RFC 9111 §4.2)."""
     directives = [directive.strip().lower() for directive in cache_control.split(",")]
     if any(directive.startswith(("no-cache", "no-store")) for directive in directives):
         return False

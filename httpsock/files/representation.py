@@ -114,12 +114,12 @@ def etag_of_state(opened: os.stat_result, now: float) -> bytes:
 
 
 def is_settled(status: os.stat_result, now: float) -> bool:
-    """Return whether the last change of a file or folder is so old that another change would change its times."""
+    """Return whether any change from now on would change the times of the file or folder."""
     return max(status.st_mtime, status.st_ctime) + MTIME_GRANULARITY_SECONDS < now
 
 
 def _could_keep_its_times(opened: os.stat_result, now: float) -> bool:
-    """Return whether the file could change again without a change of its times."""
+    """Return whether a change from now on could leave the times of the file as they are."""
     # On Windows st_ctime is the time of creation, and does not change.
     changed_ns = opened.st_mtime_ns if os.name == "nt" else opened.st_ctime_ns
     # A fraction of a second proves that the file system stores fractions.

@@ -148,7 +148,7 @@ def _end_of_zstd_blocks(read: Read, offset: int) -> int | None:
 
 
 def _is_verified_brotli(read: Read, length: int, original: Original) -> bool:
-    """Return whether a file may be *original* in Brotli. Only its first and last octets are checked."""
+    """Return whether a file may be *original*, compressed with Brotli. Only its first and last octets are checked."""
     head = read(0, _BROTLI_HEAD)
     if head.startswith(_OTHER_FORMATS):
         return False

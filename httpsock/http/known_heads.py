@@ -105,7 +105,7 @@ class KnownHeads:
         return Request._make((octets, *line, *section))
 
     def _conditional_section(self, head: bytes, line_end: int) -> FieldSection | None:
-        """Return the fields of *head*, combined from its cached parts, or None if that is impossible."""
+        """Combine cached parts to the fields of *head*. Return None if that is impossible."""
         stem_end = head.find(b"\r\nIf-", max(line_end, len(head) - _MAX_TAIL_OCTETS))
         if stem_end < 0:
             return None

@@ -289,7 +289,7 @@ class ResponseParser(MessageReader):
     # --- The content ------------------------------------------------------------------------------
 
     def _content_decoder(self, head: ResponseHead) -> Decoder:
-        """Return the decoder for the content. Raise ResponseError or FramingError if its length is ambiguous."""
+        """Return the decoder for the content. Raise ResponseError or FramingError if the framing is ambiguous."""
         transfer_encoding, content_length = head.field(b"transfer-encoding"), head.field(b"content-length")
         length = None if content_length is None else _parse_lengths(content_length)
         if self._method == "HEAD" or head.status in (204, 304):
