@@ -252,7 +252,7 @@ def _server(
 
 
 def _tracing(options: argparse.Namespace) -> "Instrumentation":
-    """Return the instrumentation of a server for --trace, for --inspect, or for both."""
+    """Return the instrumentation for --trace, for --inspect, or for both options."""
     trace = None
     # Imported here, since it is rarely needed.
     if options.trace or options.trace_only:

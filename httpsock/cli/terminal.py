@@ -55,7 +55,7 @@ class Progress:
         self._is_shown = False
 
     def advance(self, octets: int) -> None:
-        """Count *octets* more, and redraw the bar if enough time has passed."""
+        """Add *octets* to the count. Redraw the bar if enough time has passed."""
         self._octets += octets
         now = self._clock()
         if now >= self._next:

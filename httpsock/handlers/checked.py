@@ -88,7 +88,7 @@ def _checked_response(response: Response, request: Request) -> Response:
 # Most handlers send the same fields again and again.
 @lru_cache(maxsize=1024)
 def _check_fields(fields: tuple[tuple[str, str], ...]) -> None:
-    """Raise ValueError if a field is malformed, or if the server sets this field in every response."""
+    """Raise ValueError if a field is malformed, or if only the server may set it."""
     for name, value in fields:
         check_field(name, value)
         if name.lower() in _OWN_FIELDS:
@@ -96,7 +96,7 @@ def _check_fields(fields: tuple[tuple[str, str], ...]) -> None:
 
 
 def _with_checked_chunks(response: Response, stream: Stream) -> Response:
-    """Return *response* with checks of its chunks. This makes the first chunk, and may raise."""
+    """Return *response* with a check for each chunk. This makes the first chunk, and may raise."""
     length = stream.length
     if length is not None:
         check_number("the length of a stream", length, 0, _MAX_LENGTH)

@@ -97,12 +97,12 @@ class Recorder(TraceWriter):
                 self._memory -= memory_size(self._events.popleft())
 
     def start(self) -> None:
-        """Start the other trace, which gets the forwarded events."""
+        """Start the trace that gets the forwarded events."""
         if self._forward_to:
             self._forward_to.start()
 
     def finish(self) -> None:
-        """Finish the other trace, which gets the forwarded events."""
+        """Finish the trace that gets the forwarded events."""
         if self._forward_to:
             self._forward_to.finish()
 

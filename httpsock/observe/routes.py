@@ -48,7 +48,7 @@ def is_shown(request: Request, client: str) -> bool:
 
 
 def announce(response: Response) -> Response:
-    """Return *response* with a field that tells the page's script where the inspector is."""
+    """Return *response* with a field that tells the scripts of its page where the inspector is."""
     # A page's script can read only one field of its own response: Server-Timing (W3C).
     return response.with_members({"Server-Timing": f'inspector;desc="{PREFIX.decode()}"'})
 

@@ -1,7 +1,7 @@
 """Child processes, and the parent as a child sees it.
 
-Starts processes, signals them and reaps them. One ``Children`` object has all children of this process. The code that
-starts a child stores the ``Child`` object, which gets the exit code. This module does not know HTTP.
+Starts, signals and reaps processes. One ``Children`` object has all children of this process. The code that starts a
+child stores the ``Child`` object, which gets the exit code. This module does not know HTTP.
 
 A parent and a child share a pair of connected sockets: the control channel. When the parent exits, even by SIGKILL, the
 kernel closes the parent's end. So a child always notices that its parent is gone.

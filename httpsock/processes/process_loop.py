@@ -125,7 +125,7 @@ class SignalQueue:
 class ProcessLoop:
     """Runs *served* until its threads have ended and all *children* have exited.
 
-    If *is_forked*, the parent handles Ctrl-C and restarts.
+    If *is_forked*, the parent handles Ctrl-C and SIGHUP.
     """
 
     def __init__(

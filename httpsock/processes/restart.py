@@ -1,9 +1,9 @@
-"""Graceful restart: a new process with the current code takes over the listening sockets; no request fails.
+"""Graceful restart: a new process with the current code takes over the listening sockets. No request fails.
 
-Starts a process with the same command line, which inherits the listening sockets. New connections queue in the kernel
-meanwhile. The old process keeps running, since a shell, systemd or a container tracks its PID. When the old process is
-stopped, it stops its successor. When the successor exits, the old process exits with the same code. This module does
-not know HTTP. Next: activation.py, which finds the inherited sockets in the new process.
+Starts a new process with the same command line. The new process inherits the listening sockets, and new connections
+queue in the kernel meanwhile. The old process keeps running, since a shell, systemd or a container tracks its PID. When
+the old process is stopped, it stops its successor. When the successor exits, the old process exits with the same code.
+This module does not know HTTP. Next: activation.py, which finds the inherited sockets in the new process.
 
     SIGHUP
       start a process                  if it exits or hangs: report this, and continue to serve

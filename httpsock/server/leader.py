@@ -1,7 +1,7 @@
-"""Leader/follower threads: one runs the event loop; if a slow disk blocks it, another takes the loop over.
+"""Leader/follower threads: one runs the event loop. If a slow disk blocks it, another one takes the loop over.
 
-A follower watches the leader. If a tick takes too long, the follower becomes the leader of all connections except the
-one in progress. The old leader finishes that connection, then becomes a follower.
+A follower watches the leader. If a tick takes too long, the follower becomes the leader, and takes all connections
+except the connection in progress. The old leader finishes that connection, then becomes a follower.
 
     thread 1     leads: tick, tick, open() . . . . blocked . . . . . . . returns: finish_detached(); waits
     thread 2     follows, watches ...... _detach(); leads: tick, tick, tick ... reattach(), tick, tick ...

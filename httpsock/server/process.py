@@ -1,6 +1,6 @@
 """This process: its descriptor limit, its standard streams, its user and its threads.
 
-The functions change the running process. Windows has no such limit and no such users.
+The functions change the running process. Windows has no descriptor limit, and can't change the user.
 """
 
 import contextlib

@@ -297,7 +297,7 @@ class Sender:
         return b"" if sent == len(octets) else memoryview(octets)[sent:]
 
     def _send_both(self, first: bytes, second: bytes) -> bytes | memoryview:
-        """Send *first* and then *second*, as far as the kernel takes them now. Return the rest."""
+        """Send as much of *first* and then *second* as the kernel takes now. Return the rest."""
         try:
             sent = self._transport.send_both(first, second)
         except BlockingIOError as error:

@@ -277,7 +277,7 @@ class Server:
         self.join()
 
     def _close_listeners(self) -> None:
-        """Close this object's listening sockets; the event loop closes its own duplicates."""
+        """Close this object's listening sockets. The event loop closes its own duplicates."""
         for listener in self._listeners:
             listener.close()
 
@@ -301,7 +301,7 @@ class Server:
 
 
 def preload_lazy_imports() -> None:
-    """Import the modules that start-up leaves out to save time.
+    """Import the modules that the server skips at start-up, to start faster.
 
     Call this before descriptors can run out, and before ``--user`` changes the user. Later, the process might be unable
     to read a module.
@@ -391,7 +391,7 @@ def _check_settings(cache_control: object, log: object, report: object, limits: 
 
 
 def check_response_field(name: str, value: str) -> None:
-    """Raise ValueError if the field is malformed, or if each response sets this field itself."""
+    """Raise ValueError if the field is malformed, or if only the server may set it."""
     check_field(name, value)
     if name.lower() in _OWN_FIELDS:
         raise ValueError(f"the field {name} is set by each response itself")

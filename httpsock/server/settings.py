@@ -1,6 +1,6 @@
 """The settings that all connections of a server share, with the time-outs of its clients.
 
-Takes values from server.py, gives them to connection.py.
+server.py makes the settings. connection.py uses the settings.
 
 RFC 9112 §9.5 (closing after failures and time-outs).
 """

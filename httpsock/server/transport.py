@@ -57,7 +57,7 @@ class Transport(Protocol):
     def handshake(self) -> bool:
         """Agree on keys, if the transport encrypts. After a BlockingIOError, call this again.
 
-        Return whether ``recv`` may already have octets, which arrived with the end of the handshake.
+        Return whether octets for ``recv`` may have arrived with the end of the handshake.
         """
 
     def recv(self, maximum: int, /) -> bytes:
@@ -73,7 +73,7 @@ class Transport(Protocol):
         """
 
     def send_both(self, first: bytes, second: bytes) -> int:
-        """Send *first* and then *second*, as far as the kernel takes them now. Return how many octets were sent."""
+        """Send as much of *first* and then *second* as the kernel takes now. Return how many octets were sent."""
 
     @property
     def has_sendfile(self) -> bool:
@@ -144,13 +144,13 @@ class PlainTransport:
         return False
 
     def send_both(self, first: bytes, second: bytes) -> int:
-        """Send *first* and then *second*, as far as the kernel takes them now. Return how many octets were sent."""
+        """Send as much of *first* and then *second* as the kernel takes now. Return how many octets were sent."""
         # Windows lacks sendmsg().
         return self._socket.sendmsg((first, second)) if hasattr(self._socket, "sendmsg") else self.send(first + second)
 
     @property
     def has_sendfile(self) -> bool:
-        """Whether the system has sendfile(); Windows lacks it."""
+        """Whether the system has sendfile(). Windows lacks it."""
         return hasattr(os, "sendfile")
 
     def send_file(self, file: FileIO, offset: int, length: int) -> int:
@@ -179,7 +179,7 @@ class PlainTransport:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
     def abort(self) -> None:
-        """Shut down both directions."""
+        """Shut the socket down, for receiving and for sending."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 

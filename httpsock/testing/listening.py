@@ -158,7 +158,7 @@ class FaultyQueue:
             self._is_refusing = False
 
     def _free(self) -> None:
-        """Close the placeholder, which is the socket that kept the port bound."""
+        """Close the socket that kept the port bound."""
         if self._placeholder is not None:
             self._placeholder.close()
             self._placeholder = None

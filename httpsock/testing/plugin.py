@@ -1,7 +1,7 @@
 """The plugin of pytest: the fixtures ``http_server`` and ``http_server_factory``.
 
-pytest loads this plugin by its entry point. The plugin loads the server only when a test needs one. If a test with such
-a server fails, the report has the requests that arrived.
+pytest loads this plugin by its entry point. The plugin loads the server only when a test needs one. If a test fails,
+its report has the requests that the test's servers received.
 
 RFC 9110 §3 (messages and their parts).
 """

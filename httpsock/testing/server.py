@@ -208,7 +208,7 @@ def _check_response(response: Response) -> None:
 
 
 class ServerFactory:
-    """Starts any number of servers, which run until the block ends."""
+    """Starts any number of servers, which run until the ``with`` block ends."""
 
     def __init__(self) -> None:
         self.servers: list[TestServer] = []
