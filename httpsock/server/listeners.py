@@ -59,7 +59,7 @@ _MAX_PORT_TRIES = 16
 def listen_on(hosts: Sequence[str], port: int, create: Create) -> list[socket.socket]:
     """Return a listening socket for each of *hosts*, all on one port. *create* makes each socket.
 
-    The first host must exist. If the system lacks another host, leave it out.
+    The system must have the first address. If it lacks another address, leave that address out.
     """
     tries = _MAX_PORT_TRIES if port == 0 else 1
     while True:

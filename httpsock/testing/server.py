@@ -201,7 +201,7 @@ def _status(code: int) -> Status:
 
 
 def _check_response(response: Response) -> None:
-    """Raise TypeError or ValueError if *response* can't be sent more than once, or can't be sent at all."""
+    """Check that *response* can be sent repeatedly. If it can't, raise TypeError or ValueError."""
     if isinstance(getattr(response, "content", None), Stream):
         raise TypeError("a Stream can be sent only once: give a handler that makes the response")
     checked(lambda *_: response)(_GET, None)  # type: ignore[arg-type]  # no context is needed
