@@ -267,7 +267,8 @@ def folder_state(root: str, relative: str, now: float, *, follow_links: bool) ->
 def _stamps_of_present(paths: Iterable[str], now: float) -> list[tuple[str, FileStamp]] | None:
     """Return the stamps of the *paths* that exist. If one has just changed, or if an error occurs, return None.
 
-    For a symlink, this is the stamp of the symlink itself. It never matches later, so the path is searched again.
+    For a symlink, return the stamp of the symlink itself. A later comparison with the target's stamp then fails, so the
+    path is searched again.
     """
     stamps = []
     for path in paths:

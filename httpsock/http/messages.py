@@ -87,7 +87,7 @@ class Status(IntEnum):
 class Refusal(NamedTuple):
     """The reason for an error response.
 
-    *reason* names the fault and its place. *section* is the violated section, for example "RFC 9112 §5.1".
+    *reason* names the fault and its place. *section* is the section of the RFC, for example "RFC 9112 §5.1".
     """
 
     status: Status
