@@ -45,7 +45,7 @@ class ArgumentParser(argparse.ArgumentParser):
         )
 
     def format_help(self) -> str:
-        """Return the help, as wide as the terminal."""
+        """Return the help text, as wide as the terminal."""
         self.formatter_class = argparse.RawDescriptionHelpFormatter
         return super().format_help()
 

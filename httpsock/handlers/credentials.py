@@ -35,7 +35,7 @@ _hash = re.compile(rf"scrypt\$([0-9]{{1,7}})\$([0-9]{{1,3}})\$([0-9]{{1,3}})\${_
 
 
 class _Scrypt(NamedTuple):
-    """The parameters of scrypt, its salt, and the length of its result."""
+    """The parameters of scrypt: N, r, p, the salt, and the length of the key."""
 
     n: int
     r: int
@@ -49,7 +49,7 @@ class _Scrypt(NamedTuple):
         return 128 * self.r * (self.n + self.p + 2)
 
     def derive(self, password: bytes) -> bytes:
-        """Return the key of *password*."""
+        """Return the key that scrypt derives from *password*."""
         n, r, p, salt, length = self
         return scrypt(password, salt=salt, n=n, r=r, p=p, maxmem=self.memory, dklen=length)
 

@@ -117,9 +117,10 @@ class Recorder(TraceWriter):
         return count
 
     def after(self, number: int | None) -> tuple[int, list[Event]]:
-        """Return the number of the next event after event *number*, and a batch of events that begins with it.
+        """Return the events after event *number*, at most one batch.
 
-        If *number* is None, begin with the oldest event.
+        The result is a pair: the number of the first event, and the list of events. If *number* is None, begin with the
+        oldest event.
         """
         with self._lock:
             first = self._last - len(self._events) + 1

@@ -78,7 +78,7 @@ class TracedFileSystem(FileSystem):
         self._current.emit("scandir", {"name": _shown(relative), "entries": count})
 
     def is_verified(self, name: str, coding: str, read: Read, length: int, original: Original) -> bool:
-        """Return whether the sibling *name* holds the *original* in *coding*. If it does not, emit an event."""
+        """Return whether the compressed sibling *name* has the content of *original*. If it does not, emit an event."""
         is_verified = super().is_verified(name, coding, read, length, original)
         if not is_verified:
             self._current.emit("unverified", {"name": _shown(name), "coding": coding})

@@ -34,8 +34,8 @@ class Exchange(NamedTuple):
     """One response: its client, its request and its result.
 
     *ended* is in seconds since 1970. The response announced *length* octets of content, and *sent* octets were sent.
-    *seconds* counts from the complete request until the kernel took the last octet. *reason* explains an error status.
-    In other responses, *reason* is empty.
+    *seconds* counts from the complete request until the kernel took the last octet. *reason* explains an error, or is
+    empty.
     """
 
     ended: float

@@ -121,7 +121,7 @@ class LeaderThreads:
             self._is_awakened.set()
 
     def end(self) -> None:
-        """Make all threads return from ``run``. Only the leader calls this."""
+        """Make all threads return from ``run``."""
         self._has_ended.set()
         self._is_awakened.set()
 

@@ -29,9 +29,9 @@ def http_server() -> Iterator["TestServer"]:
 
 @pytest.fixture(scope="session")
 def http_server_factory() -> Iterator["ServerFactory"]:
-    """Return a function that starts a server. It takes the arguments of httpsock.testing.server.TestServer.
+    """Return a function that starts a server until the session ends.
 
-    Each server runs until the session ends.
+    The function takes the arguments of httpsock.testing.server.TestServer.
     """
     from .server import ServerFactory
 

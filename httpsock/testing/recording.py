@@ -34,11 +34,11 @@ class ReceivedConnection(NamedTuple):
 
 
 class ReceivedRequest:
-    """One request as it arrived. If the octets are not a valid request, *refusal* has the reason.
+    """One request as it arrived. If the request is malformed or incomplete, *refusal* has the reason.
 
-    *method* and *target* are text. If the request line is malformed, *method* and *target* are empty. *fields* are
-    pairs of name and value, in the order received. Names are in lower case. *began* and *ended* are the times of the
-    first and the last octet, on the monotonic clock.
+    *method* and *target* are text. If the head is malformed, *method* and *target* are empty. *fields* are pairs of
+    name and value, in the order received. Names are in lower case. *began* and *ended* are the times of the first and
+    the last octet, on the monotonic clock.
     """
 
     def __init__(self, connection: ReceivedConnection, began: float, request: Request | None = None) -> None:
@@ -64,7 +64,7 @@ class ReceivedRequest:
 
     @property
     def is_over(self) -> bool:
-        """Whether no more octets of the request will arrive: it is complete, malformed or broken off."""
+        """Whether the request has ended: it is complete, malformed or broken off."""
         return self.is_complete or self.refusal is not None
 
     def field(self, name: str) -> str | None:
@@ -136,7 +136,7 @@ class Recording:
 
 
 class Arrivals:
-    """Finds the requests in the octets of one connection, and records them."""
+    """Finds the requests in the octets of one connection. Records each request."""
 
     def __init__(self, recording: Recording, peer: str) -> None:
         self._recording = recording
