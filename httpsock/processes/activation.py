@@ -10,6 +10,7 @@ import os
 import re
 import socket
 from collections.abc import MutableMapping
+from functools import partial
 from typing import NamedTuple
 
 from .children import Parent
@@ -56,7 +57,7 @@ def inherit_sockets(environment: MutableMapping[str, str] = os.environ) -> Inher
     if not re.fullmatch(_COUNT, count):
         raise ValueError(f"LISTEN_FDS is {count!r}, not a number of sockets")
     descriptors = range(_FIRST_DESCRIPTOR, _FIRST_DESCRIPTOR + int(count))
-    return InheritedSockets([_open_listeners(descriptors)]) if descriptors else None
+    return InheritedSockets([list(map(_open_listener, descriptors))]) if descriptors else None
 
 
 def _inherit_from_parent(value: str) -> InheritedSockets:
@@ -68,18 +69,19 @@ def _inherit_from_parent(value: str) -> InheritedSockets:
     if pid != str(os.getppid()):
         raise ValueError(f"process {pid}, which this one should replace, has ended")
     parent = Parent(socket.socket(fileno=int(control)))
-    return InheritedSockets([_open_listeners(map(int, group.split(","))) for group in groups.split()], parent)
+    # A fault may have closed the port for a time.
+    open_listener = partial(_open_listener, may_be_closed=True)
+    return InheritedSockets([list(map(open_listener, map(int, each.split(",")))) for each in groups.split()], parent)
 
 
-def _open_listeners(descriptors: "range | map[int]") -> list[socket.socket]:
-    return [_open_listener(descriptor) for descriptor in descriptors]
+def _open_listener(descriptor: int, *, may_be_closed: bool = False) -> socket.socket:
+    """Return the listening TCP socket at *descriptor*, or one that listened until its port was closed, if allowed.
 
-
-def _open_listener(descriptor: int) -> socket.socket:
-    """Return the listening TCP socket at *descriptor*. Raise ValueError or OSError if it is anything else."""
+    Raise ValueError or OSError if the descriptor is anything else.
+    """
     listener = socket.socket(fileno=descriptor)
     is_tcp = listener.family in (socket.AF_INET, socket.AF_INET6) and listener.type == socket.SOCK_STREAM
-    if not is_tcp or not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+    if not is_tcp or not (may_be_closed or listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)):
         listener.close()
         raise ValueError(f"descriptor {descriptor} is not a listening TCP socket")
     listener.set_inheritable(False)

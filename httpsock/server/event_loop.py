@@ -22,7 +22,7 @@ from .connection_limit import ConnectionLimit, evictable
 from .fairness import Fairness, least_recently_resumed
 from .leader import LeaderThreads, Superseded
 from .listeners import AcceptQueue, NotAccepting, duplicate
-from .poller import ACCEPTABLE, READABLE, open_poller
+from .poller import READABLE, open_poller
 from .sending import Wait
 from .settings import Settings
 from .state import IDLE_STATES, Phase, State
@@ -413,7 +413,8 @@ class EventLoop:
         self._is_accepting = True
         self._accept_again_at = _NEVER
         for descriptor in self._listeners:
-            self._poller.register(descriptor, ACCEPTABLE)
+            # Not EPOLLEXCLUSIVE: it wakes one process; if that one pauses or drains, the connection is stuck.
+            self._poller.register(descriptor, READABLE)
 
     def _stop_accepting(self) -> None:
         """Stop polling the listeners."""

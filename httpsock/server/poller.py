@@ -14,8 +14,6 @@ from typing import Protocol
 NEITHER = 0x000
 READABLE = 0x001
 WRITABLE = 0x004
-# For a listening socket that several processes poll: wake one of them, not all.
-ACCEPTABLE = READABLE | getattr(select, "EPOLLEXCLUSIVE", 0)
 
 
 class Poller(Protocol):

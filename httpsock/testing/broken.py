@@ -68,6 +68,7 @@ class Faults:
             self._count += 1
         self._port.is_slow |= chosen.stage is Stage.QUEUE
         if chosen.stage is Stage.PORT:
+            self._port.closed_seconds = max(self._port.closed_seconds, rule.value)
             self._port.begin_period()
 
     def clear(self) -> None:

@@ -4,6 +4,9 @@ Takes the listening sockets of a server, gives accept queues for its event loop.
 telling the server, so refusals can't be counted. Instead, the port is closed for a period of time, then open again. A
 closed port stays bound, so that no other program gets it. This module must not know HTTP.
 
+During a restart, two processes have the same listening sockets, and each may close and open them until the old one has
+drained. So the state of the port is the kernel's; no process assumes that it is as this process has left it.
+
 RFC 9293 §3.5.2 (reset: a connection that does not exist), §3.9.1.1 (open).
 """
 
@@ -38,6 +41,8 @@ class Port:
         self.next_delay = next_delay
         # Whether a connection may have to wait in the accept queue.
         self.is_slow = False
+        # How long another process may keep the port closed.
+        self.closed_seconds = 0.0
         self.lock = threading.RLock()
         self.is_closed = False
         self._next_period = next_period
@@ -51,8 +56,8 @@ class Port:
             self._queues.append(queue)
             if len(self._queues) == 1:
                 self.begin_period()
-            elif self.is_closed:
-                queue.refuse()
+            else:
+                queue.update()
             return queue
 
     def remove(self, queue: "FaultyQueue") -> None:
@@ -63,15 +68,22 @@ class Port:
     def begin_period(self) -> None:
         """Begin a period now: open or close the port."""
         with self.lock:
-            if not self._queues:
-                return
-            self.is_closed, seconds = self._next_period()
-            self._period_end = time.monotonic() + seconds
-            for queue in self._queues:
-                if self.is_closed:
-                    queue.refuse()
-                else:
-                    queue.listen()
+            if self._queues:
+                self._begin(self._next_period())
+
+    def _begin(self, period: Period) -> None:
+        self.is_closed, seconds = period
+        self._period_end = time.monotonic() + seconds
+        for queue in self._queues:
+            queue.update()
+
+    def notice_closed(self) -> None:
+        """If the period has ended, begin the next one. If another process has closed the port, begin a closed period."""
+        if self.is_closed:
+            self.is_changing()
+        else:
+            # That process opens the port again, unless it ends before.
+            self._begin(Period(is_closed=True, seconds=self.closed_seconds))
 
     def is_changing(self) -> bool:
         """If the period has ended, begin the next one. Return whether the port has just changed, or will change."""
@@ -84,16 +96,15 @@ class Port:
 class FaultyQueue:
     """The accept queue of *listener*.
 
-    The event loop calls ``accept``. Any thread may call ``refuse`` or ``listen``.
+    The event loop calls ``accept``. Any thread may call ``update``.
     """
 
     def __init__(self, port: Port, listener: socket.socket) -> None:
         self._port = port
         self._listener = listener
         self._address = listener.getsockname()
-        self._is_refusing = False
-        # Holds the port meanwhile.
-        self._placeholder: socket.socket | None = None
+        # Accepted connections inherit it: without it, the port that they have could not be bound again.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # When to accept the first connection of the queue.
         self._accept_at: float | None = None
 
@@ -111,17 +122,16 @@ class FaultyQueue:
                 if not self._port.is_changing():
                     raise
             except OSError as error:
-                # EINVAL: the port is closed, by this process or, after a restart, by another one.
+                # EINVAL: the port is closed.
                 if error.errno != errno.EINVAL:
                     raise
-                self._port.is_changing()
+                self._port.notice_closed()
         raise NotAccepting
 
     def close(self) -> None:
         """Close the listener."""
         with self._port.lock:
             self._port.remove(self)
-            self._free()
             self._listener.close()
 
     def _check_delay(self) -> None:
@@ -138,45 +148,32 @@ class FaultyQueue:
         poll.register(self._listener, select.POLLIN)
         return any(events == select.POLLIN for _, events in poll.poll(0))
 
-    def refuse(self) -> None:
-        """Close the port: the kernel resets the connections in the queue, and refuses new ones."""
-        if not self._is_refusing:
-            # On Linux a listening socket that is shut down listens no more, in any process that has it; another one may
-            # have done so.
-            with contextlib.suppress(OSError):
-                self._listener.shutdown(socket.SHUT_RD)
-            self._placeholder = _placeholder(self._listener.family, self._address)
-            self._is_refusing = True
-
-    def listen(self) -> None:
-        """Open the port. End the delay of the first connection in the queue."""
+    def update(self) -> None:
+        """Close or open the port as the period says. End the delay of the first connection in the queue."""
         self._accept_at = None
-        if self._is_refusing:
-            self._free()
+        is_listening = bool(self._listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+        if self._port.is_closed and is_listening:
+            self._refuse()
+        elif not self._port.is_closed and not is_listening:
+            self._listen()
+
+    def _refuse(self) -> None:
+        """Close the port: the kernel resets the connections in the queue, and refuses new ones."""
+        # On Linux a listening socket that is shut down listens no more, in any process that has it.
+        try:
+            self._listener.shutdown(socket.SHUT_RD)
+        except OSError:
+            # Another process has just done so. Connections would inherit the second shutdown: undo it.
+            self._listen()
+            self._listener.shutdown(socket.SHUT_RD)
+        # If another program has taken the port in this moment, ``_listen`` raises that error.
+        with contextlib.suppress(OSError):
             _bind_again(self._listener, self._address)
-            self._listener.listen(BACKLOG)
-            self._is_refusing = False
 
-    def _free(self) -> None:
-        """Close the socket that kept the port bound."""
-        if self._placeholder is not None:
-            self._placeholder.close()
-            self._placeholder = None
-
-
-def _placeholder(family: int, address: Any) -> socket.socket | None:
-    """Return a socket that is bound to *address*, but does not listen. If no socket is left, return None."""
-    try:
-        placeholder = socket.socket(family, socket.SOCK_STREAM)
-    except OSError:
-        return None
-    placeholder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if family == socket.AF_INET6:
-        placeholder.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-    # Inherited sockets may not share their address.
-    with contextlib.suppress(OSError):
-        placeholder.bind(address)
-    return placeholder
+    def _listen(self) -> None:
+        """Open the port."""
+        _bind_again(self._listener, self._address)
+        self._listener.listen(BACKLOG)
 
 
 def _bind_again(listener: socket.socket, address: Any) -> None:

@@ -6,6 +6,7 @@ import functools
 import math
 import os
 import select
+import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -14,10 +15,12 @@ import pytest
 
 from httpsock import TestServer
 from httpsock.server.listeners import NotAccepting, listen_on
+from httpsock.testing.broken import Faults
+from httpsock.testing.faults import parse_rule
 from httpsock.testing.listening import FaultyQueue, Period, Port
-from tests.support import PATIENCE_SECONDS, connect, eventually, get, is_refused, talk
+from tests.support import PATIENCE_SECONDS, connect, eventually, get, is_refused, receive_all, talk
 from tests.support.processes import descriptors_left
-from tests.support.program import Start
+from tests.support.program import Program, Start
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux reopens a listening socket")
 
@@ -145,6 +148,45 @@ def test_a_socket_that_shares_its_address_with_no_other_opens_too() -> None:
         queue.close()
 
 
+@pytest.fixture
+def unshared() -> Iterator[socket.socket]:
+    """A listening socket, such as another program hands over, whose port no other socket may have."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        listener.setblocking(False)
+        yield listener
+
+
+def test_a_port_opens_while_its_connections_are_open(unshared: socket.socket) -> None:
+    port = port_with(OPEN_FOR_EVER, CLOSED, OPEN_FOR_EVER)
+    queue = port.accept_queue(unshared)
+    with connect(number_of(unshared)):
+        assert select.select([queue], [], [], PATIENCE_SECONDS)[0]
+        connected, _ = queue.accept()
+        with connected:
+            port.begin_period()
+            assert is_refused(number_of(unshared))
+            port.begin_period()
+            with connect(number_of(unshared)):
+                assert accepts(queue)
+    queue.close()
+
+
+def test_a_port_that_cannot_be_bound_again_is_not_exchanged_for_another(unshared: socket.socket) -> None:
+    with connect(number_of(unshared)):
+        assert select.select([unshared], [], [], PATIENCE_SECONDS)[0]
+        connected, _ = unshared.accept()
+        with connected:
+            queue = port_with(CLOSED, OPEN_FOR_EVER).accept_queue(unshared)
+
+            with pytest.raises(OSError, match=os.strerror(errno.EADDRINUSE)):
+                queue.accept()
+
+            assert is_refused(number_of(unshared))
+            queue.close()
+
+
 def test_a_port_closes_and_opens_without_a_descriptor_left(listener: socket.socket) -> None:
     port = port_with(OPEN_FOR_EVER, CLOSED, OPEN_FOR_EVER)
     queue = port.accept_queue(listener)
@@ -157,20 +199,100 @@ def test_a_port_closes_and_opens_without_a_descriptor_left(listener: socket.sock
     queue.close()
 
 
-def test_two_processes_may_close_the_port_that_they_share(listener: socket.socket) -> None:
+def test_the_process_that_closed_the_port_opens_it_again(listener: socket.socket) -> None:
     """After a restart, the old process still holds the listening socket."""
-    old = port_with(CLOSED, OPEN_FOR_EVER).accept_queue(listener)
-    port = port_with(OPEN_FOR_EVER, CLOSED, OPEN_FOR_EVER)
+    old = port_with(OPEN_FOR_EVER, CLOSED, OPEN_FOR_EVER)
+    old_queue = old.accept_queue(listener)
+    port = port_with(OPEN_FOR_EVER)
+    port.closed_seconds = 3600.0
     queue = port.accept_queue(listener)
-    assert accepted(queue) == "call it again"
-    port.begin_period()
-    old.close()
 
-    port.begin_period()
+    old.begin_period()
+
+    for _ in range(2):
+        assert accepted(queue) == "call it again"
+        assert is_refused(number_of(listener))
+    old.begin_period()
+    with connect(number_of(listener)):
+        assert accepts(queue)
+    for each in (queue, old_queue):
+        each.close()
+
+
+def test_a_port_that_a_process_closed_before_it_ended_is_opened(listener: socket.socket) -> None:
+    old = port_with(OPEN_FOR_EVER, CLOSED)
+    old_queue = old.accept_queue(listener)
+    queue = port_with(OPEN_FOR_EVER, OPEN_FOR_EVER).accept_queue(listener)
+    old.begin_period()
+    old_queue.close()
+
+    assert accepted(queue) == "call it again", "the port is closed for as long as that process may have wanted"
+    assert accepted(queue) == "call it again"
 
     with connect(number_of(listener)):
         assert accepts(queue)
     queue.close()
+
+
+def test_a_process_that_replaces_another_finds_the_port_closed_and_opens_it() -> None:
+    listeners = [listen_on(["127.0.0.1"], 0, socket.socket)[0] for _ in range(2)]
+    old = port_with(CLOSED)
+    old_queues = [old.accept_queue(listener) for listener in listeners]
+    port = port_with(OPEN_FOR_EVER)
+    queues = [port.accept_queue(listener) for listener in listeners]
+
+    for listener, queue in zip(listeners, queues, strict=True):
+        with connect(number_of(listener)):
+            assert accepts(queue)
+    for queue in (*old_queues, *queues):
+        queue.close()
+    for listener in listeners:
+        listener.close()
+
+
+class SharedListener(socket.socket):
+    """A listening socket; with *is_raced*, another process is always faster to shut it down."""
+
+    is_raced = False
+
+    def dup(self) -> "SharedListener":
+        """Return a duplicate that has the same races."""
+        duplicate = SharedListener(fileno=os.dup(self.fileno()))
+        duplicate.is_raced = self.is_raced
+        return duplicate
+
+    def shutdown(self, how: int, /) -> None:
+        """Stop listening, or find that another process has done so."""
+        if self.is_raced:
+            self.is_raced = False
+            super().shutdown(how)
+        super().shutdown(how)
+
+
+@pytest.mark.parametrize("is_raced", [False, True], ids=["in turn", "at the same time"])
+def test_connections_are_whole_after_two_processes_have_closed_the_port(
+    listener: socket.socket, *, is_raced: bool
+) -> None:
+    """On Linux the connections of a listening socket that was shut down twice have a receiving side that is closed."""
+    with SharedListener(fileno=os.dup(listener.fileno())) as shared:
+        shared.setblocking(False)
+        shared.is_raced = is_raced
+        old_queue = port_with(CLOSED).accept_queue(shared)
+        port = port_with(CLOSED, CLOSED, OPEN_FOR_EVER)
+        queue = port.accept_queue(shared)
+        assert is_refused(number_of(listener))
+        port.begin_period()
+        assert is_refused(number_of(listener))
+        port.begin_period()
+        with connect(number_of(listener)):
+            assert select.select([queue], [], [], PATIENCE_SECONDS)[0]
+            connected, _ = queue.accept()
+            with connected:
+                connected.setblocking(False)
+                with pytest.raises(BlockingIOError):
+                    connected.recv(1)
+        for each in (queue, old_queue):
+            each.close()
 
 
 def test_another_failure_is_an_error(listener: socket.socket) -> None:
@@ -193,6 +315,19 @@ def test_a_connection_waits_in_the_accept_queue(listener: socket.socket) -> None
         port.begin_period()
 
         assert accepts(queue)
+    queue.close()
+
+
+def test_another_process_may_keep_the_port_closed_for_as_long_as_the_longest_rule_says(listener: socket.socket) -> None:
+    faults = Faults()
+    for rule in ("refuse=3600@0", "refuse=0.01@0"):
+        faults.add(parse_rule(rule))
+    queue = faults.accept_queue(listener)
+    listener.shutdown(socket.SHUT_RD)
+
+    for _ in range(2):
+        assert accepted(queue) == "call it again"
+        assert is_refused(number_of(listener))
     queue.close()
 
 
@@ -266,6 +401,20 @@ def test_a_connection_is_accepted_late_or_never(server: TestServer, *, stops: bo
             assert client.recv(100).startswith(b"HTTP/1.1 404 ")
 
 
+def test_a_connection_that_one_server_leaves_in_the_queue_is_accepted_by_another(listener: socket.socket) -> None:
+    """After a restart, the old process and the new one poll the same accept queue."""
+    with TestServer(listeners=[listener.dup()]) as old, TestServer(listeners=[listener]) as new:
+        new.respond("/x", content=b"new")
+        old.fault("slow-accept=3600")
+        new.fault("slow-accept=0.01*1")
+        with connect(old.port) as client:
+            client.sendall(get("/x", "Connection: close"))
+            assert eventually(lambda: not old._loop._is_accepting)  # type: ignore[union-attr]
+            old.drain()
+
+            assert receive_all(client).endswith(b"new")
+
+
 def test_the_port_is_closed_when_the_command_prints_its_url(serving: Start) -> None:
     program = serving("--bind", "127.0.0.1", "--fault", "refuse")
 
@@ -283,6 +432,49 @@ def test_a_server_refuses_connections_before_it_starts() -> None:
 
     (other,) = listen_on(["127.0.0.1"], server.port, socket.socket)
     other.close()
+
+
+def restart(program: Program) -> None:
+    """Send SIGHUP, and wait until a new process has taken over."""
+    program.process.send_signal(signal.SIGHUP)
+    assert program.process.stderr
+    text = b""
+    while b" has taken over.\n" not in text:
+        text = program.process.stderr.readline()
+        assert b"still serving" not in text, text
+
+
+@pytest.mark.parametrize("trace", [(), ("--trace",)], ids=["plain", "traced"])
+def test_the_command_is_restarted_while_the_port_is_closed(serving: Start, trace: tuple[str, ...]) -> None:
+    program = serving(*trace, "--bind", "127.0.0.1", "--fault", "refuse=3600")
+    for _ in range(2):
+        restart(program)
+        assert is_refused(program.port)
+
+    code, _, standard_error = program.stop()
+
+    assert code == 0
+    assert "Traceback" not in standard_error
+
+
+def test_after_a_restart_the_port_opens_as_the_new_process_says(serving: Start) -> None:
+    program = serving("--bind", "127.0.0.1", "--fault", "refuse=0.2*1")
+    restart(program)
+
+    assert eventually(lambda: answers(program.port))
+
+    assert program.stop()[0] == 0
+
+
+def test_a_connection_that_waits_during_a_restart_is_answered_by_the_new_process(serving: Start) -> None:
+    program = serving("--bind", "127.0.0.1", "--fault", "slow-accept=0.5")
+    with connect(program.port) as client:
+        client.sendall(get("/hello.txt", "Connection: close"))
+        restart(program)
+
+        assert receive_all(client).startswith(b"HTTP/1.1 200 ")
+
+    assert program.stop()[0] == 0
 
 
 def answers(number: int) -> bool:
