@@ -38,11 +38,14 @@ import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
+import pytest
+
 import httpsock
 from httpsock.discovery.announcer import Announcer
 from httpsock.discovery.description_handler import DescriptionHandler
 from httpsock.discovery.search import search
 from httpsock.discovery.ssdp import ROOT_DEVICE, format_search
+from httpsock.files import cache, representation
 from httpsock.tracing.events import TextFormatter
 from tests.support import free_port, talk
 from tests.support.arguments import ArgumentParser
@@ -67,6 +70,14 @@ def trace_get(*arguments: str) -> str:
 
 def record_tcp(port: int) -> dict[str, str]:
     """Play some exchanges with a server on *port*. Return the traces of the server and of its client, by name."""
+    with pytest.MonkeyPatch.context() as patch:
+        # Let the server cache even a file that was checked out just now, and for more than a second.
+        patch.setattr(representation, "MTIME_GRANULARITY_SECONDS", -3600)
+        patch.setattr(cache, "FRESH_SECONDS", 3600)
+        return _record_tcp(port)
+
+
+def _record_tcp(port: int) -> dict[str, str]:
     with Traced(WWW, port=port) as server:
         url = f"http://127.0.0.1:{server.port}/"
         hello = url + "hello.txt"

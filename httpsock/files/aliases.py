@@ -8,10 +8,10 @@ RFC 9110 §17.3 (attacks based on file and path names).
 
 import contextlib
 import os
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 
 from .cache import FileCache, file_stamp
-from .confinement import scandir_beneath
+from .file_system import FileSystem
 from .paths import is_hidden_name, may_be_alias
 from .representation import is_settled
 
@@ -25,8 +25,9 @@ Names = frozenset[str]
 class Aliases:
     """Detects second names of hidden files below the folder *root*. Several threads may use one object."""
 
-    def __init__(self, root: str, *, follow_links: bool) -> None:
+    def __init__(self, root: str, file_system: FileSystem, *, follow_links: bool) -> None:
         self._root = root
+        self._file_system = file_system
         self._follow_links = follow_links
         self._cache: FileCache[Names] = FileCache(_CACHE_OCTETS)
 
@@ -41,7 +42,7 @@ class Aliases:
         for number, segment in enumerate(segments):
             if may_be_alias(segment):
                 folder = os.sep.join(segments[:number])
-                asked = os.lstat(os.path.join(self._root, folder, segment))
+                asked = self._file_system.lstat(os.path.join(self._root, folder, segment))
                 if segment in self._listed(folder, seen, monotonic, now):
                     continue
                 names = self._names_of(asked, folder)
@@ -53,10 +54,10 @@ class Aliases:
         """Return the names listed in *folder* that look like aliases."""
         if (names := seen.get(folder)) is not None:
             return names
-        status = os.stat(os.path.join(self._root, folder))
+        status = self._file_system.stat(os.path.join(self._root, folder))
         key, state = (folder, None), file_stamp(status)
         if (names := self._cache.get(key, state, monotonic)) is None:
-            with scandir_beneath(self._root, folder, follow_links=self._follow_links) as entries:
+            with self._scandir(folder) as entries:
                 names = frozenset(entry.name for entry in entries if "~" in entry.name or not entry.name.isascii())
             # A folder that has just changed could change again within the granularity of its times.
             if is_settled(status, now):
@@ -68,7 +69,7 @@ class Aliases:
     def _names_of(self, asked: os.stat_result, folder: str) -> list[str]:
         """Return the names in *folder* that belong to the file with the status *asked*."""
         others, likely = [], []
-        with scandir_beneath(self._root, folder, follow_links=self._follow_links) as entries:
+        with self._scandir(folder) as entries:
             for entry in entries:
                 others.append(entry.name)
                 if entry.inode() == asked.st_ino:
@@ -76,8 +77,13 @@ class Aliases:
 
         def is_same(other: str) -> bool:
             with contextlib.suppress(OSError):
-                return os.path.samestat(os.lstat(os.path.join(self._root, folder, other)), asked)
+                return os.path.samestat(self._file_system.lstat(os.path.join(self._root, folder, other)), asked)
             return False
 
         # On some file systems the inode numbers of a listing differ from those of stat(). Then compare every entry.
         return list(filter(is_same, likely)) or list(filter(is_same, others))
+
+    @contextlib.contextmanager
+    def _scandir(self, folder: str) -> Iterator[Iterator[os.DirEntry[str]]]:
+        with self._file_system.scandir(self._root, folder, follow_links=self._follow_links) as entries:
+            yield self._file_system.listed(folder, entries)

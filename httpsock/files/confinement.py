@@ -48,16 +48,6 @@ def check_folder_beneath(root: str, relative: str, *, follow_links: bool) -> Non
             raise NotADirectoryError(errno.ENOTDIR, "not a folder", relative)
 
 
-def has_link(root: str, relative: str) -> bool:
-    """Return whether the path from *root* to *relative* has a symlink."""
-    below = root
-    for name in relative.split(os.sep):
-        below = os.path.join(below, name)
-        if os.path.islink(below):
-            return True
-    return False
-
-
 @contextmanager
 def scandir_beneath(root: str, relative: str, *, follow_links: bool) -> Iterator[Iterator[os.DirEntry[str]]]:
     """Return a context manager that gives the entries of *relative*, a folder beneath *root*.

@@ -26,7 +26,6 @@ from httpsock.http.preconditions import etag_of
 
 from .aliases import Aliases
 from .cache import FileCache, FileStamp, file_stamp
-from .confinement import check_folder_beneath, has_link, open_beneath
 from .file_system import FileSystem, read_whole
 from .listing_budget import Allotment, ListingBudget
 from .lookups import Asked, Lookup, Lookups, TickMemo, allows_staleness
@@ -128,8 +127,8 @@ class DocumentRoot:
         self._cache: FileCache[Representation] = file_system.cache(_CACHE_OCTETS)
         # For each possible sibling, the Content-Type of its file, or "" if it is not a valid sibling.
         self._verified: FileCache[str] = FileCache(_VERDICTS_OCTETS)
-        self._lookups = Lookups(self.directory, follow_links=follow_links, reference=file_system.reference)
-        self._aliases = Aliases(self.directory, follow_links=follow_links)
+        self._lookups = Lookups(self.directory, file_system, follow_links=follow_links)
+        self._aliases = Aliases(self.directory, file_system, follow_links=follow_links)
         self._budget = ListingBudget(_MAX_LISTED)
 
     def find(self, path: bytes, accept_encoding: bytes | None, tick: Tick) -> Found:
@@ -148,10 +147,14 @@ class DocumentRoot:
             found = lookup.found() if lookup.number == memo.number else self._recall(lookup, memo)
         if found is None:
             asked = path, accept_encoding
-            found = memo.found.get(asked) or self._search(asked, memo)
-            # An open file or folder belongs to one response, which closes it.
-            if not (isinstance(found, Directory) or (isinstance(found, Representation) and found.file)):
-                memo.found[asked] = found
+            found = memo.found.get(asked)
+            if found is None:
+                found = self._search(asked, memo)
+                # An open file or folder belongs to one response, which closes it.
+                if not (isinstance(found, Directory) or (isinstance(found, Representation) and found.file)):
+                    memo.found[asked] = found
+            else:
+                self._file_system.use_memo(path)
         return found
 
     def _recall(self, lookup: Lookup, tick: TickMemo) -> Representation | None:
@@ -215,7 +218,7 @@ class DocumentRoot:
         """
         path, accept_encoding = asked
         if not name.is_folder or not holds_references(path, name):
-            check_folder_beneath(self.directory, name.relative, follow_links=self._follow_links)
+            self._file_system.check_folder(self.directory, name.relative, follow_links=self._follow_links)
             return Redirect(name)
         for index_name in INDEX_NAMES:
             index = os.path.join(name.relative, index_name)
@@ -293,7 +296,7 @@ class DocumentRoot:
 
         with contextlib.closing(self._plain(name, status, tick)) as plain:
             original = Original(plain.length, None if plain.file else plain.octets)
-            descriptor = open_beneath(self.directory, name + CODINGS[coding], follow_links=self._follow_links)
+            descriptor = self._open_beneath(name + CODINGS[coding])
             with io.FileIO(descriptor) as sibling:
 
                 def read(offset: int, length: int) -> bytes:
@@ -316,7 +319,11 @@ class DocumentRoot:
 
     def _passes_symlink(self, relative: str) -> bool:
         """Return whether a symlink is on the path to *relative*. If symlinks are allowed, always return False."""
-        return not self._follow_links and has_link(self.directory, relative)
+        return not self._follow_links and self._file_system.has_link(self.directory, relative)
+
+    def _open_beneath(self, relative: str) -> int:
+        """Return a descriptor of the file *relative*. Raise OSError if that fails."""
+        return self._file_system.open(self.directory, relative, follow_links=self._follow_links)
 
     def _open(
         self, name: str, coding: str | None, tick: TickMemo, verified: FileStamp = (), media_type: str = ""
@@ -327,14 +334,14 @@ class DocumentRoot:
         FileNotFoundError if the sibling has changed since it was *verified*.
         """
         relative = name + CODINGS[coding] if coding else name
-        descriptor = self._file_system.open(self.directory, relative, follow_links=self._follow_links)
+        descriptor = self._open_beneath(relative)
         try:
             opened = os.fstat(descriptor)
             state = verified or file_stamp(opened)
             if not stat.S_ISREG(opened.st_mode) or state[: len(file_stamp(opened))] != file_stamp(opened):
                 raise FileNotFoundError(errno.ENOENT, "changed while it was opened", relative)
             if opened.st_size > SMALL_FILE:
-                media_type = media_type or _type_of_large(name, descriptor)
+                media_type = media_type or self._type_of_large(name, descriptor)
                 return self._represented(media_type, coding, opened, tick, file=io.FileIO(os.dup(descriptor)))
             octets = self._file_system.read(descriptor, opened.st_size)
         finally:
@@ -344,10 +351,18 @@ class DocumentRoot:
         if small is None or small.octets != octets or small.media_type != (media_type or small.media_type):
             media_type = media_type or content_type_of(name, octets, is_whole=True)
             small = self._represented(media_type, coding, opened, tick, octets=octets)
-        if is_settled(opened, tick.time) and not has_link(self.directory, relative):
+        if is_settled(opened, tick.time) and not self._file_system.has_link(self.directory, relative):
             memory = 2 * len(octets) + len(name) + _CACHED_OVERHEAD
             self._cache.put((name, coding), state, small, memory, tick.monotonic)
         return small
+
+    def _type_of_large(self, name: str, descriptor: int) -> str:
+        """Return the Content-Type of a large file. Read its first octets only if the name is not enough."""
+        if not depends_on_content(name):
+            return content_type_of(name, b"", is_whole=False)
+        octets = self._file_system.read(descriptor, _MAX_SNIFFED_OCTETS)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        return content_type_of(name, octets, is_whole=False)
 
     def _represented(
         self,
@@ -404,9 +419,9 @@ class DocumentRoot:
         """Return the status of a symlink's target. Raise OSError if the target lies outside the root."""
         status = self._stat(self._prefix + relative)
         if stat.S_ISDIR(status.st_mode):
-            check_folder_beneath(self.directory, relative, follow_links=self._follow_links)
+            self._file_system.check_folder(self.directory, relative, follow_links=self._follow_links)
         elif stat.S_ISREG(status.st_mode):
-            os.close(open_beneath(self.directory, relative, follow_links=self._follow_links))
+            os.close(self._open_beneath(relative))
         return status
 
     def _stat_regular(self, relative: str) -> os.stat_result | None:
@@ -416,15 +431,6 @@ class DocumentRoot:
         except OSError:
             return None
         return status if stat.S_ISREG(status.st_mode) else None
-
-
-def _type_of_large(name: str, descriptor: int) -> str:
-    """Return the Content-Type of a large file. Read its first octets only if the name is not enough."""
-    if not depends_on_content(name):
-        return content_type_of(name, b"", is_whole=False)
-    octets = read_whole(descriptor, _MAX_SNIFFED_OCTETS)
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    return content_type_of(name, octets, is_whole=False)
 
 
 def refusal_of(error: OSError) -> Refusal:

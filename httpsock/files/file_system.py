@@ -1,19 +1,22 @@
 """The file system: the system calls of a document root.
 
-Takes names, gives the results of the calls. A traced server uses a subclass, which also emits events. Next:
-confinement, which opens files beneath the root and no others.
+Takes names, gives the results of the calls. A traced server uses a subclass, which also emits events. So that its trace
+is complete, a document root makes all calls for files and folders through this class. Next: confinement, which opens
+files beneath the root and no others.
 
 POSIX.1 (the calls); RFC 9110 §17.3 (attacks based on file and path names).
 """
 
+import contextlib
 import os
+import stat
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, TypeVar
 
 from .cache import FileCache
-from .confinement import open_beneath, scandir_beneath
+from .confinement import check_folder_beneath, open_beneath, scandir_beneath
 from .representation import Representation
 
 if TYPE_CHECKING:
@@ -27,15 +30,30 @@ class FileSystem:
     """The system calls of a document root. A subclass may observe them."""
 
     def __init__(self) -> None:
-        # The system's own function, since a method around it would cost time at each request.
+        # The system's own functions, since a method around them would cost time at each request.
         self.stat: Callable[[str], os.stat_result] = os.stat
+        self.lstat: Callable[[str], os.stat_result] = os.lstat
+
+    def has_link(self, root: str, relative: str) -> bool:
+        """Return whether the path from *root* to *relative* has a symlink. If the path does not exist, return False."""
+        below = root
+        with contextlib.suppress(OSError):
+            for name in relative.split(os.sep):
+                below = os.path.join(below, name)
+                if stat.S_ISLNK(self.lstat(below).st_mode):
+                    return True
+        return False
 
     def open(self, root: str, relative: str, *, follow_links: bool) -> int:
         """Open *relative*, a name below the folder *root*, and return its descriptor. Raise OSError if that fails."""
         return open_beneath(root, relative, follow_links=follow_links)
 
+    def check_folder(self, root: str, relative: str, *, follow_links: bool) -> None:
+        """Open *relative*, a folder below *root*, and close it. Raise OSError if that fails."""
+        check_folder_beneath(root, relative, follow_links=follow_links)
+
     def read(self, descriptor: int, length: int) -> bytes:
-        """Return the first *length* octets of a file. If the file has become shorter, return fewer octets."""
+        """Return the next *length* octets of a file. If the file has become shorter, return fewer octets."""
         return read_whole(descriptor, length)
 
     def scandir(
@@ -45,7 +63,7 @@ class FileSystem:
         return scandir_beneath(root, relative, follow_links=follow_links)
 
     def listed(self, relative: str, entries: Iterator[Item]) -> Iterator[Item]:  # noqa: ARG002 (for an observer)
-        """Return *entries*, the visible entries of the folder *relative*. A subclass may count the entries."""
+        """Return *entries*, the entries of the folder *relative*. A subclass may count them."""
         return entries
 
     def is_verified(self, name: str, coding: str, read: "Read", length: int, original: "Original") -> bool:  # noqa: ARG002 (for an observer)
@@ -61,13 +79,16 @@ class FileSystem:
         """Return a weak reference to *found*, the representation of the file *name*."""
         return weakref.ref(found)
 
+    def use_memo(self, path: bytes) -> None:
+        """Do nothing: the resource at *path* was found before in this tick. A subclass may emit an event."""
+
     def cache(self, capacity: int) -> FileCache[Value]:
         """Return an empty file cache for *capacity* octets."""
         return FileCache(capacity)
 
 
 def read_whole(descriptor: int, length: int) -> bytes:
-    """Return the first *length* octets of a file. If the file has become shorter, return fewer octets."""
+    """Return the next *length* octets of a file. If the file has become shorter, return fewer octets."""
     parts = []
     while length and (part := os.read(descriptor, length)):
         parts.append(part)

@@ -28,7 +28,7 @@ from httpsock.http.handler import Tick
 
 from .aliases import Names
 from .cache import FRESH_SECONDS, STAMP_LENGTH, Cached, FileStamp, file_stamp
-from .confinement import open_beneath
+from .file_system import FileSystem
 from .representation import CODINGS, Representation, is_settled
 
 # The path and the Accept-Encoding of a request.
@@ -119,10 +119,9 @@ class TickMemo:
 class Lookups:
     """A cache of look-ups below *root*. If it is full, the oldest look-up is evicted. All threads share it."""
 
-    def __init__(self, root: str, *, follow_links: bool, reference: Callable[[str, Representation], Reference]) -> None:
-        """Create an empty cache. *reference* makes a weak reference to the representation of a file."""
-        self._reference = reference
+    def __init__(self, root: str, file_system: FileSystem, *, follow_links: bool) -> None:
         self._root = root
+        self._file_system = file_system
         self._follow_links = follow_links
         # Look-ups by the codings of the client, then by path. Then the same look-ups by Accept-Encoding.
         self._lookups: dict[Codings, dict[bytes, Lookup]] = {}
@@ -137,7 +136,7 @@ class Lookups:
         """
         state = tick.folders.get(relative)
         if state is None:
-            state = folder_state(self._root, relative, tick.time, follow_links=self._follow_links)
+            state = self._folder_state(relative, tick.time)
             known = self._folders.get(relative)
             if known == state:
                 state = known
@@ -187,11 +186,11 @@ class Lookups:
         siblings = tuple(path + CODINGS[coding] for coding in skipped)
         folder = os.path.dirname(file)
         state = self.folder(folder, tick) if siblings or folder else None
-        present = _stamps_of_present(siblings, tick.time)
+        present = self._stamps_of_present(siblings, tick.time)
         if present is None or (state and (state.has_link or (siblings and not state.is_settled))):
             return
         lookup = Lookup(
-            self._reference(file, cached.value),
+            self._file_system.reference(file, cached.value),
             (*files, *present),
             number=tick.number,
             fresh_until=cached.fresh_until,
@@ -208,22 +207,55 @@ class Lookups:
         The caller has compared the stamps. This function compares the content of the files with the cached octets. It
         also checks that no new compressed sibling exists.
         """
-        if not lookup.contents or any(map(os.path.lexists, lookup.missing)):
+        if not lookup.contents or self._stamps_of_present(lookup.missing, tick.time) != []:
             return False
-        for path, read in lookup.contents:
-            representation = read()
-            if representation is None or self._read(path, representation.length + 1) != representation.octets:
+        for path, reference in lookup.contents:
+            representation = reference()
+            # The stamps include the length.
+            if representation is None or self._read(path, representation.length) != representation.octets:
                 return False
         lookup.fresh_until = tick.monotonic + FRESH_SECONDS
         return True
 
     def _read(self, path: str, length: int) -> bytes:
         """Return the first octets of a file, only for a comparison. Never send them: the file may be a symlink now."""
-        descriptor = open_beneath(self._root, path, follow_links=True)
+        descriptor = self._file_system.open(self._root, path, follow_links=True)
         try:
-            return os.read(descriptor, length)
+            return self._file_system.read(descriptor, length)
         finally:
             os.close(descriptor)
+
+    def _folder_state(self, relative: str, now: float) -> FolderState:
+        """Return the state of the folder *relative*. If symlinks may not be followed, detect those on its path."""
+        if self._follow_links or not relative:
+            status = self._file_system.stat(os.path.join(self._root, relative) if relative else self._root)
+        else:
+            path = self._root
+            for name in relative.split(os.sep):
+                path = os.path.join(path, name)
+                status = self._file_system.lstat(path)
+                if stat.S_ISLNK(status.st_mode):
+                    return FolderState(relative, file_stamp(status), has_link=True, is_settled=False)
+        return FolderState(relative, file_stamp(status), has_link=False, is_settled=is_settled(status, now))
+
+    def _stamps_of_present(self, paths: Iterable[str], now: float) -> list[tuple[str, FileStamp]] | None:
+        """Return the stamps of the *paths* that exist. If one has just changed, or if an error occurs, return None.
+
+        For a symlink, return the stamp of the symlink itself. A later comparison with the target's stamp then fails, so
+        the path is searched again.
+        """
+        stamps = []
+        for path in paths:
+            try:
+                status = self._file_system.lstat(path)
+            except FileNotFoundError:
+                continue
+            except OSError:
+                return None
+            if not is_settled(status, now):
+                return None
+            stamps.append((path, file_stamp(status)))
+        return stamps
 
     def _put(self, asked: Asked, codings: Codings, lookup: Lookup) -> None:
         path, accept_encoding = asked
@@ -246,39 +278,3 @@ def allows_staleness(cache_control: str) -> bool:
     if any(directive.startswith(("no-cache", "no-store")) for directive in directives):
         return False
     return any(re.fullmatch(_MAX_AGE, directive) for directive in directives)
-
-
-def folder_state(root: str, relative: str, now: float, *, follow_links: bool) -> FolderState:
-    """Return the state of the folder *relative* beneath *root*.
-
-    If *follow_links* is false, detect symlinks on its path.
-    """
-    status = os.stat(os.path.join(root, relative) if follow_links else root)
-    if relative and not follow_links:
-        below = root
-        for name in relative.split(os.sep):
-            below = os.path.join(below, name)
-            status = os.lstat(below)
-            if stat.S_ISLNK(status.st_mode):
-                return FolderState(relative, file_stamp(status), has_link=True, is_settled=False)
-    return FolderState(relative, file_stamp(status), has_link=False, is_settled=is_settled(status, now))
-
-
-def _stamps_of_present(paths: Iterable[str], now: float) -> list[tuple[str, FileStamp]] | None:
-    """Return the stamps of the *paths* that exist. If one has just changed, or if an error occurs, return None.
-
-    For a symlink, return the stamp of the symlink itself. A later comparison with the target's stamp then fails, so the
-    path is searched again.
-    """
-    stamps = []
-    for path in paths:
-        try:
-            status = os.lstat(path)
-        except FileNotFoundError:
-            continue
-        except OSError:
-            return None
-        if not is_settled(status, now):
-            return None
-        stamps.append((path, file_stamp(status)))
-    return stamps

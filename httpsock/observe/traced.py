@@ -3,10 +3,10 @@
 Each part wraps an untraced part, which does not know about tracing. So tracing costs an untraced server nothing:
 
     TracedListener        around the system's calls            socket, bind, listen
-    TracedTransport       around a connection's transport      recv, send, sendfile, shutdown, close
+    TracedTransport       around a connection's transport      recv, send, sendfile, shutdown, reset, close
     traced_coroutine      around a connection's coroutine      wait, timeout, cut
     traced_handler        around the handler                   parse, content, refuse, break
-    TracedFileSystem      in place of the file system          stat, cache, open, read, scandir
+    TracedFileSystem      in place of the file system          stat, lstat, open, read, scandir, cache, memo, unverified
 
 ``tracing.trace`` receives the events.
 

@@ -16,7 +16,9 @@ from httpsock.files.file_system import FileSystem, Item
 from httpsock.files.representation import Representation
 from httpsock.files.siblings import Original, Read
 from httpsock.tracing.events import visible
-from httpsock.tracing.sockets import Emit, error_attributes, trace_errors
+from httpsock.tracing.sockets import Emit, trace_errors
+
+_KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "symlink"}
 
 Value = TypeVar("Value")
 
@@ -33,27 +35,38 @@ class TracedFileSystem(FileSystem):
         """Trace the calls of the document root *directory*. In events, names are relative to the root."""
         super().__init__()
         self._current = current
-        self._prefix = os.path.join(os.path.abspath(directory), "")
-        self.stat = self._traced_stat
+        self._root = os.path.abspath(directory)
+        self._prefix = os.path.join(self._root, "")
+        self.stat = self._traced("stat", self.stat)
+        self.lstat = self._traced("lstat", self.lstat)
 
-    def _traced_stat(self, path: str) -> os.stat_result:
-        name = _shown(path.removeprefix(self._prefix))
-        try:
-            status = os.stat(path)
-        except OSError as error:
-            self._current.emit("stat", {"name": name, **error_attributes(error)})
-            raise
-        kind = "folder" if stat.S_ISDIR(status.st_mode) else "file" if stat.S_ISREG(status.st_mode) else "neither"
-        self._current.emit("stat", {"name": name, "kind": kind, "octets": status.st_size})
-        return status
+    def _traced(self, call: str, look: Callable[[str], os.stat_result]) -> Callable[[str], os.stat_result]:
+        """Return a function that calls *look*, which is stat() or lstat(), and emits an event."""
+
+        def look_and_emit(path: str) -> os.stat_result:
+            attributes = {"name": self._shown(path)}
+            with trace_errors(self._current.emit, call, attributes):
+                status = look(path)
+            kind = _KINDS.get(stat.S_IFMT(status.st_mode), "neither")
+            self._current.emit(call, {**attributes, "kind": kind, "octets": status.st_size})
+            return status
+
+        return look_and_emit
 
     def open(self, root: str, relative: str, *, follow_links: bool) -> int:
         """Open a file."""
-        attributes = {"name": _shown(relative)}
+        attributes = {"name": self._shown(relative)}
         with trace_errors(self._current.emit, "open", attributes):
             descriptor = super().open(root, relative, follow_links=follow_links)
         self._current.emit("open", attributes)
         return descriptor
+
+    def check_folder(self, root: str, relative: str, *, follow_links: bool) -> None:
+        """Open a folder, and close it."""
+        attributes = {"name": self._shown(relative)}
+        with trace_errors(self._current.emit, "open", attributes):
+            super().check_folder(root, relative, follow_links=follow_links)
+        self._current.emit("open", attributes)
 
     def read(self, descriptor: int, length: int) -> bytes:
         """Read a file."""
@@ -65,7 +78,7 @@ class TracedFileSystem(FileSystem):
     def scandir(self, root: str, relative: str, *, follow_links: bool) -> Iterator[Iterator[os.DirEntry[str]]]:
         """Open a folder. Yield an iterator of its entries."""
         with ExitStack() as opened:
-            with trace_errors(self._current.emit, "scandir", {"name": _shown(relative)}):
+            with trace_errors(self._current.emit, "scandir", {"name": self._shown(relative)}):
                 entries = opened.enter_context(super().scandir(root, relative, follow_links=follow_links))
             yield entries
 
@@ -75,13 +88,25 @@ class TracedFileSystem(FileSystem):
         for entry in entries:
             yield entry
             count += 1
-        self._current.emit("scandir", {"name": _shown(relative), "entries": count})
+        self._current.emit("scandir", {"name": self._shown(relative), "entries": count})
 
     def is_verified(self, name: str, coding: str, read: Read, length: int, original: Original) -> bool:
-        """Return whether the compressed sibling *name* has the content of *original*. If it does not, emit an event."""
-        is_verified = super().is_verified(name, coding, read, length, original)
+        """Return whether the compressed sibling *name* has the content of *original*. If it does not, emit an event.
+
+        Emit one event for all reads, since there may be thousands of a few octets each.
+        """
+        octets = 0
+
+        def read_and_count(offset: int, length: int) -> bytes:
+            nonlocal octets
+            part = read(offset, length)
+            octets += len(part)
+            return part
+
+        is_verified = super().is_verified(name, coding, read_and_count, length, original)
+        self._current.emit("read", {"octets": octets})
         if not is_verified:
-            self._current.emit("unverified", {"name": _shown(name), "coding": coding})
+            self._current.emit("unverified", {"name": self._shown(name), "coding": coding})
         return is_verified
 
     def reference(self, name: str, found: Representation) -> Callable[[], Representation | None]:
@@ -90,31 +115,36 @@ class TracedFileSystem(FileSystem):
 
         def use() -> Representation | None:
             if value := refer():
-                self._current.emit("cache", {"name": _shown(name), "octets": value.length})
+                self._current.emit("cache", {"name": self._shown(name), "octets": value.length})
             return value
 
         return use
 
+    def use_memo(self, path: bytes) -> None:
+        """Emit an event: another request of this tick has found what is at *path*."""
+        self._current.emit("memo", {"path": visible(path)})
+
     def cache(self, capacity: int) -> FileCache[Value]:
         """Return a cache that emits an event for each hit."""
-        return _TracedCache(capacity, self._current)
+        return _TracedCache(capacity, self._current, self._shown)
+
+    def _shown(self, path: str) -> str:
+        """Return the name of *path*, relative to the root, as safe text for an event."""
+        name = path.removeprefix(self._prefix) if path != self._root else ""
+        return visible(os.fsencode(name)) or "."
 
 
 class _TracedCache(FileCache[Value]):
     """A cache that emits an event for each hit."""
 
-    def __init__(self, capacity: int, current: _Current) -> None:
+    def __init__(self, capacity: int, current: _Current, shown: Callable[[str], str]) -> None:
         super().__init__(capacity)
         self._current = current
+        self._shown = shown
 
     def get(self, key: Key, state: FileStamp, now: float) -> Value | None:
         """Return the value of *key*. If the value is a representation, emit an event."""
         value = super().get(key, state, now)
         if isinstance(value, Representation):
-            self._current.emit("cache", {"name": _shown(key[0]), "octets": value.length})
+            self._current.emit("cache", {"name": self._shown(key[0]), "octets": value.length})
         return value
-
-
-def _shown(name: str) -> str:
-    """Return *name*, which is relative to the root, as safe text for an event."""
-    return visible(os.fsencode(name)) or "."

@@ -32,7 +32,6 @@ class TracedTransport:
         self.handshake = transport.handshake
         self.unsent = transport.unsent
         self.has_input = transport.has_input
-        self.reset = transport.reset
         self.abort = transport.abort
 
     def recv(self, maximum: int, /) -> bytes:
@@ -69,6 +68,11 @@ class TracedTransport:
         with trace_errors(self._emit, "shutdown"):
             self._transport.end()
         self._emit("shutdown")
+
+    def reset(self) -> None:
+        """Make ``close`` send a reset."""
+        self._transport.reset()
+        self._emit("reset")
 
     def close(self) -> None:
         """Close the socket. Emit an event with the kernel's TCP_INFO."""

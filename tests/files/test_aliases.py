@@ -9,8 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from httpsock.files import aliases, confinement
+from httpsock.files import confinement, file_system
+from httpsock.files.aliases import Aliases
 from httpsock.files.document_root import Directory, DocumentRoot, Found, Redirect
+from httpsock.files.file_system import FileSystem
 from httpsock.files.paths import NOT_FOUND, may_be_alias
 from httpsock.files.representation import Representation
 from httpsock.http.handler import Tick
@@ -55,7 +57,7 @@ def aliased(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.
         with listed(root, relative, follow_links=follow_links) as entries:
             yield (entry for entry in entries if not set("~\u200c") & set(entry.name))
 
-    monkeypatch.setattr(aliases, "scandir_beneath", scandir_beneath)
+    monkeypatch.setattr(file_system, "scandir_beneath", scandir_beneath)
     for name in ("secret", "plain.text", "well"):
         (tmp_path / name).write_bytes(name.encode())
     (tmp_path / "sub").mkdir()
@@ -118,7 +120,7 @@ def test_entries_are_compared_by_stat_where_inode_numbers_are_unreliable(
     def scandir_beneath(root: str, relative: str, *, follow_links: bool) -> Iterator[Iterator[Entry]]:
         yield map(Entry, ["gone", "plain.text", ".secret"])
 
-    monkeypatch.setattr(aliases, "scandir_beneath", scandir_beneath)
+    monkeypatch.setattr(file_system, "scandir_beneath", scandir_beneath)
     assert find(DocumentRoot(aliased), "/SECRET~1") == NOT_FOUND
     assert isinstance(find(DocumentRoot(aliased), "/PLAIN~1.TEX"), Representation)
 
@@ -133,7 +135,7 @@ def test_a_folder_is_read_once_for_all_its_names(tmp_path: pathlib.Path, monkeyp
         looks.append(relative)
         return listed(root, relative, follow_links=follow_links)
 
-    monkeypatch.setattr(aliases, "scandir_beneath", scandir_beneath)
+    monkeypatch.setattr(file_system, "scandir_beneath", scandir_beneath)
     for name in ("a~1", "b~2", "é~3", "plain"):
         (tmp_path / name).write_bytes(b"x")
     root = DocumentRoot(tmp_path)
@@ -158,7 +160,7 @@ def test_a_folder_is_read_once_for_all_its_names(tmp_path: pathlib.Path, monkeyp
 def test_a_folder_is_read_once_in_each_tick(tmp_path: pathlib.Path) -> None:
     (tmp_path / "a~1").write_bytes(b"x")
     seen: dict[str, frozenset[str]] = {}
-    verdicts = aliases.Aliases(str(tmp_path), follow_links=False)
+    verdicts = Aliases(str(tmp_path), FileSystem(), follow_links=False)
     assert not verdicts.has_hidden(["a~1"], seen, 0.0, LATER)
     assert seen == {"": frozenset({"a~1"})}
     assert not verdicts.has_hidden(["a~1"], seen, 100.0, LATER)

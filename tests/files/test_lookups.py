@@ -156,10 +156,10 @@ def test_a_missing_sibling_is_looked_up_again_after_a_second(
     aged: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On some file systems, a new file does not change the times of its folder."""
-    served = DocumentRoot(aged)
     status = aged.stat()
     stat = os.stat
     monkeypatch.setattr(os, "stat", lambda path, **options: status if path == str(aged) else stat(path, **options))
+    served = DocumentRoot(aged)
     assert read(served, b"/hello.txt", BROWSERS) == HELLO
     write(aged / "hello.txt.gz")
     assert represent(served, b"/hello.txt", BROWSERS, monotonic=0.9).coding is None
