@@ -413,7 +413,6 @@ class EventLoop:
         self._is_accepting = True
         self._accept_again_at = _NEVER
         for descriptor in self._listeners:
-            # Not EPOLLEXCLUSIVE: it wakes one process; if that one pauses or drains, the connection is stuck.
             self._poller.register(descriptor, READABLE)
 
     def _stop_accepting(self) -> None:

@@ -12,6 +12,8 @@ from typing import Protocol
 
 # The numbers are epoll's own, so that they need no translation. With NEITHER, epoll still reports errors.
 NEITHER = 0x000
+# Listening sockets are watched without EPOLLEXCLUSIVE, which wakes only one of the processes that share a socket: if
+# that process pauses or drains, the connection waits until the next one arrives.
 READABLE = 0x001
 WRITABLE = 0x004
 

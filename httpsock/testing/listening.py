@@ -78,7 +78,7 @@ class Port:
             queue.update()
 
     def notice_closed(self) -> None:
-        """If the period has ended, begin the next one. If another process has closed the port, begin a closed period."""
+        """If the period has ended, begin the next one; if another process has closed the port, a closed one."""
         if self.is_closed:
             self.is_changing()
         else:
