@@ -13,6 +13,7 @@ from pathlib import Path
 
 from conformance.live import outputs
 from conformance.live.corpus_run import NothingTriedError, check_corpus
+from conformance.live.progress import Progress
 from conformance.live.results import GONE, NO_TIME, Outcome, Result, breaks_a_must
 from conformance.live.start import Recipe, StartError, started
 from conformance.live.target import Target
@@ -21,21 +22,21 @@ from conformance.semantics.run import check_semantics
 # The seconds from the start of the check to the deadline of each part.
 _CORPUS_SECONDS = 16.0
 _SEMANTICS_SECONDS = 27.0
-# Print a line for at most this many cases and checks that stop the server.
-_MAX_STOPS = 5
 
 
-def check(target: Target, only: str | None = None, *, patience: float = 1.0) -> list[Result]:
+def check(
+    target: Target, only: str | None = None, *, patience: float = 1.0, progress: Progress | None = None
+) -> list[Result]:
     """Run the cases and checks that *only* selects, and return the results. *patience* multiplies the time limits.
 
     If *target* does not answer a plain request, raise NothingTriedError.
     """
     started = time.monotonic()
     target.deadline = started + patience * _CORPUS_SECONDS
-    results = check_corpus(target, only)
+    results = check_corpus(target, only, progress)
     lost = target.deadline - started - patience * _CORPUS_SECONDS
     target.deadline = started + patience * _SEMANTICS_SECONDS + lost
-    return results + check_semantics(target, only)
+    return results + check_semantics(target, only, progress)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,10 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         "--start",
         metavar="COMMAND",
         help="start the server with this command, in which {port} and {root} (a folder of known files) are filled in, "
-        "and stop it after the check",
-    )
-    parser.add_argument(
-        "--restart", action="store_true", help="with --start: if the server exits, start it again and continue"
+        "start it again if it stops, and stop it after the check",
     )
     parser.add_argument(
         "--only", metavar="TEXT", help="run cases and checks with TEXT in their name, requirement, section or chapter"
@@ -71,11 +69,12 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     if (options.url is None) == (options.start is None):
         parser.error("give a URL, or --start with a command")
-    if options.restart and options.start is None:
-        parser.error("--restart needs --start: check can't restart a server that it has not started")
     with ExitStack() as stack:
+        progress = stack.enter_context(Progress(sys.stderr))
         try:
-            results = check(_target(options, stack), options.only)
+            with progress.running("starting the server"):
+                target = _target(options, stack)
+            results = check(target, options.only, progress=progress)
         except (StartError, ValueError, NothingTriedError) as error:
             print(f"conformance: {error}", file=sys.stderr)
             return 2
@@ -89,7 +88,7 @@ def main(arguments: Sequence[str]) -> int:
     except OSError as error:
         print(f"conformance: cannot write {error.filename}: {error.strerror}", file=sys.stderr)
         return 2
-    return 1 if _is_incomplete(results) or breaks_a_must(results) else 0
+    return 1 if _is_incomplete(results, is_ours=options.start is not None) or breaks_a_must(results) else 0
 
 
 def _target(options: argparse.Namespace, stack: ExitStack) -> Target:
@@ -102,23 +101,21 @@ def _target(options: argparse.Namespace, stack: ExitStack) -> Target:
     if "{port}" not in options.start:
         raise ValueError("the start command needs {port}, where check puts the port on which the server must listen")
     server = stack.enter_context(started(Recipe(options.start)))
-    return Target(server.address, server, restarts=options.restart)
+    return Target(server.address, server)
 
 
-def _is_incomplete(results: list[Result]) -> bool:
-    """Print which cases stop the server, and how many cases were not tried. Return True if there are any."""
-    stops = [result for result in results if result.stops_server]
-    for result in stops[:_MAX_STOPS]:
-        print(f"conformance: {result.name}: {result.why}", file=sys.stderr)
-    if len(stops) > _MAX_STOPS:
-        print(f"conformance: {len(stops) - _MAX_STOPS} more cases and checks stop the server", file=sys.stderr)
+def _is_incomplete(results: list[Result], *, is_ours: bool) -> bool:
+    """Print how many cases and checks were not tried. Return True if there are any, or if one stops the server.
+
+    *is_ours* is true if check has started the server.
+    """
     slow, gone = (sum(result.why == why for result in results) for why in (NO_TIME, GONE))
     if slow:
         print(f"conformance: cases and checks not tried, since the server is too slow: {slow}", file=sys.stderr)
     if gone:
-        how = "use --start and --restart to start it again"
-        print(f"conformance: cases and checks not tried, since the server stopped: {gone}; {how}", file=sys.stderr)
-    return bool(slow or gone or stops)
+        how = "" if is_ours else "; with --start, check can start it again"
+        print(f"conformance: cases and checks not tried, since the server stopped: {gone}{how}", file=sys.stderr)
+    return bool(slow or gone) or any(result.stops_server for result in results)
 
 
 def _write(results: list[Result], options: argparse.Namespace) -> None:

@@ -104,7 +104,7 @@ def _one(installation: Installation, server: Server) -> Compared:
     recipe = installation.prepare(server)
     version = installation.version(server)
     with started(recipe) as program:
-        results = check(Target(program.address, program, restarts=True), patience=_PATIENCE)
+        results = check(Target(program.address, program), patience=_PATIENCE)
     found = compared(server.name, server.title, version, server.source, results)
     musts, others = found.failed("MUST"), found.failed("SECURITY") + found.failed("SHOULD")
     print(f"{server.title} {version}: of {found.tried} tried, {musts} break a MUST, {others} a SHOULD or SECURITY")

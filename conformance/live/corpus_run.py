@@ -15,6 +15,7 @@ from conformance.corpus.requirements import load_requirements
 from . import wire
 from .allowances import may_answer_without_a_head
 from .probes import PIPELINING, Judgement, PlainAnswer, Probe, judge, probe_of, sentinel
+from .progress import Progress
 from .responses import FaultKind
 from .results import MAX_RECEIVED, NO_TIME, Outcome, Result, matches
 from .target import Target
@@ -22,6 +23,8 @@ from .trials import Attempt, Trial, run_trials
 
 _FIRST_SECONDS = 5.0
 _NEXT_SECONDS = 1.5
+_MIN_EXCHANGE_SECONDS = 2.0
+_MAX_EXCHANGE_SECONDS = 4.0
 _MIN_SECONDS = 0.05
 _MIN_PATIENCE = 0.1
 _MAX_OCTETS = 4 * 1024 * 1024
@@ -43,7 +46,7 @@ class _Prober:
         self._patience = min(max(10 * seconds, 0.5 if plain.closes else _MIN_PATIENCE), 1.5)
         if not plain.closes:
             target.patience = self._patience
-        self._seconds = min(max(50 * seconds, 2.0), 4.0)
+        self._seconds = min(max(50 * seconds, _MIN_EXCHANGE_SECONDS), _MAX_EXCHANGE_SECONDS)
         self._lock = threading.Lock()
         self._timeouts = 0
 
@@ -160,7 +163,7 @@ def _judgement(
     return Judgement("; ".join(faults), requirement=requirement)
 
 
-def check_corpus(target: Target, only: str | None = None) -> list[Result]:
+def check_corpus(target: Target, only: str | None = None, progress: Progress | None = None) -> list[Result]:
     """Send the cases that *only* selects to *target*. Return the results in the order of the corpus.
 
     If *target* does not answer a plain request, raise NothingTriedError.
@@ -169,7 +172,7 @@ def check_corpus(target: Target, only: str | None = None) -> list[Result]:
     prober = _Prober(target, plain, seconds)
     trials = [prober.trial(case, number) for number, case in enumerate(load_cases(), 1)
               if matches(case.name, case.requirement, only)]  # fmt: skip
-    return run_trials(target, trials)
+    return run_trials(target, trials, progress)
 
 
 def _ask_plainly(target: Target) -> tuple[PlainAnswer, float]:

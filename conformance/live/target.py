@@ -1,6 +1,8 @@
 """The server under test: find out whether it still answers, and start it again."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from . import wire
@@ -12,35 +14,44 @@ _RETURN_SECONDS = 1.0
 _PAUSE_SECONDS = 0.1
 # A server that handles one connection at a time answers only after the earlier ones have closed.
 _ANSWER_SECONDS = 4.0
+# Wait this long for a server that has stalled, this many times.
+_STALL_SECONDS = 6.0
+_MAX_STALLS = 8
+# Finding the cases that stop the server may extend the deadline by this much in total, beside the time of restarts.
+_EXTRA_SECONDS = 60.0
 _MAX_RESTARTS = 200
 
 
 class End(NamedTuple):
-    """How the server stopped. *says* is a message, and *output* has its last lines of output."""
+    """How the server stopped. *says* is a message, and *output* has its last lines of output.
+
+    If *may_pass* is true, the server still accepts connections, and may answer again.
+    """
 
     says: str = ""
     output: str = ""
+    may_pass: bool = False
 
 
 class Target:
     """The server under test, at *address*. If the check has started the server, *server* is given.
 
-    If *restarts* is true, the check starts the server again after it has stopped. No case is tried after *deadline*.
-    Each restart extends the deadline by the time that it took. If *is_gone* is true, the server has stopped for good.
-    If the server does not close when asked, the client closes its side after *patience* seconds without input.
+    No case is tried after *deadline*. Each restart extends the deadline by the time that it took. If *is_gone* is true,
+    the server has stopped for good. If the server does not close when asked, the client closes its side after
+    *patience* seconds without input.
     """
 
-    def __init__(
-        self, address: tuple[str, int], server: StartedServer | None = None, *, restarts: bool = False
-    ) -> None:
+    def __init__(self, address: tuple[str, int], server: StartedServer | None = None) -> None:
         self.address = address
-        self.restarts = restarts and server is not None
         self.deadline = float("inf")
         self.end = End()
         self.is_gone = False
         self.patience: float | None = None
         self._server = server
         self._left_starts = _MAX_RESTARTS
+        self._left_stalls = _MAX_STALLS
+        self._silent_since = 0.0
+        self._extra_seconds = _EXTRA_SECONDS
 
     @property
     def is_ours(self) -> bool:
@@ -55,16 +66,53 @@ class Target:
         """
         if time.monotonic() > self.deadline:
             return True
-        found = self._ask()
+        began = time.monotonic()
+        found = self._ask(_ANSWER_SECONDS)
         deadline = time.monotonic() + _RETURN_SECONDS
         while found.ended == "refused" and time.monotonic() < deadline and self._exit_code(_PAUSE_SECONDS) is None:
             if self._server is None:
                 time.sleep(_PAUSE_SECONDS)
-            found = self._ask()
+            found = self._ask(_ANSWER_SECONDS)
         if found.received and self._exit_code(exit_seconds) in (None, 0):
             return True
+        self._silent_since = began
         self.end = self._describe(found)
         return False
+
+    def returns(self) -> bool:
+        """Wait for a silent server. Return whether it answers again. If it does, *end* describes the stall."""
+        if not self.end.may_pass or self._left_stalls == 0:
+            return False
+        self._left_stalls -= 1
+        if not self._answers_before(time.monotonic() + _STALL_SECONDS):
+            # Waiting in vain again would take too long.
+            self._left_stalls = 0
+            return False
+        seconds = time.monotonic() - self._silent_since
+        says = f"the server stalls: it answered no other request for {seconds:.0f} seconds"
+        self.end = End(says, self._last_output())
+        return True
+
+    def _answers_before(self, deadline: float) -> bool:
+        """Ask until *deadline*, or until the server refuses connections. Return whether it answers."""
+        while (left := deadline - time.monotonic()) > 0:
+            found = self._ask(min(left, _ANSWER_SECONDS))
+            if found.received or found.ended == "refused":
+                return bool(found.received)
+            time.sleep(_PAUSE_SECONDS)
+        return False
+
+    @contextmanager
+    def extra_time(self) -> Iterator[None]:
+        """Extend the deadline by the time that the block takes, until the extra time is used up."""
+        granted, self._extra_seconds = self._extra_seconds, 0.0
+        self.deadline += granted
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._extra_seconds = max(granted - (time.monotonic() - began), 0.0)
+            self.deadline -= self._extra_seconds
 
     def restart(self) -> bool:
         """Start the program again. Return whether it answers."""
@@ -76,7 +124,7 @@ class Target:
         try:
             self._server.start()
         except StartError as error:
-            self.end = End(f"it does not start again: {error}")
+            self.end = End(f"the server stops: it does not start again: {error}")
             self._left_starts = 0
             return False
         finally:
@@ -84,10 +132,10 @@ class Target:
         self.address = self._server.address
         return True
 
-    def _ask(self) -> wire.Transcript:
+    def _ask(self, seconds: float) -> wire.Transcript:
         """Send a plain request on a new connection. Return the transcript."""
         return wire.exchange(
-            self.address, [sentinel(0)], seconds=_ANSWER_SECONDS, ends=False, patience=_ANSWER_SECONDS / 2, max_octets=1
+            self.address, [sentinel(0)], seconds=seconds, ends=False, patience=seconds / 2, max_octets=1
         )
 
     def _exit_code(self, seconds: float) -> int | None:
@@ -96,9 +144,14 @@ class Target:
     def _describe(self, found: wire.Transcript) -> End:
         """Describe how the server stopped. *found* is its answer to a plain request."""
         code = self._exit_code(_RETURN_SECONDS)
-        if code is None:
-            refused = "it no longer accepts connections"
-            says = refused if found.ended == "refused" else f"it no longer answers plain requests ({found.ended})"
+        may_pass = code is None and found.ended != "refused"
+        if may_pass:
+            says = f"it no longer answers plain requests ({found.ended})"
+        elif code is None:
+            says = "it no longer accepts connections"
         else:
             says = f"signal {-code} killed it" if code < 0 else f"it exited with code {code}"
-        return End(says, "" if self._server is None else self._server.last_output())
+        return End(f"the server stops: {says}", self._last_output(), may_pass)
+
+    def _last_output(self) -> str:
+        return "" if self._server is None else self._server.last_output()

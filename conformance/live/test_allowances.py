@@ -370,10 +370,10 @@ def test_if_time_runs_out_the_exit_code_is_1(
     from conformance.__main__ import main
 
     passed, untried = _result("MUST", "R036", Outcome.PASSED), _result("MUST", "R036", Outcome.SKIPPED, NO_TIME)
-    monkeypatch.setattr(command, "check", lambda *_: [passed, untried])
+    monkeypatch.setattr(command, "check", lambda *_, **__: [passed, untried])
     assert main(["check", "http://127.0.0.1:1/"]) == 1
     assert "cases and checks not tried, since the server is too slow: 1\n" in capsys.readouterr().err
-    monkeypatch.setattr(command, "check", lambda *_: [passed])
+    monkeypatch.setattr(command, "check", lambda *_, **__: [passed])
     assert main(["check", "http://127.0.0.1:1/"]) == 0
     assert main(["check", "http://127.0.0.1:1/", "--json", str(tmp_path / "no" / "file")]) == 2
     assert "no/file" in capsys.readouterr().err

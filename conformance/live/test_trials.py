@@ -14,7 +14,7 @@ import pytest
 
 from conformance.__main__ import main
 
-from . import target
+from . import corpus_run, target, trials
 from .results import GONE, Outcome, Result
 from .start import Recipe, StartError, started
 from .target import Target
@@ -63,36 +63,38 @@ def run(tmp_path: Path, program: str, *options: str) -> tuple[int, dict[str, dic
     return code, {result["name"]: result for result in json.loads(output.read_text(encoding="utf-8"))}
 
 
-def test_the_case_that_stops_the_server_is_named_and_the_others_are_not_blamed(
+def test_every_case_that_stops_the_server_is_named_and_the_others_are_tried(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The report has the exit code and the last output of the server. Later cases are skipped."""
-    code, results = run(tmp_path, _FRAGILE, "--only", "RFC 9112 §5")
-    failed = {name: result for name, result in results.items() if result["outcome"] == "failed"}
-    stops = [result for result in failed.values() if result["stops_server"]]
-    assert code == 1
-    assert len(stops) == 1, stops
-    assert stops[0]["why"] == "the server stops: it exited with code 3"
-    assert stops[0]["output"].startswith("cannot read the fields: ")
-    assert (stops[0]["requirement"], stops[0]["level"]) == ("R093", "SECURITY")
-    assert not any("connection is refused" in result["why"] for result in failed.values()), failed
-    assert any(result["why"] == GONE for result in results.values())
-    assert "use --start and --restart" in capsys.readouterr().err
+    """The check starts the server again each time. It repeats the other cases that were in progress.
 
-
-def test_with_restart_every_case_is_tried_and_each_that_stops_the_server_is_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The check starts the server again each time. It repeats the other cases that were in progress."""
-    code, results = run(tmp_path, _FRAGILE, "--restart", "--only", "R038")
-    stops = {name for name, result in results.items() if result["stops_server"]}
+    The report has the exit code and the last output of the server.
+    """
+    code, results = run(tmp_path, _FRAGILE, "--only", "R038")
+    stops = {name: result for name, result in results.items() if result["stops_server"]}
     assert code == 1
-    assert stops == {
+    assert stops.keys() == {
         *("a-field-line-without-a-colon", "a-status-line-among-the-fields", "a-request-line-among-the-fields"),
         *("a-corrupted-line-without-a-colon", "a-name-whose-colon-is-in-a-fold"),
     }
-    assert all(result["why"] != GONE for result in results.values())
+    for result in stops.values():
+        assert result["why"] == "the server stops: it exited with code 3"
+        assert result["output"].startswith("cannot read the fields: ")
+        assert (result["requirement"], result["level"]) == ("R093", "SECURITY")
+    assert not any(result["why"] == GONE or "connection is refused" in result["why"] for result in results.values())
     assert "a-field-line-without-a-colon: the server stops: it exited with code 3\n" in capsys.readouterr().err
+
+
+def test_a_server_that_does_not_start_again_is_gone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Cases that were to follow are skipped, and the message quotes the output of the server."""
+    mark = tmp_path / "mark"
+    once = f"import os, sys\nif os.path.exists({str(mark)!r}): sys.exit('locked')\nopen({str(mark)!r}, 'w').close()\n"
+    code, results = run(tmp_path, once + _FRAGILE, "--only", "R038")
+    assert code == 1
+    assert "the server stops: it does not start again: " in results["the-server-stays-up"]["why"]
+    assert "locked" in results["the-server-stays-up"]["why"]
+    assert any(result["why"] == GONE for result in results.values())
+    assert "cases and checks not tried, since the server stopped: " in capsys.readouterr().err
 
 
 def test_a_stop_that_no_single_case_causes_is_reported_with_all_cases_in_progress(tmp_path: Path) -> None:
@@ -107,12 +109,17 @@ def test_a_stop_that_no_single_case_causes_is_reported_with_all_cases_in_progres
 def test_cases_behind_the_one_that_silences_the_server_do_not_fail(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The silent server still accepts connections."""
+    """The silent server still accepts connections. Each case that silences it is named."""
+    monkeypatch.setattr(corpus_run, "_MIN_EXCHANGE_SECONDS", 0.4)
     monkeypatch.setattr(target, "_ANSWER_SECONDS", 0.4)
+    monkeypatch.setattr(target, "_RETURN_SECONDS", 0.1)
+    monkeypatch.setattr(target, "_STALL_SECONDS", 0.4)
     _, results = run(tmp_path, _SILENT, "--only", "R038")
     failed = [result for result in results.values() if result["outcome"] == "failed"]
-    assert [result["why"] for result in failed] == ["the server stops: it no longer answers plain requests (timed out)"]
-    assert failed[0]["output"]
+    says = "the server stops: it no longer answers plain requests (timed out)"
+    assert [result["why"] for result in failed] == [says] * 5
+    assert all(result["output"] for result in failed)
+    assert all(result["outcome"] == "passed" for result in results.values() if result not in failed)
 
 
 def test_if_a_server_that_check_did_not_start_stops_the_report_names_all_cases_in_progress(
@@ -141,20 +148,14 @@ def test_if_a_server_that_check_did_not_start_stops_the_report_names_all_cases_i
     why = str(results["the-server-stays-up"]["why"])
     assert why.startswith("the server stops: it no longer accepts connections; in progress: ")
     assert sum(result["why"] == GONE for result in results.values()) > len(results) - 60
-    assert "use --start and --restart" in capsys.readouterr().err
-
-
-def test_restart_without_start_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["check", "http://127.0.0.1:1/", "--restart"])
-    assert ended.value.code == 2
-    assert "--restart needs --start" in capsys.readouterr().err
+    assert "; with --start, check can start it again\n" in capsys.readouterr().err
 
 
 class _Late:
-    """Makes trials that time out the first time and pass the second time. *names* records each attempt."""
+    """Makes trials that time out a number of *times* and then pass; *names* has one entry for each attempt."""
 
-    def __init__(self) -> None:
+    def __init__(self, times: int = 1) -> None:
+        self._times = times
         self.names: list[str] = []
 
     def trial(self, name: str) -> Trial:
@@ -164,7 +165,7 @@ class _Late:
 
     def _attempt(self, result: Result) -> Attempt:
         self.names.append(result.name)
-        is_late = self.names.count(result.name) == 1
+        is_late = self.names.count(result.name) <= self._times
         outcome = Outcome.FAILED if is_late else Outcome.PASSED
         return Attempt(result._replace(outcome=outcome), is_doubtful=False, is_late=is_late)
 
@@ -176,6 +177,24 @@ def test_a_case_that_timed_out_beside_others_is_tried_again_alone() -> None:
         results = run_trials(Target(address), [late.trial("one"), late.trial("two")])
     assert [(result.name, result.outcome) for result in results] == [("one", Outcome.PASSED), ("two", Outcome.PASSED)]
     assert sorted(late.names) == ["one", "one", "two", "two"]
+
+
+def test_many_cases_that_timed_out_beside_others_are_tried_again_alone() -> None:
+    """A single case may have kept all of them waiting."""
+    late, names = _Late(), [f"case-{number}" for number in range(40)]
+    with serving(lambda connected: connected.sendall(b"HTTP/1.1 404 No\r\n\r\n")) as address:
+        results = run_trials(Target(address), [late.trial(name) for name in names])
+    assert [(result.name, result.outcome) for result in results] == [(name, Outcome.PASSED) for name in names]
+
+
+def test_if_many_cases_time_out_alone_too_the_others_are_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server itself is slow."""
+    monkeypatch.setattr(trials, "_MAX_LATE", 3)
+    late, names = _Late(times=9), [f"case-{number}" for number in range(40)]
+    with serving(lambda connected: connected.sendall(b"HTTP/1.1 404 No\r\n\r\n")) as address:
+        results = run_trials(Target(address), [late.trial(name) for name in names])
+    assert {result.outcome for result in results} == {Outcome.FAILED}
+    assert len(late.names) == 40 + 3
 
 
 def test_if_a_case_tried_again_alone_stops_the_server_only_that_case_is_blamed() -> None:

@@ -1,8 +1,9 @@
 """Try cases or checks on one server, a few at a time. If the server stops, find the one that stopped it.
 
 A server stops if it exits or no longer answers. Each trial in progress at that moment is a suspect. Its own result is
-meaningless, and it may have stopped the server. If the check started the server, it starts the server again and tries
-the suspects one by one. Otherwise the result lists all suspects.
+meaningless, and it may have stopped the server. If the server answers again after a while, or if the check can start
+it again, the suspects are tried one by one. Otherwise the result lists all suspects. Trials that are *heavy* for the
+server run one at a time, after the others.
 """
 
 import threading
@@ -11,6 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+from .progress import Progress
 from .results import GONE, Outcome, Result
 from .target import Target
 
@@ -20,7 +22,7 @@ LAST = "the-server-stays-up"
 _REQUIREMENT = "R093"
 _CONNECTIONS = 8
 _MAX_NAMED = 12
-# If at most this many trials timed out, repeat them one at a time. If more did, the server itself is slow.
+# Repeat trials that timed out one at a time, until this many time out again: then the server itself is slow.
 _MAX_LATE = 12
 # A program that exits because of a request does so within this time.
 _EXIT_SECONDS = 0.02
@@ -40,12 +42,21 @@ class Attempt(NamedTuple):
 class Trial(NamedTuple):
     """A case or check to try.
 
-    *attempt* tries it. *untried* takes a reason and returns the result of a skipped trial.
+    *attempt* tries it. *untried* takes a reason and returns the result of a skipped trial. If *is_heavy* is true, the
+    server may need gigabytes of memory for it.
     """
 
     name: str
     attempt: Callable[[], Attempt]
     untried: Callable[[str], Result]
+    is_heavy: bool = False
+
+
+class _Ended(NamedTuple):
+    """How a trial ended that ran alone. *is_down*: the server does not answer since. *is_late*: the trial timed out."""
+
+    is_down: bool
+    is_late: bool
 
 
 class _Round:
@@ -54,7 +65,8 @@ class _Round:
     A trial in *suspects* may have stopped it. A trial in *late* timed out.
     """
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, progress: Progress) -> None:
+        self._progress = progress
         self.results: dict[str, Result] = {}
         self._over = threading.Event()
         self._target = target
@@ -80,14 +92,16 @@ class _Round:
             if self._over.is_set():
                 return
             self._open.append(trial)
-        attempt = trial.attempt()
+        with self._progress.running(trial.name):
+            attempt = trial.attempt()
         is_gone = attempt.is_doubtful and not self._over.is_set() and not self._target.is_there()
         with self._lock:
-            self._open.remove(trial)
             if is_gone and not self._over.is_set():
                 self._over.set()
-                # The likeliest suspect comes first; a trial answered just before may also be the cause.
-                self.suspects = [trial, *self._open, *reversed(self._ended)]
+                # The likeliest suspect comes first: in a silence, the oldest. A trial just answered is one too.
+                likeliest = [] if attempt.is_late else [trial]
+                self.suspects = list(dict.fromkeys((*likeliest, *self._open, *reversed(self._ended))))
+            self._open.remove(trial)
             if not self._over.is_set() or (not attempt.is_doubtful and trial not in self.suspects):
                 self.results[trial.name] = attempt.result
                 self._ended.append(trial)
@@ -95,81 +109,132 @@ class _Round:
                     self.late.append(trial)
 
 
-def run_trials(target: Target, trials: Sequence[Trial]) -> list[Result]:
+def run_trials(target: Target, trials: Sequence[Trial], progress: Progress | None = None) -> list[Result]:
     """Try all trials and return the results in order.
 
     If the server stopped for no known cause, an additional result called LAST comes at the end.
     """
-    results: dict[str, Result] = {}
-    waiting = list(trials)
-    ends: list[Result] = []
-    while waiting:
-        one_round = _Round(target)
-        one_round.run(waiting)
-        results |= one_round.results
-        if not one_round.is_over and len(one_round.late) <= _MAX_LATE:
-            results |= _try_late(target, one_round.late)
-        if not one_round.is_over:
-            break
-        found = _try_alone(target, one_round.suspects)
-        results |= found
-        waiting = [trial for trial in waiting if trial.name not in results]
-        if not any(result.stops_server for result in found.values()):
-            ends = [_unexplained(target, one_round.suspects)]
-        if not target.restarts or not target.is_ours:
-            target.is_gone = True
-            break
-    return [results.get(trial.name) or trial.untried(GONE) for trial in trials] + ends
+    progress = progress or Progress()
+    progress.expect(trial.name for trial in trials)
+    run = _Run(target, progress)
+    run.try_together([trial for trial in trials if not trial.is_heavy])
+    run.try_heavy([trial for trial in trials if trial.is_heavy])
+    return [run.results.get(trial.name) or trial.untried(GONE) for trial in trials] + run.ends
 
 
-def _try_alone(target: Target, suspects: Sequence[Trial]) -> dict[str, Result]:
-    """Try the suspects one by one, until one stops the server for good. Return the results."""
-    results: dict[str, Result] = {}
-    is_new = target.restart()
-    for trial in suspects if is_new else ():
-        result, is_end_here = _try_one(target, trial)
-        if is_end_here and not is_new and target.restart():
-            # An earlier suspect may have contributed: only the effect on a new server counts.
-            result, is_end_here = _try_one(target, trial)
-        results[trial.name] = result
-        is_new = is_end_here and target.restarts and target.restart()
-        if is_end_here and not is_new:
-            break
-    return results
+class _Run:
+    """All trials on *target*. *results* are by name. *ends* has a result if the server stopped for no known cause."""
 
+    def __init__(self, target: Target, progress: Progress) -> None:
+        self._target = target
+        self._progress = progress
+        self.results: dict[str, Result] = {}
+        self.ends: list[Result] = []
 
-def _try_late(target: Target, late: Sequence[Trial]) -> dict[str, Result]:
-    """Retry trials that timed out, one by one, until one stops the server for good. Return the results."""
-    results = {trial.name: trial.untried(GONE) for trial in late}
-    for trial in late:
-        results[trial.name], is_end_here = _try_one(target, trial)
-        if is_end_here and not (target.restarts and target.restart()):
-            target.is_gone = True
-            break
-    return results
+    def try_together(self, trials: Sequence[Trial]) -> None:
+        """Try *trials*, a few at a time. After each stop, find the trial that causes it. Then go on if possible."""
+        waiting = list(trials)
+        while waiting:
+            one_round = _Round(self._target, self._progress)
+            one_round.run(waiting)
+            self.results |= one_round.results
+            if not one_round.is_over:
+                self._try_late(one_round.late)
+                return
+            with self._target.extra_time():
+                is_up = self._try_alone(one_round.suspects)
+            if not any(self.results[trial.name].stops_server for trial in waiting if trial.name in self.results):
+                self.ends = [_unexplained(self._target, one_round.suspects)]
+                self._progress.report(LAST, self.ends[0].why)
+            if not is_up:
+                self._target.is_gone = True
+                return
+            waiting = [trial for trial in waiting if trial.name not in self.results]
 
+    def try_heavy(self, trials: Sequence[Trial]) -> None:
+        """Try *trials* one at a time. If one runs out of time, skip the others: they would use as much memory."""
+        for position, trial in enumerate(trials, 1):
+            if self._target.is_gone:
+                return
+            ended = self._try_one(trial)
+            if ended.is_down and not self._restart():
+                self._target.is_gone = True
+            elif ended.is_down or ended.is_late:
+                why = f"not tried, to save memory: the server did not answer in time at: {trial.name}"
+                self.results |= {other.name: other.untried(why) for other in trials[position:]}
+                return
 
-def _try_one(target: Target, trial: Trial) -> tuple[Result, bool]:
-    """Run one trial. Return its result, and whether the trial stopped the server."""
-    result = trial.attempt().result
-    if target.is_there(_EXIT_SECONDS):
-        return result, False
-    stopped = result._replace(
-        requirement=_REQUIREMENT,
-        level="SECURITY",
-        outcome=Outcome.FAILED,
-        why=f"the server stops: {target.end.says}",
-        stops_server=True,
-        output=target.end.output,
-    )
-    return stopped, True
+    def _try_alone(self, suspects: Sequence[Trial]) -> bool:
+        """Try *suspects* one by one, until one stops the server for good. Return whether the server is up.
+
+        Before that, wait until the server answers again, or start it again.
+        """
+        has_returned = self._returns()
+        is_new = not has_returned and self._restart()
+        if not has_returned and not is_new:
+            return False
+        for trial in suspects:
+            is_down = self._try_one(trial).is_down
+            if is_down and not is_new and self._restart():
+                # An earlier suspect may have contributed: only the effect on a new server counts.
+                is_down = self._try_one(trial).is_down
+            is_new = is_down and self._restart()
+            if is_down and not is_new:
+                return False
+        return True
+
+    def _try_late(self, late: Sequence[Trial]) -> None:
+        """Retry *late*, the trials that timed out, one by one, until the server stops or is too slow."""
+        count = 0
+        for position, trial in enumerate(late, 1):
+            ended = self._try_one(trial)
+            count += ended.is_late
+            if ended.is_down and not self._restart():
+                self._target.is_gone = True
+                self.results |= {other.name: other.untried(GONE) for other in late[position:]}
+                return
+            if count == _MAX_LATE:
+                for other in late[position:]:
+                    self._progress.report(other.name, self.results[other.name].why)
+                return
+
+    def _try_one(self, trial: Trial) -> _Ended:
+        """Try *trial* alone and store its result. Return whether the server is down, and whether the trial is late."""
+        with self._progress.running(trial.name):
+            result, _, is_late = trial.attempt()
+        is_late = is_late and result.outcome is Outcome.FAILED
+        is_down = False
+        if not self._target.is_there(_EXIT_SECONDS):
+            is_down = not self._returns()
+            result = result._replace(
+                requirement=_REQUIREMENT,
+                level="SECURITY",
+                outcome=Outcome.FAILED,
+                why=self._target.end.says,
+                stops_server=True,
+                output=self._target.end.output,
+            )
+        self.results[trial.name] = result
+        if is_late or result.stops_server:
+            self._progress.report(trial.name, result.why)
+        return _Ended(is_down, is_late)
+
+    def _returns(self) -> bool:
+        """Wait for a silent server. Return whether it answers again."""
+        with self._progress.running("waiting for the server, which does not answer"), self._target.extra_time():
+            return self._target.returns()
+
+    def _restart(self) -> bool:
+        """Start the server again. Return whether it answers."""
+        with self._progress.running("starting the server again"):
+            return self._target.restart()
 
 
 def _unexplained(target: Target, suspects: Sequence[Trial]) -> Result:
     """Return the result for a server that stopped although no suspect stops it alone."""
     names = "; ".join(trial.name for trial in suspects[:_MAX_NAMED])
     alone = ", none of which stops it alone" if target.is_ours else ""
-    why = f"the server stops: {target.end.says}; in progress{alone}: {names}"
+    why = f"{target.end.says}; in progress{alone}: {names}"
     return Result(
         *(LAST, _REQUIREMENT, "SECURITY", Outcome.FAILED, why, b"", b"", ""),
         stops_server=True,

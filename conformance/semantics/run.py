@@ -5,6 +5,7 @@ from functools import partial
 
 from conformance.corpus.requirements import load_requirements
 from conformance.live import wire
+from conformance.live.progress import Progress
 from conformance.live.results import GONE, MAX_RECEIVED, NO_TIME, Outcome, Result, matches
 from conformance.live.target import Target
 from conformance.live.trials import Attempt, Trial, run_trials
@@ -14,9 +15,11 @@ from .session import Check, InapplicableError, OtherFault, Session
 
 # A failure has shell lines for at most this many exchanges, the last ones of the check.
 _MAX_EXCHANGES = 5
+# The time for one check with all its exchanges.
+_CHECK_SECONDS = 8.0
 
 
-def check_semantics(target: Target, only: str | None = None) -> list[Result]:
+def check_semantics(target: Target, only: str | None = None, progress: Progress | None = None) -> list[Result]:
     """Run the checks against *target* and return the results. *only* selects checks by name or requirement.
 
     If the server does not serve the folder of known files, skip all checks.
@@ -27,9 +30,11 @@ def check_semantics(target: Target, only: str | None = None) -> list[Result]:
     if not is_served(Session(target.address, deadline=target.deadline)):
         why = "the server does not serve the known folder, which --start makes"
         return [_untried(check_, why) for check_ in checks]
-    return run_trials(
-        target, [Trial(check_.name, partial(_attempt, target, check_), partial(_untried, check_)) for check_ in checks]
-    )
+    trials = [
+        Trial(check_.name, partial(_attempt, target, check_), partial(_untried, check_), check_.is_heavy)
+        for check_ in checks
+    ]
+    return run_trials(target, trials, progress)
 
 
 def _untried(check_: Check, why: str) -> Result:
@@ -41,7 +46,8 @@ def _attempt(target: Target, check_: Check) -> Attempt:
     """Run one check against *target*. After the deadline, skip it."""
     if time.monotonic() > target.deadline:
         return Attempt(_untried(check_, NO_TIME), is_doubtful=False)
-    session = Session(target.address, deadline=target.deadline, patience=target.patience)
+    deadline = min(target.deadline, time.monotonic() + _CHECK_SECONDS)
+    session = Session(target.address, deadline=deadline, patience=target.patience)
     outcome = Outcome.FAILED
     try:
         why = check_.run(session) or ""

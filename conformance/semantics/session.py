@@ -23,7 +23,6 @@ _IMF_FIXDATE = re.compile(
 )
 
 
-_MIN_SECONDS = 0.05
 # More than twice the length of /big.bin, the largest file that a check receives whole.
 _MAX_OCTETS = 8 * 1024 * 1024
 
@@ -52,8 +51,9 @@ class OtherFault(str):
 class Session:
     """The exchanges of one check with the server at *address*. The check judges the last exchange.
 
-    An exchange ends after *seconds* or at *deadline*. If *patience* is given, the client closes its side after this
-    many seconds without input. ``exchanges`` has the octets and the transcript of each exchange.
+    An exchange ends after *seconds* or at *deadline*. After the deadline, an exchange is a fault. If *patience* is
+    given, the client closes its side after this many seconds without input. ``exchanges`` has the octets and the
+    transcript of each exchange.
     """
 
     def __init__(
@@ -96,8 +96,10 @@ class Session:
 
         If *ends* is true, close the client's side after the last part.
         """
-        seconds = max(min(self.seconds, self.deadline - time.monotonic()), _MIN_SECONDS)
         parts = list(parts)
+        seconds = min(self.seconds, self.deadline - time.monotonic())
+        if seconds <= 0:
+            raise FaultError(f"no verdict: the time was over before {_line(b''.join(parts))} could be sent")
         transcript = wire.exchange(
             self.address, parts, seconds=seconds, ends=ends, patience=self.patience, max_octets=_MAX_OCTETS
         )
@@ -113,6 +115,8 @@ class Session:
         responses = self.ask(request)
         if not responses:
             ended = self.transcript.ended if self.transcript else "closed"
+            if ended == "timed out":
+                raise FaultError(f"no complete response to {_line(request)} within {self.seconds:g} seconds")
             raise FaultError(f"no response to {_line(request)}: the connection {_ENDED.get(ended, ended)}")
         return responses[0]
 
@@ -127,18 +131,21 @@ class Session:
 _ENDED: Mapping[str, str] = {
     "closed": "closed",
     "reset": "was reset",
-    "timed out": "stayed silent",
     "refused": "refused",
 }
 
 
 class Check(NamedTuple):
-    """One check. *name* is a sentence about the server, which must be true. *run* returns a fault or None."""
+    """One check. *name* is a sentence about the server, which must be true. *run* returns a fault or None.
+
+    If *is_heavy* is true, a server that reads whole files needs gigabytes of memory for it.
+    """
 
     name: str
     requirement: str
     level: str
     run: Callable[[Session], str | None]
+    is_heavy: bool = False
 
 
 class Chapter(list[Check]):
@@ -155,9 +162,11 @@ class Chapter(list[Check]):
 
         return add
 
-    def add(self, name: str, requirement: str, level: str, run: Callable[[Session], str | None]) -> None:
+    def add(
+        self, name: str, requirement: str, level: str, run: Callable[[Session], str | None], *, is_heavy: bool = False
+    ) -> None:
         """Add the function *run* as a check. *name* describes a server that passes."""
-        self.append(Check(name, requirement, level, functools.partial(_verdict, run)))
+        self.append(Check(name, requirement, level, functools.partial(_verdict, run), is_heavy))
 
 
 def _verdict(run: Callable[[Session], str | None], session: Session) -> str | None:

@@ -1,0 +1,108 @@
+"""The progress of a run: a line on a terminal names the trial in progress, and others the trials that went wrong.
+
+412 of 1331 tried; 3 s in Range: bytes=-4 of 5 GiB has its bytes
+"""
+
+import shutil
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Self, TextIO
+
+_REDRAW_SECONDS = 0.1
+_MAX_REPORTED = 5
+
+
+class Progress:
+    """Prints to *stream* while trials run; without a *stream*, it prints nothing.
+
+    Unless *stream* is a terminal, it prints only the trials that stop the server or run out of time.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+        self._expected: set[str] = set()
+        self._ended: set[str] = set()
+        self._running: dict[str, float] = {}
+        self._reported: set[str] = set()
+        self._line = ""
+        self._over = threading.Event()
+        self._drawer = threading.Thread(target=self._draw_until_over, daemon=True)
+
+    def __enter__(self) -> Self:
+        """Start to draw the line if the stream is a terminal."""
+        if self._stream is not None and self._stream.isatty():
+            self._drawer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove the line, and print how many trials were reported, but not named."""
+        self._over.set()
+        if self._drawer.is_alive():
+            self._drawer.join()
+        if (more := len(self._reported) - _MAX_REPORTED) > 0:
+            self._print(f"conformance: {more} more cases and checks stop the server or run out of time")
+
+    def expect(self, names: Iterable[str]) -> None:
+        """Add *names* to the trials of this run."""
+        with self._lock:
+            self._expected.update(names)
+
+    @contextmanager
+    def running(self, name: str) -> Iterator[None]:
+        """Show that *name*, a trial or another step that takes time, is in progress."""
+        with self._lock:
+            self._running[name] = time.monotonic()
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._running[name]
+                self._ended.update({name} & self._expected)
+
+    def report(self, name: str, why: str) -> None:
+        """Print that the trial *name* stopped the server or ran out of time; after a few of these, only count them."""
+        with self._lock:
+            is_new = name not in self._reported
+            self._reported.add(name)
+            count = len(self._reported)
+        if is_new and count <= _MAX_REPORTED:
+            self._print(f"conformance: {name}: {why}")
+
+    def _print(self, text: str) -> None:
+        """Print *text* on a line of its own."""
+        if self._stream is not None:
+            with self._lock, suppress(OSError):
+                self._stream.write(f"{self._erased()}{text}\n")
+                self._stream.flush()
+
+    def _draw_until_over(self) -> None:
+        """Draw the line when it changes, until the run is over, and then erase it."""
+        assert self._stream is not None
+        # The terminal may have been closed.
+        with suppress(OSError):
+            while not self._over.wait(_REDRAW_SECONDS):
+                with self._lock:
+                    if (line := self._current()) != self._line:
+                        self._stream.write(f"{self._erased()}{line}")
+                        self._line = line
+                        self._stream.flush()
+            with self._lock:
+                self._stream.write(self._erased())
+                self._stream.flush()
+
+    def _erased(self) -> str:
+        """Return the characters that erase the line, and forget it."""
+        blank = f"\r{' ' * len(self._line)}\r" if self._line else ""
+        self._line = ""
+        return blank
+
+    def _current(self) -> str:
+        """Return the line: how many trials have ended, and which has been running for the longest time."""
+        parts = [f"{len(self._ended)} of {len(self._expected)} tried"] if self._expected else []
+        if self._running:
+            name, began = next(iter(self._running.items()))
+            parts.append(f"{time.monotonic() - began:.0f} s in {name}")
+        return "; ".join(parts)[: shutil.get_terminal_size().columns - 1]

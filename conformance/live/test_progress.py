@@ -1,0 +1,289 @@
+"""Servers that misbehave at one case: the user sees its name, it ends within its own time, and the run goes on."""
+
+import io
+import json
+import os
+import pty
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conformance.__main__ import main
+from conformance.semantics import ranges
+from conformance.semantics import run as semantics_run
+
+from . import target
+from .progress import Progress
+from .results import GONE
+from .site import DIGITS, SPARSE_OCTETS
+from .test_live import serving
+from .trials import LAST
+
+PROJECT = Path(__file__).resolve().parents[2]
+_FIRST = "Range: bytes=4294967295-4294967297 of 5 GiB has its bytes"
+_ONE_OF_MANY = "An unknown method gets 501"
+_CLOSING = b"Connection: close\r\n\r\n"
+_DIGITS = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n" + _CLOSING + DIGITS
+_PART = b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 1-2/10\r\nContent-Length: 2\r\n" + _CLOSING + b"12"
+_HEAD_OF_SPARSE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n" % SPARSE_OCTETS + _CLOSING
+_NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n" + _CLOSING
+
+Converse = Callable[[socket.socket], object]
+
+
+def stranger(misbehave: Converse, at: bytes = b"GET /sparse.bin ") -> Converse:
+    """Return a small server of the known folder that calls *misbehave* for a request that starts with *at*."""
+
+    def converse(connected: socket.socket) -> None:
+        asked = connected.recv(65536)
+        if asked.startswith(at):
+            misbehave(connected)
+            return
+        if asked.startswith(b"HEAD /sparse.bin"):
+            connected.sendall(_HEAD_OF_SPARSE)
+        elif asked.startswith(b"GET /digits.txt"):
+            connected.sendall(_PART if b"\nRange: bytes=1-2\r" in asked else _DIGITS)
+        else:
+            connected.sendall(_NOT_FOUND)
+        connected.shutdown(socket.SHUT_WR)
+        wait(connected)
+
+    return converse
+
+
+def wait(connected: socket.socket) -> None:
+    """Answer nothing, and wait until the client closes."""
+    while connected.recv(65536):
+        pass
+
+
+def answer_byte_by_byte(connected: socket.socket) -> None:
+    """Send an endless head, one byte after the other, until the client closes."""
+    connected.settimeout(0.05)
+    while True:
+        connected.sendall(b"x")
+        try:
+            if not connected.recv(65536):
+                return
+        except TimeoutError:
+            pass
+
+
+def eat_memory(connected: socket.socket) -> None:
+    """Allocate memory, a little at a time, and answer nothing until the client closes."""
+    connected.settimeout(0.01)
+    eaten = []
+    while True:
+        eaten.append(bytes(1 << 16))
+        try:
+            if not connected.recv(65536):
+                return
+        except TimeoutError:
+            pass
+
+
+def reset(connected: socket.socket) -> None:
+    """Reset the connection when the caller closes it."""
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+
+
+def flood(connected: socket.socket) -> None:
+    """Send an answer without an end."""
+    connected.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+    while True:
+        connected.sendall(bytes(1 << 16))
+
+
+def run(tmp_path: Path, *arguments: str) -> tuple[int, dict[str, dict[str, Any]]]:
+    """Run the command check with *arguments*, and return the exit code and the results by name."""
+    output = tmp_path / "results.json"
+    code = main(["check", *arguments, "--json", str(output)])
+    return code, {result["name"]: result for result in json.loads(output.read_text(encoding="utf-8"))}
+
+
+def url(address: tuple[str, int]) -> str:
+    """Return the URL of the server at *address*."""
+    return f"http://{address[0]}:{address[1]}/"
+
+
+@pytest.mark.parametrize("misbehave", [wait, answer_byte_by_byte, eat_memory])
+def test_a_server_that_does_not_answer_for_a_large_file_fails_that_check_by_name(
+    misbehave: Converse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The others of that file are skipped: if the server reads the file into memory, each would cost gigabytes."""
+    monkeypatch.setattr(ranges, "_HEAVY_SECONDS", 0.3)
+    with serving(stranger(misbehave)) as address:
+        code, results = run(tmp_path, url(address), "--only", "5 GiB")
+    assert code == 1
+    assert len(results) == 4
+    failed = results.pop(_FIRST)
+    assert (failed["outcome"], failed["level"], failed["stops_server"]) == ("failed", "MUST", False)
+    assert failed["why"] == "no complete response to GET /sparse.bin HTTP/1.1 within 0.3 seconds"
+    says = f"not tried, to save memory: the server did not answer in time at: {_FIRST}"
+    assert {result["why"] for result in results.values()} == {says}
+    assert capsys.readouterr().err == f"conformance: {_FIRST}: {failed['why']}\n"
+
+
+@pytest.mark.parametrize(
+    ("misbehave", "outcome", "why"),
+    [
+        (socket.socket.close, "failed", "no response to GET /sparse.bin HTTP/1.1: the connection closed"),
+        (reset, "failed", "no response to GET /sparse.bin HTTP/1.1: the connection was reset"),
+        (flood, "skipped", "the server sends the whole file, which is allowed"),
+    ],
+)
+def test_a_server_that_ends_or_floods_the_answer_for_a_large_file_has_a_verdict_in_each_check_of_it(
+    misbehave: Converse, outcome: str, why: str, tmp_path: Path
+) -> None:
+    with serving(stranger(misbehave)) as address:
+        _, results = run(tmp_path, url(address), "--only", "R134")
+    heavy = [result for name, result in results.items() if "5 GiB" in name]
+    assert [(result["outcome"], result["why"]) for result in heavy] == [(outcome, why)] * 4
+
+
+def test_the_run_goes_on_behind_a_case_that_is_never_answered(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only that case fails, and standard error names it."""
+    with serving(stranger(wait, b"BREW /digits")) as address:
+        code, results = run(tmp_path, url(address), "--only", "R099")
+    late = {name for name, result in results.items() if "no complete response" in result["why"]}
+    assert code == 0
+    assert late == {_ONE_OF_MANY}
+    assert not any(result["why"].startswith(("no time", GONE)) for result in results.values())
+    assert capsys.readouterr().err == (
+        f"conformance: {_ONE_OF_MANY}: no complete response to BREW /digits.txt HTTP/1.1 within 2 seconds\n"
+    )
+
+
+def test_a_check_of_many_requests_ends_within_its_own_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The verdict names the request for which no time was left."""
+    monkeypatch.setattr(semantics_run, "_CHECK_SECONDS", 0.0)
+    with serving(stranger(wait)) as address:
+        _, results = run(tmp_path, url(address), "--only", _ONE_OF_MANY)
+    why = results[_ONE_OF_MANY]["why"]
+    assert why == "no verdict: the time was over before BREW /digits.txt HTTP/1.1 could be sent"
+
+
+def test_a_server_that_one_case_keeps_from_answering_others_stalls_and_the_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The server handles one connection at a time, and each BREW for two seconds longer than the client waits."""
+    monkeypatch.setattr(target, "_ANSWER_SECONDS", 0.3)
+    turn = threading.Lock()
+
+    def brew(connected: socket.socket) -> None:
+        wait(connected)
+        threading.Event().wait(2.0)
+
+    def converse(connected: socket.socket) -> None:
+        with turn:
+            stranger(brew, b"BREW /digits")(connected)
+
+    with serving(converse) as address:
+        code, results = run(tmp_path, url(address), "--only", "R099")
+    stops = {name for name, result in results.items() if result["stops_server"]}
+    assert code == 1
+    assert stops == {_ONE_OF_MANY}
+    assert results[_ONE_OF_MANY]["why"].startswith("the server stalls: it answered no other request for ")
+    assert (results[_ONE_OF_MANY]["requirement"], results[_ONE_OF_MANY]["level"]) == ("R093", "SECURITY")
+    assert not any(result["why"].startswith(("no time", GONE)) for result in results.values())
+    assert f"conformance: {_ONE_OF_MANY}: the server stalls: " in capsys.readouterr().err
+
+
+def test_if_a_server_closes_its_listening_socket_the_report_names_the_cases_in_progress(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The check can't start this server again, so the others are not tried."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+    threads: list[threading.Thread] = []
+    is_closed = threading.Event()
+
+    def close(connected: socket.socket) -> None:
+        is_closed.set()
+        wait(connected)
+
+    def serve_one(connected: socket.socket) -> None:
+        with connected:
+            stranger(close, b"BREW /digits")(connected)
+
+    def serve() -> None:
+        with listener:
+            listener.settimeout(0.05)
+            while not is_closed.is_set():
+                try:
+                    connected = listener.accept()[0]
+                except TimeoutError:
+                    continue
+                connected.settimeout(None)
+                threads.append(threading.Thread(target=serve_one, args=(connected,)))
+                threads[-1].start()
+
+    address = listener.getsockname()[:2]
+    server = threading.Thread(target=serve)
+    server.start()
+    code, results = run(tmp_path, url(address), "--only", "R099")
+    for thread in (server, *threads):
+        thread.join()
+    assert code == 1
+    assert results[LAST]["why"].startswith("the server stops: it no longer accepts connections; in progress: ")
+    assert _ONE_OF_MANY in results[LAST]["why"]
+    assert f"conformance: {LAST}: the server stops: it no longer accepts connections" in capsys.readouterr().err
+
+
+def _terminal_shows(terminal: int, text: bytes) -> bytes:
+    """Read from *terminal* until it has shown *text*, and return all of it."""
+    shown = b""
+    while text not in shown:
+        shown += os.read(terminal, 4096)
+    return shown
+
+
+def test_a_terminal_shows_the_case_in_progress_and_how_many_are_done(tmp_path: Path) -> None:
+    """The line is erased at the end, and what stays is the name of the case that ran out of time."""
+    is_seen = threading.Event()
+
+    def hold(connected: socket.socket) -> None:
+        is_seen.wait()
+        connected.sendall(_NOT_FOUND)
+
+    ours, theirs = pty.openpty()
+    with serving(stranger(hold, b"BREW /digits")) as address:
+        command = [sys.executable, "-m", "conformance", "check", url(address), "--only", "R099"]
+        with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=theirs) as program:
+            shown = _terminal_shows(ours, f" s in {_ONE_OF_MANY}".encode())
+            is_seen.set()
+            assert program.stdout is not None
+            report = program.stdout.read()
+        os.close(theirs)
+    os.close(ours)
+    assert b" of " in shown
+    assert b" tried; " in shown
+    assert b"\r" not in report
+
+
+def test_after_five_cases_the_others_are_only_counted() -> None:
+    printed = io.StringIO()
+    with Progress(printed) as progress:
+        for number in (1, 2, 3, 3, 4, 5, 6, 7):
+            progress.report(f"case-{number}", "it ran out of time")
+    lines = printed.getvalue().splitlines()
+    assert lines[:5] == [f"conformance: case-{number}: it ran out of time" for number in (1, 2, 3, 4, 5)]
+    assert lines[5:] == ["conformance: 2 more cases and checks stop the server or run out of time"]
+
+
+def test_a_message_on_a_terminal_erases_the_line_of_progress_first() -> None:
+    ours, theirs = pty.openpty()
+    with open(theirs, "w", encoding="utf-8") as terminal:
+        with Progress(terminal) as progress, progress.running("a-step"):
+            shown = _terminal_shows(ours, b"0 s in a-step")
+            progress.report("a-case", "why")
+            shown += _terminal_shows(ours, b"why\r\n")
+        assert b"a-step\r" + b" " * len("0 s in a-step") + b"\rconformance: a-case: why\r\n" in shown
+    os.close(ours)
