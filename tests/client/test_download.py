@@ -53,7 +53,7 @@ def accepts(download: Download, octets: bytes, url: str = URL) -> bool:
 
 
 def rest(first: int, *field_lines: str, content: bytes = b"", content_range: str | None = None) -> bytes:
-    """Return a 206 with the octets of WHOLE from *first* on. *content* replaces these octets."""
+    """Return a 206 with the octets of WHOLE from *first* on. If *content* is given, return a 206 with *content*."""
     value = content_range or f"bytes {first}-{len(WHOLE) - 1}/{len(WHOLE)}"
     content = content or WHOLE[first:]
     return ok(content, f"Content-Range: {value}", *(field_lines or ['ETag: "v1"']), status="206 Partial Content")

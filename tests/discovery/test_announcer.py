@@ -42,7 +42,7 @@ def announcing(tmp_path: pathlib.Path) -> Iterator[Announcer]:
 
 @contextlib.contextmanager
 def asking(*datagrams: bytes, port: int, host: str = "127.0.0.1", source: str = "") -> Iterator[socket.socket]:
-    """Send *datagrams* to the announcer at *port*, and yield the socket. *source* may be the sender's address."""
+    """Send *datagrams* to the announcer at *port*, and yield the socket. *source* is an optional sender address."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as created:
         created.settimeout(PATIENCE_SECONDS)

@@ -65,7 +65,7 @@ def make(file: pathlib.Path, octets: bytes, *, modified: float = LONG_AGO) -> pa
 
 
 def until_the_clock_ticks(file: pathlib.Path, change: Callable[[], object]) -> None:
-    """Call *change*, which rewrites *file*, until the file's inode or change time differs."""
+    """Call *change* repeatedly, until *file* has a new inode or change time."""
     before = file.stat()
     change()
     while (file.stat().st_ctime_ns, file.stat().st_ino) == (before.st_ctime_ns, before.st_ino):

@@ -49,7 +49,7 @@ def test_an_ordinary_name_costs_no_system_call(name: str) -> None:
 
 @pytest.fixture
 def aliased(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
-    """Return a folder with files that are not listed, as on NTFS, FAT or HFS+. Their names have a tilde or a ZWNJ."""
+    """Return a folder with aliases, as on NTFS, FAT or HFS+. Names with a tilde or a ZWNJ are not listed."""
     listed = confinement.scandir_beneath
 
     @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """Confinement: no name leads out of the document root, even if links change meanwhile (requirements R138, R144).
 
-Each test runs twice. First it opens folder by folder with openat(). Then it compares real paths, for systems without
-openat().
+Each test runs twice. The first run opens folder by folder with openat(). The second run compares real paths, as on
+systems without openat().
 """
 
 import errno

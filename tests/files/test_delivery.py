@@ -178,7 +178,7 @@ def test_a_hundred_pipelined_requests_are_answered_in_order(server: Server) -> N
 def test_a_client_that_pipelines_thousands_before_reading_gets_all_answers(
     server: Server, folder: pathlib.Path, slow_client: SlowClient
 ) -> None:
-    """TCP flow control stops the client's sending until it reads (requirements R090 and R095)."""
+    """TCP flow control blocks the client's sending until the client reads (requirements R090 and R095)."""
     (folder / "some.bin").write_bytes(content := octets_from("some", 1000))
     client = slow_client(server.port)
     writing = threading.Thread(target=client.sendall, args=(get("/some.bin") * 3000 + get("/nothing"),))

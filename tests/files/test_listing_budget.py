@@ -20,7 +20,7 @@ from tests.support.context import FixedContext
 
 
 def allotment(budget: ListingBudget, network: str, names: int) -> Allotment:
-    """Return an allotment of *names* names, charged to *network*. The first names of a listing are free."""
+    """Charge *network* for *names* names, and return the allotment. The first UNCOUNTED names of a listing are free."""
     claimed = Allotment(budget)
     claimed.network = network
     assert len(list(claimed.charge(range(UNCOUNTED + names)))) == UNCOUNTED + names

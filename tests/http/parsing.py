@@ -32,8 +32,7 @@ Outcome = list[Event | Refusal]
 def outcome_of_pieces(pieces: Iterable[bytes], limits: Limits = LIMITS) -> Outcome:
     """Feed *pieces* to a new parser, and return all its events. Join adjacent content.
 
-    The last event is a Pause or a Refusal. The length of content before a Refusal depends on the pieces, so omit this
-    content.
+    The last event is a Pause or a Refusal. Omit content before a Refusal, since its length depends on the pieces.
     """
     request_parser = RequestParser(limits)
     outcome: Outcome = []

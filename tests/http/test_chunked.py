@@ -22,7 +22,7 @@ ONE_MIB = 1024 * 1024
 
 
 class Outcome(NamedTuple):
-    """The result of a decoder. *left* has the octets behind the content."""
+    """The result of a decoder. *left* has the octets after the content."""
 
     content: bytes
     is_complete: bool

@@ -1,7 +1,7 @@
 """Malformed requests: the server refuses each with the right reason, and answers no later request.
 
-Each row of the tables is sent in three ways. First the client sends the row and waits for the answer. Then the client
-sends a valid request behind the row. Finally the parser gets the row octet by octet.
+Each row of the tables is sent in three ways. First the client sends only the row. Then the client sends the row and a
+valid request together. Finally the parser gets the row octet by octet.
 """
 
 import socket

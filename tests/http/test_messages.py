@@ -47,7 +47,7 @@ def test_the_field_lines_are_in_their_order_and_end_with_the_empty_line() -> Non
 
 @each_row("status", [Status.NO_CONTENT, Status.NOT_MODIFIED])
 def test_a_response_that_cannot_have_content_has_no_length(status: Status) -> None:
-    """In a 304, Content-Length could only be the length of the 200 (RFC 9110 §8.6, requirement R126)."""
+    """In a 304, a Content-Length would be the length of the 200 response (RFC 9110 §8.6, requirement R126)."""
     assert Response(status, (("ETag", '"x"'),)).field_lines == b'ETag: "x"\r\n\r\n'
 
 

@@ -1,4 +1,4 @@
-"""The loop of the main thread: a server can stop while a disk blocks it, and it reports if no thread can start."""
+"""The loop of the main thread: a server can stop while a disk blocks its threads, and reports a failed thread start."""
 
 import os
 import pathlib

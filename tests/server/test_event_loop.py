@@ -603,7 +603,7 @@ def test_a_client_in_the_accept_queue_at_the_end_is_answered(folder: pathlib.Pat
 
 
 def test_a_spurious_wake_up_has_no_effect(start_loop: StartLoop) -> None:
-    """If the server is not stopping, a wake-up by stop() has no effect."""
+    """stop() only wakes the event loop. The loop goes on, since the phase of the server has not changed."""
     running = start_loop()
     running.loop.stop(PATIENCE_SECONDS)
 

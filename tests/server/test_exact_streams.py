@@ -17,7 +17,7 @@ Answering = Callable[..., Dialogue]
 
 @pytest.fixture
 def answering(begin: Begin, settings: Settings) -> Answering:
-    """Return a function that sends two requests. The function's *chunks* are the first response, including its head."""
+    """Return a function that sends two requests. The answer to the first one is *chunks*, which begin with a head."""
 
     def begin_with(*chunks: bytes | Sleep, then: Then, method: str = "GET", status: Status = Status.OK) -> Dialogue:
         exact = Response(status, (), Stream(iter(chunks), then=then))

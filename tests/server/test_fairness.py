@@ -54,7 +54,7 @@ def peers(tmp_path: pathlib.Path) -> Iterator[Peers]:
 
 
 def run(fairness: Fairness, clock: Clock, connections: list[Connection], costs: dict[str, float]) -> list[Connection]:
-    """Return the connections that *fairness* selects. Each connection advances *clock* by the cost of its client."""
+    """Return the connections that *fairness* selects. For each one, advance *clock* by the cost of its client."""
     ran = []
     for connection in fairness.select(iter(connections)):
         clock.now += costs.get(connection.client, 0.0)

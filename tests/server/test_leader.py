@@ -223,7 +223,7 @@ def test_a_blocked_connection_is_cut_off_after_the_grace(serve: Callable[..., Se
 def test_every_request_is_answered_however_often_the_leader_changes(
     serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
-    """The stall time is 0 s, so a follower may take over at any moment."""
+    """A leader counts as stalled after 0 s, so a follower may take over at any moment."""
     monkeypatch.setattr("httpsock.server.leader._STALL_SECONDS", 0.0)
     logged: list[object] = []
     with serve(threads=threads, log=logged.extend) as server, switching_often():

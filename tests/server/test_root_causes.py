@@ -86,7 +86,7 @@ def refused(name: str, octets: bytes, status: int = 400) -> object:
 def test_a_malformed_request_is_refused_and_the_next_one_is_not_answered(
     server: Server, octets: bytes, status: int
 ) -> None:
-    """In CVE-2024-49768, the server answered a request behind a malformed one."""
+    """In CVE-2024-49768, the server answered a request after a malformed one."""
     (answer,) = read_answers(talk(server.port, octets + POISON))
 
     assert (answer.status, answer.field("Connection")) == (status, "close")

@@ -153,7 +153,7 @@ def test_a_stream_ends_when_the_server_stops(
 
 @pytest.mark.parametrize("sends_ahead", [False, True])
 def test_a_sleeping_stream_may_be_evicted(ticking: Dialogue, streams: list[Ticking], sends_ahead: bool) -> None:
-    """A stream may be endless, so a pipelined request behind it does not prevent eviction."""
+    """A pipelined request does not prevent eviction, since the stream before this request may be endless."""
     if sends_ahead:
         ticking.say(get("/next"))
     assert evictable([ticking.connection], ticking.now) == [ticking.connection]
@@ -338,7 +338,7 @@ def test_a_handler_that_was_blocked_when_the_grace_ended_does_not_go_on(serve: S
 
 
 def test_a_thread_that_finishes_after_the_grace_resumes_no_handler(serve: Serve) -> None:
-    """Another thread is blocked, so the event loop still runs at that time."""
+    """After the grace period, the event loop still runs, since another thread is blocked."""
     reports: list[str] = []
     resumes: list[Callable[[], object]] = []
     gate = threading.Event()

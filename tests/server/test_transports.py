@@ -250,7 +250,7 @@ def contrary(settings: Settings, begin: Begin) -> Begin:
 
 
 def hear_on(dialogue: Dialogue) -> bytes:
-    """Return all octets that the client can read. If the connection waits for input, resume it without input."""
+    """Return all octets that the client can read. If send() waits for input, resume the connection without input."""
     heard = b""
     while True:
         octets = dialogue.hear()
