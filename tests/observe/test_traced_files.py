@@ -1,4 +1,4 @@
-"""The traced file system: every look at a file below the root is an event, and so is every use of a cache."""
+"""The traced file system: each system call on a file below the root, and each use of a cache, emits an event."""
 
 import os
 import pathlib
@@ -19,7 +19,7 @@ from tests.support.siblings import gzipped
 
 
 class Collected:
-    """The events of a document root, as pairs of their name and the name of a file."""
+    """A document root that collects its events. Each event is a pair: its name, and a file name or a length."""
 
     def __init__(self, folder: pathlib.Path, **settings: Any) -> None:
         self.events: list[tuple[str, Any]] = []
@@ -30,7 +30,7 @@ class Collected:
         self.events.append((name, attributes.get("name", attributes.get("path", attributes.get("octets")))))
 
     def find(self, path: str, tick: Tick) -> list[tuple[str, Any]]:
-        """Look *path* up, for a client that accepts gzip, and return the events."""
+        """Look *path* up for a client that accepts gzip. Return the events."""
         self.events.clear()
         found = self.root.find(path.encode(), b"gzip", tick)
         if isinstance(found, Directory):
@@ -42,7 +42,7 @@ class Collected:
 
 @pytest.fixture
 def site(tmp_path: pathlib.Path) -> pathlib.Path:
-    """A folder with a file, a large file, a folder with a file and its sibling, and names that look like aliases."""
+    """Return a folder with some files and a subfolder. One file has a compressed sibling, one looks like an alias."""
     (tmp_path / "sub").mkdir()
     make(tmp_path / "a.txt", b"a")
     make(tmp_path / "video.ts", bytes(100_000))
@@ -56,7 +56,7 @@ def site(tmp_path: pathlib.Path) -> pathlib.Path:
 
 @pytest.fixture
 def calls(site: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """The calls of stat(), lstat() and open() for names below the root *site*, in their order."""
+    """Return a list that records all calls of stat(), lstat() and open() below *site*, in order."""
     made: list[tuple[str, str]] = []
 
     def record(call: str, real: Callable[..., Any]) -> Callable[..., Any]:
@@ -76,7 +76,7 @@ def calls(site: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str
 
 
 def looks(events: list[tuple[str, Any]]) -> Iterator[tuple[str, str]]:
-    """Return the calls of which *events* tell, with the last segment of each file or folder that is opened."""
+    """Yield the calls that *events* report. For open(), yield only the last segment of the path."""
     for name, file in events:
         if name in ("stat", "lstat"):
             yield name, file
@@ -90,7 +90,7 @@ def looks(events: list[tuple[str, Any]]) -> Iterator[tuple[str, str]]:
 def test_every_call_is_an_event(
     path: str, follow_links: bool, site: pathlib.Path, calls: list[tuple[str, str]]
 ) -> None:
-    """The first look-up, one that uses the cache, and one that reads the file again after a second."""
+    """Look up three times: without a cache, with a fresh cache, and with a cache that is older than a second."""
     collected = Collected(site, follow_links=follow_links)
     for monotonic in (0.0, 0.5, 2.0):
         calls.clear()

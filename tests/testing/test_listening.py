@@ -150,7 +150,7 @@ def test_a_socket_that_shares_its_address_with_no_other_opens_too() -> None:
 
 @pytest.fixture
 def unshared() -> Iterator[socket.socket]:
-    """A listening socket, such as another program hands over, whose port no other socket may have."""
+    """Yield a listening socket without SO_REUSEADDR, as another program may open it."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -251,18 +251,18 @@ def test_a_process_that_replaces_another_finds_the_port_closed_and_opens_it() ->
 
 
 class SharedListener(socket.socket):
-    """A listening socket; with *is_raced*, another process is always faster to shut it down."""
+    """A listening socket. If *is_raced*, another process shuts the socket down just before this process."""
 
     is_raced = False
 
     def dup(self) -> "SharedListener":
-        """Return a duplicate that has the same races."""
+        """Return a duplicate with the same *is_raced*."""
         duplicate = SharedListener(fileno=os.dup(self.fileno()))
         duplicate.is_raced = self.is_raced
         return duplicate
 
     def shutdown(self, how: int, /) -> None:
-        """Stop listening, or find that another process has done so."""
+        """Stop listening. If *is_raced*, shut down twice, as two processes would."""
         if self.is_raced:
             self.is_raced = False
             super().shutdown(how)
@@ -273,7 +273,7 @@ class SharedListener(socket.socket):
 def test_connections_are_whole_after_two_processes_have_closed_the_port(
     listener: socket.socket, *, is_raced: bool
 ) -> None:
-    """On Linux the connections of a listening socket that was shut down twice have a receiving side that is closed."""
+    """If a listening socket is shut down twice, Linux also shuts down the receiving side of its connections."""
     with SharedListener(fileno=os.dup(listener.fileno())) as shared:
         shared.setblocking(False)
         shared.is_raced = is_raced
