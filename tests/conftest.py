@@ -51,7 +51,7 @@ def folder(tmp_path: pathlib.Path) -> pathlib.Path:
 
 @pytest.fixture
 def film(folder: pathlib.Path) -> str:
-    """Return the path of a long sparse file in *folder*."""
+    """Make a long sparse file in *folder*. Return its path in a URL."""
     with (folder / "film.webm").open("wb") as file:
         file.truncate(FILM_OCTETS)
     return "/film.webm"

@@ -134,7 +134,7 @@ def _level(level: str, groups: list[Group]) -> str:
 
 
 def _group(one: Group) -> str:
-    """Return one difference in HTML, with its requirement, its servers, its cases, and the octets of each server."""
+    """Return one difference in HTML, with its requirement, servers and cases. Add one example for each server."""
     servers = ", ".join(f"{escape(server.title)} ({len(difference.names)})" for server, difference in one.servers)
     names = ", ".join(map(_name, one.names))
     octets = "".join(

@@ -77,7 +77,7 @@ def short(chapter: str) -> str:
 def figures(server: Compared, chapter: str) -> str:
     """Return the failures in *chapter* as text, such as "38 · 0 · 2" for the three LEVELS.
 
-    If there are none, return "–".
+    If there are none, return "–". If no case of *chapter* was tried, return "not tried".
     """
     found = server.chapters.get(chapter)
     if found is None:

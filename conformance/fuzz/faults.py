@@ -239,7 +239,7 @@ def _too_much(random: Random, draft: Draft) -> None:
 
 
 def _much_content(draft: Draft, more: int) -> None:
-    """Make the content longer than httpsock's limit. *more* is the difference in octets, and may be negative."""
+    """Make the content *more* octets longer than httpsock's limit. If *more* is negative, the content is shorter."""
     octets = b"a" * (1024 * 1024 - sum(len(data) for _, data, _ in draft.chunks) + more)
     draft.chunks.insert(0, (b"%x" % len(octets), octets, b"\r\n"))
 

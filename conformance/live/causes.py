@@ -96,7 +96,7 @@ def _cause(failures: Sequence[Result]) -> Cause:
 
 
 def _join_family(groups: dict[tuple[str, str, str], list[Result]]) -> list[Cause]:
-    """If a server ignores If-Match and If-Unmodified-Since, return one cause for all of these failures.
+    """If a server ignores If-Match and If-Unmodified-Since, return one cause for all such failures.
 
     Remove these failures from *groups*. If the server evaluates one of the fields, return an empty list.
     """

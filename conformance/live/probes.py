@@ -99,7 +99,7 @@ def sentinel(number: int) -> bytes:
 def probe_of(case: Case, number: int, *, is_alone: bool = False) -> Probe:
     """Return the octets to send for *case*, followed by the plain request *number*.
 
-    If *is_alone* is true, no plain request follows.
+    If *is_alone* is true, no plain request follows. A case that ends too early is also sent alone.
     """
     expected = case.expected["httpsock"]
     status = expected.status

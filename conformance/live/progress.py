@@ -1,6 +1,8 @@
-"""The progress of a run: a line on a terminal names the trial in progress, and others the trials that went wrong.
+"""Show the progress of a run: the trial in progress, and the trials that stopped the server or ran out of time.
 
-412 of 1331 tried; 3 s in Range: bytes=-4 of 5 GiB has its bytes
+On a terminal, a line shows the trial in progress:
+
+    412 of 1331 tried; 3 s in Range: bytes=-4 of 5 GiB has its bytes
 """
 
 import shutil
@@ -15,9 +17,9 @@ _MAX_REPORTED = 5
 
 
 class Progress:
-    """Prints to *stream* while trials run; without a *stream*, it prints nothing.
+    """Prints the progress of trials to *stream*. If *stream* is None, it prints nothing.
 
-    Unless *stream* is a terminal, it prints only the trials that stop the server or run out of time.
+    If *stream* is not a terminal, it prints only the trials that stop the server or run out of time.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
@@ -38,7 +40,7 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Remove the line, and print how many trials were reported, but not named."""
+        """Erase the line. Print how many reported trials were not printed."""
         self._over.set()
         if self._drawer.is_alive():
             self._drawer.join()
@@ -52,7 +54,7 @@ class Progress:
 
     @contextmanager
     def running(self, name: str) -> Iterator[None]:
-        """Show that *name*, a trial or another step that takes time, is in progress."""
+        """Within the block, show *name* in the line. It is the name of a trial or of another slow step."""
         with self._lock:
             self._running[name] = time.monotonic()
         try:
@@ -63,7 +65,7 @@ class Progress:
                 self._ended.update({name} & self._expected)
 
     def report(self, name: str, why: str) -> None:
-        """Print that the trial *name* stopped the server or ran out of time; after a few of these, only count them."""
+        """Report a trial that stopped the server or ran out of time. Print the first five, and count the others."""
         with self._lock:
             is_new = name not in self._reported
             self._reported.add(name)
@@ -79,7 +81,7 @@ class Progress:
                 self._stream.flush()
 
     def _draw_until_over(self) -> None:
-        """Draw the line when it changes, until the run is over, and then erase it."""
+        """Redraw the line when it changes. At the end of the run, erase the line."""
         assert self._stream is not None
         # The terminal may have been closed.
         with suppress(OSError):
@@ -94,13 +96,13 @@ class Progress:
                 self._stream.flush()
 
     def _erased(self) -> str:
-        """Return the characters that erase the line, and forget it."""
+        """Forget the line. Return the characters that erase it from the terminal."""
         blank = f"\r{' ' * len(self._line)}\r" if self._line else ""
         self._line = ""
         return blank
 
     def _current(self) -> str:
-        """Return the line: how many trials have ended, and which has been running for the longest time."""
+        """Return the line. It has the number of trials that have ended, and the trial that has run longest."""
         parts = [f"{len(self._ended)} of {len(self._expected)} tried"] if self._expected else []
         if self._running:
             name, began = next(iter(self._running.items()))

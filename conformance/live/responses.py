@@ -161,7 +161,7 @@ def _fields(lines: Sequence[bytes], faults: list[Fault]) -> tuple[tuple[bytes, b
 
 
 def _faults_of_a_head(head: Response) -> list[Fault]:
-    """Return a fault for each field that *head* lacks or must not have."""
+    """Return a fault for each field of *head* that is missing, forbidden, repeated or malformed."""
     names = [name for name, _ in head.fields]
     faults = [
         Fault(f"{name.decode()} is sent {names.count(name)} times (RFC 9110 §5.3)")

@@ -80,7 +80,10 @@ class Target:
         return False
 
     def returns(self) -> bool:
-        """Wait for a silent server. Return whether it answers again. If it does, *end* describes the stall."""
+        """Wait until a silent server answers again. Describe the stall in *end*.
+
+        If the server stays silent, return False.
+        """
         if not self.end.may_pass or self._left_stalls == 0:
             return False
         self._left_stalls -= 1
@@ -94,7 +97,7 @@ class Target:
         return True
 
     def _answers_before(self, deadline: float) -> bool:
-        """Ask until *deadline*, or until the server refuses connections. Return whether it answers."""
+        """Send plain requests until *deadline*. Return whether one is answered. If one is refused, stop early."""
         while (left := deadline - time.monotonic()) > 0:
             found = self._ask(min(left, _ANSWER_SECONDS))
             if found.received or found.ended == "refused":
@@ -104,7 +107,7 @@ class Target:
 
     @contextmanager
     def extra_time(self) -> Iterator[None]:
-        """Extend the deadline by the time that the block takes, until the extra time is used up."""
+        """Extend the deadline by the time that the block takes. All extensions together have a limit."""
         granted, self._extra_seconds = self._extra_seconds, 0.0
         self.deadline += granted
         began = time.monotonic()

@@ -193,7 +193,7 @@ def _never_close(connected: socket.socket) -> None:
 
 
 def test_a_server_that_never_closes_fails_the_check_on_closing_and_delays_no_case() -> None:
-    """In each case, the check waits for a short silence. Then it judges the octets received until then."""
+    """If the server is silent for a moment, the client closes its side. The check then judges the response."""
     name = "The connection closes behind the response to a request that asks to close"
     with serving(_never_close) as address:
         target = Target(address)

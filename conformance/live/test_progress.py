@@ -1,4 +1,4 @@
-"""Servers that misbehave at one case: the user sees its name, it ends within its own time, and the run goes on."""
+"""Servers that misbehave at one case. The user sees the name of the case. The case times out, and the run goes on."""
 
 import io
 import json
@@ -38,7 +38,7 @@ Converse = Callable[[socket.socket], object]
 
 
 def stranger(misbehave: Converse, at: bytes = b"GET /sparse.bin ") -> Converse:
-    """Return a small server of the known folder that calls *misbehave* for a request that starts with *at*."""
+    """Return a small file server. If a request starts with *at*, the server calls *misbehave*."""
 
     def converse(connected: socket.socket) -> None:
         asked = connected.recv(65536)
@@ -89,7 +89,7 @@ def eat_memory(connected: socket.socket) -> None:
 
 
 def reset(connected: socket.socket) -> None:
-    """Reset the connection when the caller closes it."""
+    """Let the later close of the connection send a reset (RST)."""
     connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
 
 
@@ -101,7 +101,7 @@ def flood(connected: socket.socket) -> None:
 
 
 def run(tmp_path: Path, *arguments: str) -> tuple[int, dict[str, dict[str, Any]]]:
-    """Run the command check with *arguments*, and return the exit code and the results by name."""
+    """Run the command ``check`` with *arguments*. Return the exit code, and the results by name."""
     output = tmp_path / "results.json"
     code = main(["check", *arguments, "--json", str(output)])
     return code, {result["name"]: result for result in json.loads(output.read_text(encoding="utf-8"))}
@@ -116,7 +116,7 @@ def url(address: tuple[str, int]) -> str:
 def test_a_server_that_does_not_answer_for_a_large_file_fails_that_check_by_name(
     misbehave: Converse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The others of that file are skipped: if the server reads the file into memory, each would cost gigabytes."""
+    """The other checks of this file are skipped. Each may cost the server gigabytes of memory."""
     monkeypatch.setattr(ranges, "_HEAVY_SECONDS", 0.3)
     with serving(stranger(misbehave)) as address:
         code, results = run(tmp_path, url(address), "--only", "5 GiB")
@@ -150,7 +150,7 @@ def test_a_server_that_ends_or_floods_the_answer_for_a_large_file_has_a_verdict_
 def test_the_run_goes_on_behind_a_case_that_is_never_answered(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Only that case fails, and standard error names it."""
+    """Only this case times out, and standard error names it."""
     with serving(stranger(wait, b"BREW /digits")) as address:
         code, results = run(tmp_path, url(address), "--only", "R099")
     late = {name for name, result in results.items() if "no complete response" in result["why"]}
@@ -174,7 +174,7 @@ def test_a_check_of_many_requests_ends_within_its_own_time(tmp_path: Path, monke
 def test_a_server_that_one_case_keeps_from_answering_others_stalls_and_the_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The server handles one connection at a time, and each BREW for two seconds longer than the client waits."""
+    """The server handles one connection at a time. After a BREW, it blocks for two seconds."""
     monkeypatch.setattr(target, "_ANSWER_SECONDS", 0.3)
     turn = threading.Lock()
 
@@ -200,7 +200,7 @@ def test_a_server_that_one_case_keeps_from_answering_others_stalls_and_the_run_g
 def test_if_a_server_closes_its_listening_socket_the_report_names_the_cases_in_progress(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The check can't start this server again, so the others are not tried."""
+    """The check can't start this server again, so the remaining cases are not tried."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
     threads: list[threading.Thread] = []
     is_closed = threading.Event()
@@ -238,7 +238,7 @@ def test_if_a_server_closes_its_listening_socket_the_report_names_the_cases_in_p
 
 
 def _terminal_shows(terminal: int, text: bytes) -> bytes:
-    """Read from *terminal* until it has shown *text*, and return all of it."""
+    """Read from *terminal* until *text* appears. Return all output."""
     shown = b""
     while text not in shown:
         shown += os.read(terminal, 4096)
@@ -246,7 +246,7 @@ def _terminal_shows(terminal: int, text: bytes) -> bytes:
 
 
 def test_a_terminal_shows_the_case_in_progress_and_how_many_are_done(tmp_path: Path) -> None:
-    """The line is erased at the end, and what stays is the name of the case that ran out of time."""
+    """The line goes only to the terminal, and not into the report on standard output."""
     is_seen = threading.Event()
 
     def hold(connected: socket.socket) -> None:

@@ -86,7 +86,7 @@ def test_every_case_that_stops_the_server_is_named_and_the_others_are_tried(
 
 
 def test_a_server_that_does_not_start_again_is_gone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Cases that were to follow are skipped, and the message quotes the output of the server."""
+    """The remaining cases are skipped. The message quotes the output of the server."""
     mark = tmp_path / "mark"
     once = f"import os, sys\nif os.path.exists({str(mark)!r}): sys.exit('locked')\nopen({str(mark)!r}, 'w').close()\n"
     code, results = run(tmp_path, once + _FRAGILE, "--only", "R038")
@@ -152,7 +152,7 @@ def test_if_a_server_that_check_did_not_start_stops_the_report_names_all_cases_i
 
 
 class _Late:
-    """Makes trials that time out a number of *times* and then pass; *names* has one entry for each attempt."""
+    """Makes trials that pass after *times* time-outs. *names* has one entry for each attempt."""
 
     def __init__(self, times: int = 1) -> None:
         self._times = times

@@ -1,9 +1,9 @@
 """Try cases or checks on one server, a few at a time. If the server stops, find the one that stopped it.
 
 A server stops if it exits or no longer answers. Each trial in progress at that moment is a suspect. Its own result is
-meaningless, and it may have stopped the server. If the server answers again after a while, or if the check can start
-it again, the suspects are tried one by one. Otherwise the result lists all suspects. Trials that are *heavy* for the
-server run one at a time, after the others.
+meaningless, and it may have stopped the server. The check waits until the server answers again, or starts it again.
+Then it tries the suspects one by one. If the server stays down, the result lists all suspects. Heavy trials, which may
+cost a server gigabytes of memory, run one at a time at the end.
 """
 
 import threading
@@ -43,7 +43,7 @@ class Trial(NamedTuple):
     """A case or check to try.
 
     *attempt* tries it. *untried* takes a reason and returns the result of a skipped trial. If *is_heavy* is true, the
-    server may need gigabytes of memory for it.
+    server may need gigabytes of memory for this trial.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Trial(NamedTuple):
 
 
 class _Ended(NamedTuple):
-    """How a trial ended that ran alone. *is_down*: the server does not answer since. *is_late*: the trial timed out."""
+    """How a trial ended. *is_down*: the server no longer answers. *is_late*: the trial timed out."""
 
     is_down: bool
     is_late: bool
@@ -132,7 +132,7 @@ class _Run:
         self.ends: list[Result] = []
 
     def try_together(self, trials: Sequence[Trial]) -> None:
-        """Try *trials*, a few at a time. After each stop, find the trial that causes it. Then go on if possible."""
+        """Try *trials*, a few at a time. If the server stops, find the trial that stopped it, and go on if possible."""
         waiting = list(trials)
         while waiting:
             one_round = _Round(self._target, self._progress)
@@ -152,7 +152,7 @@ class _Run:
             waiting = [trial for trial in waiting if trial.name not in self.results]
 
     def try_heavy(self, trials: Sequence[Trial]) -> None:
-        """Try *trials* one at a time. If one runs out of time, skip the others: they would use as much memory."""
+        """Try *trials* one at a time. If one times out or stops the server, skip the rest to save memory."""
         for position, trial in enumerate(trials, 1):
             if self._target.is_gone:
                 return
@@ -165,9 +165,9 @@ class _Run:
                 return
 
     def _try_alone(self, suspects: Sequence[Trial]) -> bool:
-        """Try *suspects* one by one, until one stops the server for good. Return whether the server is up.
+        """Wait until the server answers again, or start it again. Then try *suspects* one by one.
 
-        Before that, wait until the server answers again, or start it again.
+        If a suspect stops the server for good, try no more. Return whether the server is up.
         """
         has_returned = self._returns()
         is_new = not has_returned and self._restart()
@@ -184,7 +184,7 @@ class _Run:
         return True
 
     def _try_late(self, late: Sequence[Trial]) -> None:
-        """Retry *late*, the trials that timed out, one by one, until the server stops or is too slow."""
+        """Retry the trials in *late* one by one. If the server stops, or if many time out again, retry no more."""
         count = 0
         for position, trial in enumerate(late, 1):
             ended = self._try_one(trial)
@@ -220,7 +220,7 @@ class _Run:
         return _Ended(is_down, is_late)
 
     def _returns(self) -> bool:
-        """Wait for a silent server. Return whether it answers again."""
+        """Wait until a silent server answers again. If it stays silent, return False."""
         with self._progress.running("waiting for the server, which does not answer"), self._target.extra_time():
             return self._target.returns()
 

@@ -50,7 +50,7 @@ class ParseResult(NamedTuple):
 class Difference(NamedTuple):
     """The point where two results differ. *octets* start after the last request on which both parsers agree.
 
-    *ours* is the next request that httpsock found, and *theirs* is the next request that h11 found, or None.
+    *ours* is the next request that httpsock found. *theirs* is the next request that h11 found. Either may be None.
     """
 
     octets: bytes

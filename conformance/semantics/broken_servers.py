@@ -155,13 +155,13 @@ def behaviours(root: Path) -> dict[str, Behaviour]:
 class Handler(socketserver.BaseRequestHandler):
     """Answers requests with the server's behaviour.
 
-    If a request asks to close, the handler wrongly answers the next request, too.
+    A request may ask to close. If another request arrives together with it, the handler wrongly answers both.
     """
 
     server: "BrokenServer"
 
     def handle(self) -> None:
-        """Receive requests and answer them. Stop after a request with Connection: close."""
+        """Receive requests and answer them. After a request with Connection: close, receive no more."""
         self.request.settimeout(0.05)
         received, is_last = b"", False
         try:

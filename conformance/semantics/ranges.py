@@ -70,7 +70,7 @@ def _part(part: bytes) -> tuple[int, int, bytes]:
 
 
 def _range(content_range: str, octets: bytes) -> tuple[int, int, bytes]:
-    """Parse *content_range*. Return its two positions, and *octets*. If the length is wrong, raise ValueError."""
+    """Parse *content_range*. Return its two positions, and *octets*. If it does not fit *octets*, raise ValueError."""
     numbers = _CONTENT_RANGE.fullmatch(content_range)
     if not numbers:
         raise ValueError(f"a 206 with Content-Range {content_range!r}")

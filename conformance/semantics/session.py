@@ -28,7 +28,7 @@ _MAX_OCTETS = 8 * 1024 * 1024
 
 
 class InapplicableError(Exception):
-    """The check does not apply, because the server lacks an optional feature. The message says which one."""
+    """The check does not apply, for example because the server lacks an optional feature. The message is the reason."""
 
 
 class FaultError(Exception):
@@ -51,9 +51,9 @@ class OtherFault(str):
 class Session:
     """The exchanges of one check with the server at *address*. The check judges the last exchange.
 
-    An exchange ends after *seconds* or at *deadline*. After the deadline, an exchange is a fault. If *patience* is
-    given, the client closes its side after this many seconds without input. ``exchanges`` has the octets and the
-    transcript of each exchange.
+    An exchange ends after *seconds* or at *deadline*. After the deadline, no exchange begins, and FaultError is
+    raised. If *patience* is given, the client closes its side after this many seconds without input. ``exchanges`` has
+    the octets and the transcript of each exchange.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ _ENDED: Mapping[str, str] = {
 class Check(NamedTuple):
     """One check. *name* is a sentence about the server, which must be true. *run* returns a fault or None.
 
-    If *is_heavy* is true, a server that reads whole files needs gigabytes of memory for it.
+    If *is_heavy* is true, a server that reads whole files needs gigabytes of memory for this check.
     """
 
     name: str

@@ -18,7 +18,7 @@ _LINES = ("#334155", "#c2410c", "#0e7490", "#a16207", "#7e22ce", "#94a3b8")
 
 
 def are_possible() -> bool:
-    """Return whether matplotlib is installed."""
+    """Set up matplotlib for SVG files. If it is not installed, return False."""
     try:
         import matplotlib as mpl
     except ImportError:

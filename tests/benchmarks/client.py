@@ -71,7 +71,7 @@ def connect(port: int, clients: dict[int, socket.socket], poller: select.epoll) 
 
 
 def report(latencies: list[float], elapsed: float, octets: int, wrong: int) -> None:
-    """Print the figures of a run. Each answer counts as *octets* octets."""
+    """Print the figures of a run. Each answer has *octets* octets."""
     count = len(latencies)
     ordered = sorted(latencies) or [0.0]
     figures = {

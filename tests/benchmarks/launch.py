@@ -43,7 +43,7 @@ class Running(NamedTuple):
 
 
 class NotStartedError(Exception):
-    """A server did not start. The message is the server's output."""
+    """A server did not start. The message is the reason."""
 
 
 @contextlib.contextmanager

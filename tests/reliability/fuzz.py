@@ -276,7 +276,7 @@ def _traced(run: Callable[[bytes], object], octets: bytes, reached: set[Place]) 
 
 
 def cost(maximum: int) -> tuple[float, bytes]:
-    """Try repeated octets on all targets. Return the longest time, in ms per KiB, and the octets that cause it."""
+    """Repeat some octets as input of each target. Return the longest time, in ms per KiB, and the repeated octets."""
     worst, which = 0.0, b""
     for target in TARGETS.values():
         length = min(maximum, target.longest)

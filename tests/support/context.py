@@ -6,7 +6,7 @@ from httpsock.http.handler import CONTENT_OCTETS, Steps, Tick
 
 
 class FixedContext:
-    """The context of a request from *client* without content."""
+    """The context of a request without content. *client* is the address of the client."""
 
     descriptor = -1
     scheme = "http"
