@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from httpsock.http.text import visible
 from httpsock.processes.activation import InheritedSockets, inherit_sockets
 from httpsock.processes.children import Children, Parent
 from httpsock.processes.process_loop import ExitCode, ProcessLoop, Served
@@ -341,14 +342,16 @@ def _print_urls(server: Server, options: argparse.Namespace, inherited: Inherite
     """Print the URL on standard output, and instructions on standard error. After a restart, print nothing."""
     if inherited and inherited.parent:
         return
+    # A folder of any name may come from an archive, and its name may hold control characters.
+    folder = visible(server.directory)
     lines = []
     if options.port is None and server.port != DEFAULT_PORT and not inherited:
         lines.append(f"Port {DEFAULT_PORT} is in use, so this is port {server.port}.")
     if options.lan:
-        lines.append(f"Serving {server.directory} to the whole network (Ctrl-C to stop). On other devices type:")
+        lines.append(f"Serving {folder} to the whole network (Ctrl-C to stop). On other devices type:")
         lines += [f"  {url_of(address, server.port)}" for address in local_addresses()]
     else:
-        lines.append(f"Serving {server.directory} at {' and '.join(server.urls)} (Ctrl-C to stop)")
+        lines.append(f"Serving {folder} at {' and '.join(server.urls)} (Ctrl-C to stop)")
     if any("%25" in url for url in server.urls):
         lines.append("Browsers open no address with a zone, such as %eth0; curl and httpsock get do.")
     if options.auth and not all(map(is_loopback, server.hosts)):

@@ -15,7 +15,8 @@ from httpsock.http.checks import check_field, check_number, check_seconds
 from httpsock.http.handler import Context, Handler, Steps
 from httpsock.http.messages import FileSlice, Request, RequestError, Response, Sleep, Status, Stream
 
-_MAX_LENGTH = 10**18
+# The length of the longest file (off_t).
+_MAX_LENGTH = 2**63 - 1
 # Each response sets these fields itself; a second or wrong one would break its framing.
 _OWN_FIELDS = frozenset(
     ("connection", "content-length", "date", "keep-alive", "trailer", "transfer-encoding", "upgrade")

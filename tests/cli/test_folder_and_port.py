@@ -39,6 +39,13 @@ def test_the_folder_is_the_one_that_is_named(serving: Start, folder: pathlib.Pat
     assert serving("sub").ask("/").text == "<!DOCTYPE html><title>sub</title>\n"
 
 
+def test_control_characters_in_the_name_of_the_folder_are_escaped(serving: Start, folder: pathlib.Path) -> None:
+    (folder / "a\x1b[31m\n").mkdir()
+    program = serving("a\x1b[31m\n", "--bind", "127.0.0.1")
+    (line,) = program.stop()[2].splitlines()
+    assert line == rf"Serving {folder}/a\x1b[31m\x0a at {program.url} (Ctrl-C to stop)"
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

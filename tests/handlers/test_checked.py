@@ -264,6 +264,16 @@ def test_a_slice_has_an_offset(ask: Ask, tmp_path: pathlib.Path) -> None:
         assert_failed(*ask(make), "ValueError: the offset of a slice must be from 0")
 
 
+def test_a_slice_may_be_as_long_as_the_longest_file(ask: Ask, tmp_path: pathlib.Path) -> None:
+    longest = 2**63 - 1
+    (tmp_path / "file").write_bytes(b"abc")
+    with io.FileIO(tmp_path / "file") as file:
+        request = get("/").replace(b"GET", b"HEAD")
+        dialogue, reports = ask(_result(lambda: Response(200, (), (FileSlice(file, 0, longest),))), request)
+        assert dialogue.answer("HEAD").field("Content-Length") == str(longest)
+    assert reports == []
+
+
 class _Closings:
     """A source of content that counts how often it is closed."""
 
