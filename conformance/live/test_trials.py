@@ -180,7 +180,7 @@ def test_a_case_that_timed_out_beside_others_is_tried_again_alone() -> None:
 
 
 def test_many_cases_that_timed_out_beside_others_are_tried_again_alone() -> None:
-    """A single case may have kept all of them waiting."""
+    """A single slow case may have delayed all the other cases."""
     late, names = _Late(), [f"case-{number}" for number in range(40)]
     with serving(lambda connected: connected.sendall(b"HTTP/1.1 404 No\r\n\r\n")) as address:
         results = run_trials(Target(address), [late.trial(name) for name in names])

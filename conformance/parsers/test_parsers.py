@@ -20,9 +20,9 @@ UNDERSTOOD_SENTINEL = Understood("GET", "/sentinel", 1, 0)
 
 
 def cut_positions(octets: bytes, max_octets: int) -> Iterator[int]:
-    """Yield the positions at which to cut *octets* in two. Up to *max_octets*, this is every position.
+    """Yield the positions at which to cut *octets* in two. Up to a length of *max_octets*, yield every position.
 
-    Longer octets repeat one octet thousands of times. To save time, they are cut only around line ends and at each 61st
+    Longer cases repeat one octet thousands of times. To save time, yield only positions around line ends and each 61st
     position.
     """
     for position in range(1, len(octets)):
@@ -125,7 +125,7 @@ def test_the_request_behind_an_accepted_case_starts_at_the_right_octet() -> None
 
 
 def test_the_request_behind_a_refused_case_is_never_parsed() -> None:
-    """Requirement R007. If a case ends too early, the octets behind it become part of it."""
+    """Requirement R007. If a case ends too early, the octets behind it become part of the case."""
     understood = [
         case.name
         for case in CASES

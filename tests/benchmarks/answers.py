@@ -1,4 +1,4 @@
-"""Check every octet of each server's answers before the server is measured.
+"""Check the status and the content of each server's answers before the server is measured.
 
 If a server gives a wrong answer, the workload is measured without this server. The report has the reason.
 """
@@ -121,7 +121,7 @@ def with_validators(request: str, answer_to: Callable[[str], Answer]) -> str:
 
 
 def _check(workload: Workload, request: str, answer: Answer, root: pathlib.Path) -> None:
-    """Raise WrongAnswerError if any octet of *answer* is wrong."""
+    """Raise WrongAnswerError if *answer* has a wrong status, coding or content. A listing must have the last name."""
     if answer.status != workload.status:
         raise WrongAnswerError(f"answers {answer.status}, not {workload.status}")
     path = request.split()[1].partition("?")[0]

@@ -20,7 +20,7 @@ _SIZES = {"small.bin": 8 << 10, "large.bin": 512 << 10}
 
 
 def _content(version: int, length: int) -> bytes:
-    """Return the content of a file: the number *version*, as eight digits, repeated."""
+    """Return *length* octets. The number *version*, in eight digits, is repeated to this length."""
     return b"%08d" % version * (length // 8)
 
 

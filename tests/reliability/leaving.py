@@ -8,7 +8,7 @@ from .subject import Row, Subject, ask, connect, serving, site
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """Reset many downloads and many idle connections, and half-close others.
+    """Reset many downloads and many idle connections, and half-close other connections.
 
     The server must use no more resources than before.
     """
