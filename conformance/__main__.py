@@ -14,7 +14,7 @@ _USAGE = """usage: python3 -m conformance COMMAND [--help | ...]
   fuzz      search for input that httpsock and h11 parse differently for no known reason (needs h11)
   parsers   run the test cases through other parsers, and write a page on them
   report    write what httpsock and h11 do with each test case, as HTML and Markdown (needs h11)
-  suite     compare httpsock with gunicorn or llhttp on the requests of their tests (needs h11)
+  suite     compare httpsock with gunicorn or llhttp on the messages of their tests (needs h11)
 """
 
 # The module of a command is imported only when the command runs: fuzz, report and suite need h11, the others do not.

@@ -8,13 +8,15 @@ PARSERS.
 """
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import h11
 
 from httpsock import Limits
-from httpsock.http.message_reader import Content, Pause
+from httpsock.http.message_reader import Content, EndOfContent, Pause
 from httpsock.http.messages import Request, RequestError
 from httpsock.http.request_parser import RequestParser
+from httpsock.http.response_parser import ResponseError, ResponseHead, ResponseLimits, ResponseParser
 
 from .results import ParsedRequest, ParseResult
 
@@ -65,6 +67,36 @@ def _parsed(request: Request, content: bytes, stop: int) -> ParsedRequest:
     fields = tuple(_field(name, value) for name, value in request.field_lines)
     closes = not request.is_persistent
     return ParsedRequest(request.method.encode(), target.path, target.query, fields, content, stop, closes)
+
+
+class ResponsesRead(NamedTuple):
+    """The number of complete *responses* in some octets. *refusal* is the reason if the parser refused the rest."""
+
+    responses: int
+    refusal: str | None = None
+
+
+def read_responses_by_httpsock(octets: bytes, method: str) -> ResponsesRead:
+    """Parse *octets* with httpsock's client parser, as answers to requests with *method*. More octets may follow.
+
+    Interim responses count too. Octets behind the last response of a connection are not read.
+    """
+    parser = ResponseParser(ResponseLimits())
+    parser.expect(method)
+    parser.receive(octets)
+    count = 0
+    try:
+        while not isinstance(event := parser.next_event(), Pause):
+            count += isinstance(event, EndOfContent) or (isinstance(event, ResponseHead) and event.is_interim)
+            if isinstance(event, EndOfContent):
+                rest, parser.unread = parser.unread, b""
+                if not rest or not parser.is_reusable:
+                    break
+                parser.expect(method)
+                parser.receive(rest)
+    except ResponseError as error:
+        return ResponsesRead(count, str(error))
+    return ResponsesRead(count)
 
 
 def read_by_h11(*parts: bytes) -> ParseResult:

@@ -1,10 +1,11 @@
-"""The command ``suite``: parse requests from other parsers' tests with httpsock, and explain each difference.
+"""The command ``suite``: parse the messages of other parsers' tests with httpsock, and explain each difference.
 
     python3 -m conformance suite gunicorn-27.0.1/tests/requests
     python3 -m conformance suite aiohttp-3.14.5/vendor/llhttp/test
 
-The other parser is gunicorn or llhttp. If httpsock and the other parser disagree on a file, ``suites.toml`` has the
-reason. It also has a case of the corpus that tests the same rule.
+The other parser is gunicorn or llhttp. httpsock's request parser reads requests, and its client's parser reads the
+responses of llhttp's tests. If httpsock and the other parser disagree on a file, ``suites.toml`` has the reason. It
+also has a case that tests the same rule: of the corpus or, for responses, of httpsock's own tests.
 """
 
 import argparse
@@ -15,12 +16,12 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from .drivers import read_by_httpsock
-from .request_files import RequestFile, read_gunicorn, read_llhttp
+from .drivers import read_by_httpsock, read_responses_by_httpsock
+from .message_files import MessageFile, read_gunicorn, read_llhttp
 
 TABLE = Path(__file__).with_name("suites.toml")
 # The function that reads the files of each suite; a folder belongs to the first suite that finds files in it.
-SUITES: Mapping[str, Callable[[Path], Iterator[RequestFile]]] = {"gunicorn": read_gunicorn, "llhttp": read_llhttp}
+SUITES: Mapping[str, Callable[[Path], Iterator[MessageFile]]] = {"gunicorn": read_gunicorn, "llhttp": read_llhttp}
 
 
 class Difference(NamedTuple):
@@ -42,20 +43,23 @@ def load_differences() -> dict[str, tuple[Difference, ...]]:
     }
 
 
-def is_read_alike(file: RequestFile) -> bool:
+def is_read_alike(file: MessageFile) -> bool:
     """Return whether httpsock and the other parser agree on *file*."""
-    verdict = read_by_httpsock(file.octets, is_ended=file.is_ended).verdict
-    if verdict.is_refused != file.is_refused:
-        return False
-    return file.requests is None or len(verdict.accepted) == file.requests
+    if file.method is None:
+        verdict = read_by_httpsock(file.octets, is_ended=file.is_ended).verdict
+        is_refused, count = verdict.is_refused, len(verdict.accepted)
+    else:
+        found = read_responses_by_httpsock(file.octets, file.method)
+        is_refused, count = found.refusal is not None, found.responses
+    return is_refused == file.is_refused and file.messages in {None, count}
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Compare httpsock with another parser on a folder of request files. If each difference has a reason, return 0."""
+    """Compare httpsock with another parser on a folder of its tests. If each difference has a reason, return 0."""
     parser = argparse.ArgumentParser(
         prog="python3 -m conformance suite",
-        description="Compare httpsock with gunicorn or llhttp on the requests of their tests, and print the reason of "
-        "each difference. Exits with 1 if a difference has no reason in suites.toml.",
+        description="Compare httpsock with gunicorn or llhttp on the requests and responses of their tests, and print "
+        "the reason of each difference. Exits with 1 if a difference has no reason in suites.toml.",
     )
     parser.add_argument(
         "folder",
@@ -66,11 +70,11 @@ def main(arguments: Sequence[str]) -> int:
     for suite, read in SUITES.items():
         if files := list(read(options.folder)):
             return _compare(files, load_differences()[suite])
-    print(f"conformance: {options.folder} has no request files of {' or '.join(SUITES)}", file=sys.stderr)
+    print(f"conformance: {options.folder} has no tests of {' or '.join(SUITES)}", file=sys.stderr)
     return 2
 
 
-def _compare(files: Sequence[RequestFile], differences: Sequence[Difference]) -> int:
+def _compare(files: Sequence[MessageFile], differences: Sequence[Difference]) -> int:
     """Print the reason of each difference. If a reason is missing, return 1, otherwise 0."""
     different = [file.name for file in files if not is_read_alike(file)]
     for difference in differences:

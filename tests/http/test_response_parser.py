@@ -380,6 +380,12 @@ DOUBTFUL = [
         id="chunked twice",
     ),
     pytest.param(
+        [b"Transfer-Encoding: chunked", b"Transfer-Encoding: deflate"],
+        'Transfer-Encoding is "chunked, deflate"; only chunked is supported',
+        "RFC 9112 §7.4",
+        id="chunked before another coding",
+    ),
+    pytest.param(
         [b"Transfer-Encoding: "],
         'Transfer-Encoding is ""; only chunked is supported',
         "RFC 9112 §7.4",

@@ -1,7 +1,8 @@
-r"""Request files from the tests of other parsers: the octets of each test, and the other parser's verdict.
+r"""Requests and responses from the tests of other parsers: the octets of each test, and the other parser's verdict.
 
 gunicorn has one folder of requests that its parser accepts, and one of requests that it refuses. Each file has one
-request, with escapes for line ends. llhttp has Markdown files with a title, the input and the log of its parser:
+request, with escapes for line ends. llhttp has Markdown files with a title, the input and the log of its parser, in one
+folder for requests and one for responses:
 
     ### A title
     <!-- meta={"type": "request"} -->
@@ -31,44 +32,50 @@ _TITLE_OR_TEST = re.compile(
 _FAILURE = re.compile(rb"error code=(?!21 |22 )")
 
 
-class RequestFile(NamedTuple):
+class MessageFile(NamedTuple):
     """One test of another parser. *is_refused* says whether that parser refuses the octets.
 
-    *requests* is the number of complete requests, or None if it is unknown. If *is_ended* is false, more octets may
-    follow.
+    *messages* is the number of complete messages, or None if it is unknown. If *is_ended* is false, more octets may
+    follow. If the octets are responses, *method* is the method of the requests that they answer.
     """
 
     name: str
     octets: bytes
     is_refused: bool
-    requests: int | None = None
+    messages: int | None = None
     is_ended: bool = True
+    method: str | None = None
 
 
-def read_gunicorn(folder: Path) -> Iterator[RequestFile]:
+def read_gunicorn(folder: Path) -> Iterator[MessageFile]:
     """Yield gunicorn's request files. *folder* is tests/requests in its source code."""
     for kind in ("valid", "invalid"):
         for path in sorted((folder / kind).glob("*.http")):
             octets = _unescaped(path.read_bytes().replace(b"\n", b""))
-            yield RequestFile(f"{kind}/{path.stem}", octets, is_refused=kind == "invalid")
+            yield MessageFile(f"{kind}/{path.stem}", octets, is_refused=kind == "invalid")
 
 
-def read_llhttp(folder: Path) -> Iterator[RequestFile]:
-    """Yield llhttp's request tests. *folder* is test in its source code. Tests of lenient modes are left out."""
+def read_llhttp(folder: Path) -> Iterator[MessageFile]:
+    """Yield llhttp's tests. *folder* is test in its source code. Tests of lenient modes are left out."""
     names: Counter[str] = Counter()
-    for path in sorted((folder / "request").glob("*.md")):
-        title = ""
-        for found in _TITLE_OR_TEST.finditer(path.read_bytes()):
-            title = found["title"].decode() if found["title"] else title
-            if found["title"] or "lenient" in json.loads(found["meta"])["type"]:
-                continue
-            name = f"{path.stem}: {title}"
-            names[name] += 1
-            yield _llhttp_test(name if names[name] == 1 else f"{name} ({names[name]})", found["input"], found["log"])
+    for kind in ("request", "response"):
+        for path in sorted((folder / kind).glob("*.md")):
+            title = ""
+            for found in _TITLE_OR_TEST.finditer(path.read_bytes()):
+                title = found["title"].decode() if found["title"] else title
+                meta = json.loads(found["meta"] or '{"type": "lenient"}')
+                if "lenient" in meta["type"]:
+                    continue
+                name = f"{path.stem}: {title}" if kind == "request" else f"response/{path.stem}: {title}"
+                names[name] += 1
+                name += "" if names[name] == 1 else f" ({names[name]})"
+                # With skipBody, the test tells llhttp what a client knows that has sent HEAD.
+                method = "HEAD" if meta.get("skipBody") else "GET"
+                yield _llhttp_test(name, found["input"], found["log"], None if kind == "request" else method)
 
 
-def _llhttp_test(name: str, text: bytes, log: bytes) -> RequestFile:
-    """Make a RequestFile from an llhttp test with the input *text* and the log *log*.
+def _llhttp_test(name: str, text: bytes, log: bytes, method: str | None) -> MessageFile:
+    """Make a MessageFile from an llhttp test with the input *text* and the log *log*.
 
     llhttp does not require Host, but httpsock does. So this function adds Host to requests without it. If llhttp
     refuses a head before its end, the function also adds an end. Otherwise httpsock would wait for the rest.
@@ -80,8 +87,8 @@ def _llhttp_test(name: str, text: bytes, log: bytes) -> RequestFile:
     is_refused = _FAILURE.search(log) is not None
     if is_refused and b"\r\n\r\n" not in octets:
         octets += b"\r\n\r\n"
-    requests = None if is_refused else log.count(b" message complete\n")
-    return RequestFile(name, octets, is_refused, requests, is_ended=False)
+    messages = None if is_refused else log.count(b" message complete\n")
+    return MessageFile(name, octets, is_refused, messages, is_ended=False, method=method)
 
 
 def _unescaped(text: bytes) -> bytes:
