@@ -1,7 +1,7 @@
 """The client: a URL in, a response out.
 
 A program embeds ``Client``. The client reuses connections, follows a limited number of redirects, and streams content.
-The sockets are in ``connection``. Read that next.
+Next: ``connection``, which has the sockets.
 
 RFC 9110 §7.2 (Host), §8.6 (Content-Length), §9.2.2 (idempotent methods), §15.4 (redirection); RFC 9112 §3, §9.3.
 

@@ -161,8 +161,9 @@ class ClientConnection:
         self._emit = emit
         self._parser = ResponseParser(limits)
         self._deadline = 0.0
-        # A final head that arrived while the request's content was being sent. Then, how much content was received.
+        # A final head that arrived while the request's content was being sent.
         self._early: ResponseHead | None = None
+        # How much content was received.
         self._octets = 0
         # The request head, until it is traced with the first send().
         self._head = b""
@@ -256,8 +257,8 @@ class ClientConnection:
     def _is_refused(self) -> bool:
         """Receive a response while content is being sent. Return whether it is an error response.
 
-        In that case the server still expects the rest of the content, so the connection can't be reused (RFC 9112
-        §9.3).
+        After an error response, the server still expects the rest of the content. So the connection can't be reused
+        (RFC 9112 §9.3).
         """
         self._receive(*self._stall())
         self._early = self._final_head()

@@ -151,8 +151,8 @@ class Download:
     def start(self, response: ClientResponse) -> None:
         """Open the file for the content of *response*.
 
-        If this is the rest of the earlier part, append to the part. Otherwise, start over. Raise ResponseError if
-        *response* is a 206 with another range than the requested one.
+        If *response* has the rest of the earlier part, append to the part. Otherwise, start over. If a 206 has another
+        range, or is of another version, raise ResponseError.
         """
         if self._part is not None and response.status == 206:
             self.octets, self._expected = self._resumed, _check_rest(response, self._part, self._resumed)

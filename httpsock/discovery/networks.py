@@ -45,7 +45,7 @@ class Hosts:
         self._own = [host for host in hosts if host not in self.of_all]
 
     def first(self, faults: dict[str, OSError]) -> list[Interface]:
-        """Return the interfaces with these addresses. If an address has no interface, store the error in *faults*."""
+        """Return the interfaces with these addresses. If a look-up fails, store the error in *faults*."""
         found = []
         for host in self._own:
             try:
@@ -83,7 +83,10 @@ def _is_ours(host: str) -> bool:
 
 
 def interface(host: str) -> Interface:
-    """Return the interface with the numeric address *host*. Raise OSError if no interface has it."""
+    """Return the interface with the numeric address *host*. Raise OSError if no interface has this IPv6 address.
+
+    If no interface has an IPv4 address, return the address with the unknown index 0.
+    """
     *_, address = _numeric(host)
     known = [each.number for each in interfaces(with_loopback=True) if each.address == address[0]]
     number = (int(address[3]) if len(address) > 2 else 0) or (known or [0])[0]

@@ -145,7 +145,7 @@ def search_of(datagram: Datagram) -> Search:
 
 
 class Device(NamedTuple):
-    """The announced device: a folder at one address. *booted* is its start time, in seconds since 1970."""
+    """The announced device: a folder at one address. *booted* is the boot number, a time in seconds since 1970."""
 
     identity: uuid.UUID
     location: str

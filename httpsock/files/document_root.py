@@ -134,7 +134,7 @@ class DocumentRoot:
     def find(self, path: bytes, accept_encoding: bytes | None, tick: Tick) -> Found:
         """Return the resource at *path*. *accept_encoding* is the client's Accept-Encoding field.
 
-        All requests of a *tick* share the results.
+        All requests of a *tick* share each result, except for folders and open files.
         """
         memo = tick.memo.get(self)
         if memo is None:

@@ -53,7 +53,7 @@ class FileSystem:
         check_folder_beneath(root, relative, follow_links=follow_links)
 
     def read(self, descriptor: int, length: int) -> bytes:
-        """Return the next *length* octets of a file. If the file has become shorter, return fewer octets."""
+        """Return the next *length* octets of a file. If the file ends earlier, return fewer octets."""
         return read_whole(descriptor, length)
 
     def scandir(
@@ -88,7 +88,7 @@ class FileSystem:
 
 
 def read_whole(descriptor: int, length: int) -> bytes:
-    """Return the next *length* octets of a file. If the file has become shorter, return fewer octets."""
+    """Return the next *length* octets of a file. If the file ends earlier, return fewer octets."""
     parts = []
     while length and (part := os.read(descriptor, length)):
         parts.append(part)

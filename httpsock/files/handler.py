@@ -67,7 +67,7 @@ def respond(root: DocumentRoot, request: Request, context: Context) -> Response 
 
 
 def _discard_content(root: DocumentRoot, request: Request, context: Context) -> Steps[Response]:
-    """Discard the content of a request, then respond. A folder does not use content."""
+    """Discard the content of a request, then respond. The response does not depend on the content."""
     is_read = (yield from context.discard_content()) is not None
     # All connections receive before any connection answers: see Tick.
     yield
@@ -153,7 +153,9 @@ def _partial(representation: Representation, byte_ranges: list[ByteRange]) -> Re
 
 
 def _list(root: DocumentRoot, request: Request, directory: Directory, context: Context) -> Steps[Response]:
-    """Return the listing of *directory* in the format that the client prefers. Charge it to the client's network.
+    """Return the listing of *directory* in the format that the client prefers.
+
+    The names of the listing count towards the limit for the client's network (``ListingBudget``).
 
     Each request reads the whole folder, since the times of a folder do not change when its files change. To save work,
     ignore Range, which is optional (RFC 9110 §14.2). The response to an unconditional HEAD lacks the fields that depend

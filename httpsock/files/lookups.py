@@ -70,7 +70,8 @@ class Lookup:
     The result is valid while the file has this *stamp*, its compressed *siblings* have their stamps, and the *folder*
     is no symlink. If any siblings are *missing*, the folder must have the same stamp, too. *number* is the number of
     the tick that has checked this last.
-    *contents* are the files to compare when the look-up has expired. If a comparison would not be enough, it is empty.
+    *contents* are the files to compare when the look-up has expired. If a comparison would not be
+    enough, *contents* is empty.
 
     Look-ups share objects where possible. A page has a thousand look-ups, and each separate object costs a miss in the
     processor's cache.
@@ -117,14 +118,15 @@ class TickMemo:
 
 
 class Lookups:
-    """A cache of look-ups below *root*. If it is full, the oldest look-up is evicted. All threads share it."""
+    """A cache of look-ups below *root*. If it is full, an old look-up is evicted. All threads share it."""
 
     def __init__(self, root: str, file_system: FileSystem, *, follow_links: bool) -> None:
         self._root = root
         self._file_system = file_system
         self._follow_links = follow_links
-        # Look-ups by the codings of the client, then by path. Then the same look-ups by Accept-Encoding.
+        # Look-ups by the codings of the client, then by path.
         self._lookups: dict[Codings, dict[bytes, Lookup]] = {}
+        # The same look-ups by Accept-Encoding, then by path.
         self.accepted: dict[bytes | None, dict[bytes, Lookup]] = {}
         self._folders: dict[str, FolderState] = {}
         self._writing = threading.Lock()
@@ -175,7 +177,7 @@ class Lookups:
         sibling that appears later changes the folder's stamp.
         """
         path = os.path.join(self._root, file)
-        # The state of a sibling is followed by that of its file.
+        # The state of a sibling ends with the state of its file.
         files = [(path, cached.state[-STAMP_LENGTH:])]
         contents = [(path, weakref.ref(original.value))] if original else []
         skipped = codings
@@ -226,7 +228,7 @@ class Lookups:
             os.close(descriptor)
 
     def _folder_state(self, relative: str, now: float) -> FolderState:
-        """Return the state of the folder *relative*. If symlinks may not be followed, detect those on its path."""
+        """Return the state of the folder *relative*. If symlinks may not be followed, detect symlinks on the path."""
         if self._follow_links or not relative:
             status = self._file_system.stat(os.path.join(self._root, relative) if relative else self._root)
         else:

@@ -25,7 +25,7 @@ _MAX_MEMOISED = 256
 
 NOT_FOUND = Refusal(Status.NOT_FOUND, "there is no such file here", "RFC 9110 §15.5.5")
 
-# Names that mean a device on Windows, with any extension. Then, characters at which Windows splits or cuts a name.
+# Names that mean a device on Windows, with any extension, and characters at which Windows splits or cuts a name.
 _WINDOWS_TRAP = (
     r'(?is)(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])\s*(?:\..*)?|.*[. ]|.*[<>:"|?*\\\x00-\x1f].*'
 )
@@ -34,8 +34,9 @@ _WINDOWS_TRAP = (
 _PREFIX = b"/%00"
 # The end of a short name (8.3), which a file system makes from a longer one: GIT~1, GI2D57~2.
 _SHORT_NAME = "~[0-9]"
-# Format characters, combining marks, unassigned characters, invalid UTF-8. Then, letters that Unicode calls ignorable.
+# Format characters, combining marks, unassigned characters, invalid UTF-8.
 _IGNORABLE_CATEGORIES = frozenset(("Cf", "Cc", "Cn", "Co", "Cs", "Mn", "Me", "Zl", "Zp"))
+# Letters that Unicode calls ignorable.
 _FILLERS = "\u115f\u1160\u3164\uffa0"
 
 
@@ -175,7 +176,7 @@ def encoded_reference(path: bytes, query: bytes | None) -> str:
 
 
 def _leads_to(path: bytes, name: ResourceName) -> bool:
-    """Return whether clients resolve *path* to *name*, even behind a proxy that adds a prefix."""
+    """Return whether clients resolve *path* to *name*, even behind a proxy that removes a prefix."""
     # Only two full stops can make a difference. Skip the work for all other paths.
     if b".." not in percent_decode(path):
         return True

@@ -66,8 +66,8 @@ def explain(
 ) -> Response:
     """Return the error response for *refusal*, in the format that the Accept value *accept* prefers.
 
-    The response also gets *fields*. *above* is a relative reference to the folder above, for a link on the page. If it
-    is empty, the page has no link.
+    The response also gets *fields*. *above* is a relative reference to the folder above, for a link on the page. If
+    *above* is empty, the page has no link.
     """
     media_type = preferred_media_type(accept, MEDIA_TYPES)
     title = f"{refusal.status} {refusal.status.phrase}"

@@ -51,7 +51,7 @@ class FramingError(Exception):
     """The octets received are not a message, or their framing is ambiguous.
 
     *reason* names the fault and its place. *section* is the section of the RFC that the octets violate. *value* is the
-    invalid field value. A client uses it to write its own reason.
+    invalid Transfer-Encoding, or b"" for another fault. A client quotes the value in a reason of its own.
     """
 
     def __init__(
@@ -86,7 +86,10 @@ class _Limits(Protocol):
 
 
 def check_limits(limits: _Limits) -> None:
-    """Raise TypeError or ValueError if a limit is negative or not a whole number. Check the limits on content, too."""
+    """Raise TypeError or ValueError if any of *limits* is invalid. *limits* include the limits on content.
+
+    A limit must be a whole number from 0 to 10**18.
+    """
     check_kind("content", limits.content, ContentLimits, "ContentLimits")
     names: Iterable[str] = getattr(limits, "_fields", None) or vars(limits)
     for name in names:
@@ -127,7 +130,7 @@ def parse_length(content_length: bytes) -> int:
 
 
 def check_chunked(transfer_encoding: bytes, content_length: bytes | None, minor_version: int) -> None:
-    """Raise FramingError if a Transfer-Encoding value is ambiguous, or has any coding but chunked."""
+    """Raise FramingError if the framing is ambiguous, or if Transfer-Encoding is anything but chunked."""
     if minor_version == 0:
         reason = "Transfer-Encoding in an HTTP/1.0 request"
         raise FramingError(reason, "RFC 9112 §6.1", FramingFault.CODED_IN_1_0)
@@ -384,7 +387,7 @@ def field_line_fault(line: bytes, name: str) -> FramingError | None:
 
 
 def _field_line_reason(line: bytes, text: bytes) -> tuple[str, str]:
-    """Return why *line* is not a field line, and the section that it violates. *text* is the line without its end."""
+    """Return why *line* is not a field line, and the section of the RFC. *text* is the line without its end."""
     if not line.endswith(b"\r\n"):
         return "ends with a bare LF, not with CRLF", "RFC 9112 §2.2"
     if text.startswith((b" ", b"\t")):

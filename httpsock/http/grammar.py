@@ -148,7 +148,9 @@ def each_member(field_value: bytes) -> Iterator[bytes]:
 
 
 def printable(octets: bytes, maximum: int = 60) -> str:
-    r"""Return the first *maximum* octets as text for a person. Octets other than printable ASCII become ``\xNN``.
+    r"""Return the first *maximum* octets as text for a person. If there are more octets, end with an ellipsis.
+
+    Quotes, backslashes and all octets other than printable ASCII become ``\xNN``.
 
     Mask credentials (RFC 9110 §17.9, §17.16), since the text may end up in a log that other people read.
     """
@@ -179,7 +181,7 @@ def encode_unencoded(octets: bytes) -> str:
 
 @cache
 def _written() -> list[str]:
-    """Return a table with the encoded form of each octet. So the time to encode does not depend on the octets."""
+    """Return a table with the encoded form of each octet. With a table, all octets take the same time."""
     return [f"%{octet:02X}" if re.match(UNENCODED, bytes((octet,))) else chr(octet) for octet in range(256)]
 
 

@@ -105,7 +105,7 @@ class KnownHeads:
         return Request._make((octets, *line, *section))
 
     def _conditional_section(self, head: bytes, line_end: int) -> FieldSection | None:
-        """Combine cached parts to the fields of *head*. Return None if that is impossible."""
+        """Join two cached parts of *head*, and return their fields. Return None if that is impossible."""
         stem_end = head.find(b"\r\nIf-", max(line_end, len(head) - _MAX_TAIL_OCTETS))
         if stem_end < 0:
             return None
@@ -125,9 +125,9 @@ class KnownHeads:
         return (fields, stem[1], stem[2]) if len(fields) == len(stem[0]) + len(tail) else None
 
     def _learn_stem(self, octets: bytes) -> FieldSection | None:
-        """Parse and cache a stem. A stem is the field lines before the conditions.
+        """Return the parsed fields of a stem, and cache the result. A stem is the field lines before the conditions.
 
-        Return None if the stem is new, invalid or too long.
+        Return None if the stem comes for the first time, is invalid or is too long.
         """
         section_octets = octets + _END
         # The condition that ends the stem may belong to the next head.

@@ -185,7 +185,7 @@ class Sleep(NamedTuple):
     """A stream yields this if it has nothing to send for *seconds*.
 
     Meanwhile the server may evict the connection. If the client closes the connection, the stream ends. So a stream
-    should sleep only if another request can resume it, as with event streams.
+    should sleep only if the client can continue with another request, as with event streams.
     """
 
     seconds: float
@@ -200,8 +200,8 @@ class Stream(NamedTuple):
     """Content that is generated while it is sent: *chunks* yields octets, or a Sleep.
 
     Other connections run between two chunks. If there are no octets to send yet, yield b"" to let other connections
-    run, or yield a Sleep to wait. Only during a Sleep does the server notice that the client is gone. The server closes
-    the iterator at the end.
+    run, or yield a Sleep to wait. Without a Sleep, the server notices a lost client only when it sends octets. The
+    server closes the iterator at the end.
     *length* is the length of the content in octets. If it is None, the content is chunked. To an HTTP/1.0 client, the
     content then ends with the connection (RFC 9112 §6.3).
 
@@ -254,8 +254,9 @@ class Response:
     If the fields do not give the length of the content, *has_length* is false. Only a response to HEAD or a response
     with a stream may omit the length (RFC 9110 §9.3.2).
     *content_length* is the length in octets, also for HEAD. It is 0 if the length of a stream is unknown.
-    *field_lines* has the field lines and the empty line after the head. *first_write* has these lines and, if it is
-    short, the first part of the content. *rest* has the other parts. For a Stream, *first_write* and *rest* are empty.
+    *field_lines* has the field lines and the empty line after the head. *first_write* has these lines. If the first
+    part of the content is short, *first_write* has this part, too. *rest* has the other parts. For a Stream,
+    *first_write* and *rest* are empty.
     """
 
     __slots__ = (

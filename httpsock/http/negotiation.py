@@ -71,7 +71,8 @@ def accepted_codings(accept_encoding: bytes | None, offers: Sequence[str]) -> tu
     """Return the codings of *offers* that the client prefers to unencoded content, best first.
 
     The rules are in RFC 9110 §12.5.3. A coding with the weight 0 is not acceptable. "*" stands for each coding that is
-    not listed. If weights are equal, the order of *offers* decides.
+    not listed. If two codings have equal weights, the order of *offers* decides. A coding with the same weight as
+    unencoded content is preferred to unencoded content.
     If there is no Accept-Encoding field, every coding is acceptable. But the client may not support any coding, so the
     result is empty.
     """

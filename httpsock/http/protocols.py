@@ -1,8 +1,8 @@
 """Foreign protocols: recognise other protocols than HTTP/1.1 by the first octets of a connection.
 
-Takes octets, gives the reason for a refusal as text. If no method can contain the first octet of a protocol, this octet
-is enough. SSH and PROXY are recognised by a whole line. So the reason does not depend on how many octets arrive
-together. RFC 8446 §5.1 (TLS), RFC 1928 §3 (SOCKS), RFC 4253 §4.2 (SSH).
+Takes octets, gives the reason for a refusal as text. Most protocols start with an octet that no HTTP method contains.
+Then the first octet is enough. SSH and PROXY are recognised by a whole line. So the reason does not depend on how many
+octets arrive together. RFC 8446 §5.1 (TLS), RFC 1928 §3 (SOCKS), RFC 4253 §4.2 (SSH).
 """
 
 _TLS = "a TLS handshake on a plain HTTP port"

@@ -335,7 +335,7 @@ class ResponseParser(MessageReader):
 def _check_beginning(octets: bytes, *, is_all: bool) -> None:
     """Raise ResponseError if *octets* are not the start of a response.
 
-    If *is_all* is false, more octets may follow. Then wait until there are enough for the error message.
+    If *is_all* is false, more octets may follow. Then raise only if there are enough for the error message.
     """
     if _BEGINNING.startswith(octets[: len(_BEGINNING)]):
         return

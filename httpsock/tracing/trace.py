@@ -188,9 +188,9 @@ class ConnectionTracer:
         self._connection = connection
         self._peer = peer
         self._began = time.monotonic()
-        # Whether the trace selects the current exchange, or None if that is not known yet. Then, whether its response
-        # has begun.
+        # Whether the trace selects the current exchange, or None if that is not known yet.
         self._is_wanted = None if trace.path and connection else True
+        # Whether the response of this exchange has begun.
         self._is_answered = False
         self._sent, self._received = Masker(), Masker()
         self._buffered: deque[Event] = deque(maxlen=_MAX_BUFFERED)
@@ -238,7 +238,10 @@ class ConnectionTracer:
         return ways[not name.startswith("send")].mask(bytes(octets))
 
     def _route(self, event: Event) -> None:
-        """Queue *event* if the trace selects its exchange, drop it if not. If this is not known yet, buffer it."""
+        """Queue *event* if the trace selects its exchange. Otherwise, drop *event*.
+
+        If the path of the exchange is not known yet, buffer *event*.
+        """
         if event.name == "recv" and self._is_answered and event.attributes.get("octets"):
             self._is_wanted = None
         if event.name in ("send", "sendfile"):
