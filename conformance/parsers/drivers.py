@@ -77,9 +77,9 @@ class ResponsesRead(NamedTuple):
 
 
 def read_responses_by_httpsock(octets: bytes, method: str) -> ResponsesRead:
-    """Parse *octets* with httpsock's client parser, as answers to requests with *method*. More octets may follow.
+    """Parse *octets* as answers to requests with *method*. Use the parser of httpsock's client. More octets may follow.
 
-    Interim responses count too. Octets behind the last response of a connection are not read.
+    Interim responses count too. Octets behind a connection's last response are ignored.
     """
     parser = ResponseParser(ResponseLimits())
     parser.expect(method)

@@ -5,7 +5,8 @@
 
 The other parser is gunicorn or llhttp. httpsock's request parser reads requests, and its client's parser reads the
 responses of llhttp's tests. If httpsock and the other parser disagree on a file, ``suites.toml`` has the reason. It
-also has a case that tests the same rule: of the corpus or, for responses, of httpsock's own tests.
+also names a test of the same rule. For requests, this is a case of the corpus. For responses, it is one of httpsock's
+own tests.
 """
 
 import argparse
