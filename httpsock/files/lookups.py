@@ -69,9 +69,9 @@ class Lookup:
 
     The result is valid while the file has this *stamp*, its compressed *siblings* have their stamps, and the *folder*
     is no symlink. If any siblings are *missing*, the folder must have the same stamp, too. *number* is the number of
-    the tick that has checked this last.
-    *contents* are the files to compare when the look-up has expired. If a comparison would not be
-    enough, *contents* is empty.
+    the tick that has checked the look-up last.
+    *contents* are the files to compare when the look-up has expired. If a comparison would not be enough, *contents* is
+    empty.
 
     Look-ups share objects where possible. A page has a thousand look-ups, and each separate object costs a miss in the
     processor's cache.

@@ -89,7 +89,7 @@ def mask(octets: bytes, *, keeps_length: bool = False) -> bytes:
 
 
 def mask_start(octets: bytes, minimum: int) -> bytes:
-    """Return the start of ``mask(octets)``: at least *minimum* octets, or fewer if masking has shortened the text.
+    """Return the start of ``mask(octets)``, at least *minimum* octets. If masking shortens the text, return fewer.
 
     The time depends on *minimum*, not on the length of *octets*.
     """

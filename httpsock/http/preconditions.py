@@ -106,7 +106,10 @@ def _matches_weakly(field_value: bytes, etag: bytes) -> bool:
 
 
 def _is_modified_since(field_value: bytes, last_modified: int | None, now: float) -> bool | None:
-    """Return whether *last_modified* is later than the date in *field_value*. If there is no date, return None."""
+    """Return whether *last_modified* is later than the date in *field_value*.
+
+    If one of the two dates is missing or invalid, return None.
+    """
     date = grammar.parse_http_date(field_value, now)
     if date is None or last_modified is None:
         return None

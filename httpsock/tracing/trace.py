@@ -238,9 +238,10 @@ class ConnectionTracer:
         return ways[not name.startswith("send")].mask(bytes(octets))
 
     def _route(self, event: Event) -> None:
-        """Queue *event* if the trace selects its exchange. Otherwise, drop *event*.
+        """Queue, buffer or drop *event*.
 
-        If the path of the exchange is not known yet, buffer *event*.
+        If the path of the exchange is not known yet, buffer *event*. If the trace does not select the path, drop
+        *event*.
         """
         if event.name == "recv" and self._is_answered and event.attributes.get("octets"):
             self._is_wanted = None
