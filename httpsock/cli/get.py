@@ -7,10 +7,11 @@ standard error     calls (-v), progress, and errors: one sentence for each URL
 exit code          0 if every URL was downloaded, else the code of the first failure; the codes are curl's
 
      2  wrong argument                            18  incomplete content; -C resumes it
-     6  the host has no address                   22  with --fail, or -C: a status of 400 or more
+     6  the host has no address                   22  --fail: a status of 400 or more; -C: neither 200 nor 206
      7  no connection                             23  the content can't be written
      8  malformed response                        28  timed out
-    47  too many redirects, or one to a scheme other than http
+    47  too many redirects, or one to a scheme   130  interrupted
+        other than http
 
 RFC 9110 §9 (methods), §14 (ranges), §15 (status codes).
 """

@@ -17,7 +17,7 @@ _CHALLENGE = ("WWW-Authenticate", 'Basic realm="httpsock", charset="UTF-8"')
 _NEEDED = "this needs a user name and a password, as Basic authentication in UTF-8"
 # All responses depend on the credentials, and no shared cache may store a response.
 _PRIVATE = {"Cache-Control": "private", "Vary": "Authorization"}
-# The number of checks that run at a time, at most half of them for one network; and of those of one network that wait.
+# How many checks may run at a time, at most half of them for one network; and how many of one network may wait.
 _MAX_CHECKS, _MAX_WAITING = 2, 128
 
 

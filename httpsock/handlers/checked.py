@@ -1,7 +1,7 @@
 """Checked handlers: check each response of a program's handler before the server sends it.
 
 A wrong response could break the framing or the event loop. So a checked handler raises TypeError or ValueError for a
-wrong response, and the client gets a 500. The folder's own handler is trusted, so it is not slowed down.
+wrong response, and the client gets a 500. A folder without middleware is trusted, so it is not slowed down.
 
 RFC 9110 §5.1, §5.5 (names and values of fields); RFC 9112 §6 (framing).
 """
@@ -59,7 +59,7 @@ def _is_wait(wait: object) -> bool:
 
 
 def _checked(response: object, request: Request) -> Response:
-    """Return *response*. If it can't be sent, close it and raise TypeError or ValueError."""
+    """Return *response*. If it can't be sent, close it and raise TypeError, ValueError or RequestError."""
     if not isinstance(response, Response):
         raise TypeError(f"the handler returned {response!r:.80}, not a Response or a generator that returns one")
     try:
@@ -97,7 +97,7 @@ def _check_fields(fields: tuple[tuple[str, str], ...]) -> None:
 
 
 def _with_checked_chunks(response: Response, stream: Stream) -> Response:
-    """Return *response* with a check for each chunk. This makes the first chunk, and may raise."""
+    """Make and check the first chunk. Return *response* with a check for each further chunk."""
     length = stream.length
     if length is not None:
         check_number("the length of a stream", length, 0, _MAX_LENGTH)

@@ -70,7 +70,7 @@ class Credentials:
             raise ValueError(f"a user name has {reason}, not {user[:80]!r}")
         self._user = _prepared(user)
         self._scrypt, self._key = _parse_hash(password_hash)
-        # Only a digest of the credentials that were right last is in memory, made with a random key.
+        # Memory holds only a digest of the last right credentials, made with a random key.
         self._digest_key = os.urandom(_KEY_OCTETS)
         self._accepted = b""
 

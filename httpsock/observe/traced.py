@@ -190,7 +190,7 @@ def _emit_request(emit: ConnectionTracer, request: Request) -> None:
 
 
 def _emit_outcome(emit: Emit, response: Response) -> None:
-    """Emit an event if *response* is an error, or if it is broken on purpose."""
+    """Emit an event if *response* has a refusal: it is the server's error response, or broken on purpose."""
     if response.refusal:
         is_broken = isinstance(response.content, Stream) and response.content.then is not None
         _emit_refusal(emit, response.refusal, b"", "break" if is_broken else "refuse")

@@ -29,7 +29,7 @@ class _Current(Protocol):
 
 
 class TracedFileSystem(FileSystem):
-    """Makes the system's own calls, and passes an event for each call to *current.emit*."""
+    """Makes the system's own calls. For each call, passes an event to *current.emit*."""
 
     def __init__(self, directory: str, current: _Current) -> None:
         """Trace the calls of the document root *directory*. In events, names are relative to the root."""

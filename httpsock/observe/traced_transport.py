@@ -17,7 +17,7 @@ from httpsock.tracing.trace import ConnectionTracer
 
 
 class TracedTransport:
-    """Wraps the *transport* of a *connected* socket. Emits an event for each call that sends, receives or closes."""
+    """Wraps the *transport* of a *connected* socket. Emits an event for each call in this class."""
 
     def __init__(self, transport: Transport, connected: socket.socket, emit: ConnectionTracer) -> None:
         self._transport = transport

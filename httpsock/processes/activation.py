@@ -75,9 +75,9 @@ def _inherit_from_parent(value: str) -> InheritedSockets:
 
 
 def _open_listener(descriptor: int, *, may_be_closed: bool = False) -> socket.socket:
-    """Return the listening TCP socket at *descriptor*, or one that listened until its port was closed, if allowed.
+    """Return the listening TCP socket at *descriptor*. Raise ValueError or OSError if it is anything else.
 
-    Raise ValueError or OSError if the descriptor is anything else.
+    If *may_be_closed*, also accept a TCP socket that does not listen.
     """
     listener = socket.socket(fileno=descriptor)
     is_tcp = listener.family in (socket.AF_INET, socket.AF_INET6) and listener.type == socket.SOCK_STREAM

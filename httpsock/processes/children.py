@@ -61,7 +61,7 @@ class Parent:
 class Child:
     """A process that this one started. *control* is this process's end of the control channel.
 
-    *exit_signum* is the signal that makes the child exit immediately, even while it is stopping.
+    If the child is already stopping, the signal *exit_signum* makes it exit immediately.
     """
 
     def __init__(self, pid: int, control: socket.socket, exit_signum: int) -> None:
@@ -143,7 +143,7 @@ class Children:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             theirs.close()
-        # SIGKILL, since it ignores a second SIGTERM: that may be the first one again, sent to its process group.
+        # SIGKILL, since a forked process ignores a second SIGTERM: that may be the first one again, sent to its group.
         return self._add(Child(pid, ours, signal.SIGKILL))
 
     def spawn(self, command: list[str], environment: Callable[[int], Mapping[str, str]]) -> Child:
@@ -183,7 +183,7 @@ class Children:
             child.send_signal(signum)
 
     def end_immediately(self) -> None:
-        """Make all children and grandchildren exit immediately, even if a child is already stopping."""
+        """Make all children and grandchildren exit immediately. The children must already be stopping."""
         for child in self._by_pid.values():
             child.send_signal(child.exit_signum)
 

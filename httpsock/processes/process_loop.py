@@ -182,7 +182,7 @@ class ProcessLoop:
         return ExitCode.STOPPED if self._is_stopping else ExitCode.FAILED
 
     def _run_timers(self, now: float) -> float:
-        """Reap child processes, and run all timers that have expired. Return the next deadline."""
+        """Look after child processes, and run all timers that have expired. Return the next deadline."""
         if self._restart.take_over():
             self._served.drain()
         # Reap at the start, too: a shell that became this process by exec may have left children.

@@ -22,7 +22,7 @@ from httpsock.server.poller import Poller
 from .children import Child, Children
 
 Report = Callable[[str], object]
-# Its value: the parent's PID, the descriptor of the control channel, and for each process those of its listeners.
+# Its value: the parent's PID, the descriptor of the control channel, and the descriptors of each process's listeners.
 RESTART_VARIABLE = "HTTPSOCK_RESTART"
 # A new process that is not ready after this time hangs: kill it, since it would block every later restart.
 START_SECONDS = 30.0

@@ -1,8 +1,8 @@
 r"""The access log: one response as one line, safe to print.
 
 Takes an exchange, gives a line in one of three formats. The request line appears as received, but escaped. So it cannot
-move the cursor or forge a line of the log. Credentials are masked. If the status is 4xx or 5xx, the line also gives the
-reason. The Common Log Format has an extra quoted field for the reason, at the end.
+move the cursor or forge a line of the log. Credentials are masked. If the server refused the request, the line also has
+the reason. The Common Log Format has an extra quoted field for the reason, at the end.
 
     text    14:03:59 127.0.0.1 "GET /hello.txt HTTP/1.1" 200 312 0.4 ms
             14:04:07 127.0.0.1 "\x16\x03\x01\x02…" 400 a TLS handshake on a plain HTTP port; 129 0.1 ms
@@ -34,8 +34,8 @@ class Exchange(NamedTuple):
     """One response: its client, its request and its result.
 
     *ended* is in seconds since 1970. The response announced *length* octets of content, and *sent* octets were sent.
-    *seconds* counts from the complete request until the kernel took the last octet. *reason* explains an error, or is
-    empty.
+    *seconds* counts from the end of the request's head until the kernel took the last octet. *reason* explains an
+    error, or is empty.
     """
 
     ended: float

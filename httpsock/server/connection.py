@@ -95,10 +95,10 @@ class Connection:
         self._settings = settings
         self._parser = RequestParser(settings.limits)
         self.sender = Sender(transport, settings, self, log)
-        self._request: Request | None = None  # its content has not been read to the end
+        self._request: Request | None = None  # set until its content has been read to the end
         self._content = b""  # decoded, and not yet read
         self._content_seconds = 0.0  # how long to wait for the rest
-        self._content_error: RequestError | OSError | None = None  # it ended the content
+        self._content_error: RequestError | OSError | None = None  # the error that ended the content
         # Set by the event loop: the time, the state, the event that the poller watches, and the deadline of the state.
         self.tick = tick
         self.state = State.NEW
@@ -118,7 +118,7 @@ class Connection:
             self._report_error()
 
     def shut_down(self) -> None:
-        """Shut the socket down without closing it. Later calls on the socket fail, in other threads too."""
+        """Shut the socket down without closing it. Then no thread can send or receive any more."""
         self._transport.abort()
 
     def describe(self) -> str:
@@ -139,7 +139,7 @@ class Connection:
     def has_no_input(self) -> bool:
         """Return whether the socket has no unread input.
 
-        If the client's next request waits behind a stream, that request does not count.
+        While a stream sleeps, the client's next request stays unread. Such a request does not count.
         """
         return self.state is State.SLEEPING_UNREAD or not self._transport.has_input()
 
@@ -213,7 +213,7 @@ class Connection:
 
         self.start = start_safely
         yield State.SUSPENDED, _NEVER
-        # It may keep the result of a thread in memory.
+        # The function may keep the result of a thread in memory.
         del self.start
         if errors:
             raise errors[0]
@@ -256,7 +256,7 @@ class Connection:
             deadline = began + min(self._content_seconds, self._settings.timeouts.stall)
             try:
                 yield State.CONTENT, deadline
-                # Receive ahead of the content's end no more than ahead of a head's end.
+                # Receive no further past the end of the content than past the end of a head.
                 while self._receive(min(_DISCARD_OCTETS, self._parser.content_left + _RECEIVE_OCTETS)):
                     yield State.HANDSHAKE_OUT, deadline
             except TimeoutError:
@@ -352,7 +352,7 @@ class Connection:
     def _request_wait(self, wait: tuple[State, float] | None) -> tuple[State, float]:
         """Return the state and the deadline of the next wait: for a request, or for the rest of its head.
 
-        *wait* is the previous result. It stays valid until the first octet of a head arrives.
+        *wait* is the previous result. Only the first octet of a head changes the result.
         """
         has_begun = bool(self._parser.unread)
         if wait and has_begun == (wait[0] is _RECEIVING):

@@ -101,7 +101,7 @@ class EventLoop:
     def _lead(self) -> None:
         """Run ticks until all sockets are closed, or until another thread takes the loop over."""
         try:
-            # Take over from a leader that a connection blocked: its answers not reached, its exchanges not logged.
+            # A blocked leader leaves connections that it has not answered, and exchanges that it has not logged.
             self._ready = [*self._fair_answering.take_postponed(), *self._answering, *self._ready]
             if self._log and self._exchanges:
                 self._write_log(self._log)
@@ -287,7 +287,7 @@ class EventLoop:
         return not self._limit.is_full or self._evict_idle(tick) or self._limit.has_client_over_share()
 
     def _evict_idle(self, tick: Tick) -> bool:
-        """Evict some of the longest idle connections. Return whether any connection was idle."""
+        """Evict some of the longest idle connections. Return whether any connection was evicted."""
         # The search runs only when the limit is reached.
         now = tick.monotonic
         if now == self._no_idle_at:

@@ -23,7 +23,7 @@ _MEASURED_SECONDS = 1.0
 
 
 class Fairness:
-    """Divides the time of a tick among networks. There is one object for receiving and one for answering.
+    """Divides the time of a tick among networks. Receiving, answering and time-outs have one object each.
 
     *clock* returns seconds.
     """
@@ -35,7 +35,10 @@ class Fairness:
         self.postponed: list[Connection] = []
 
     def has_become_long(self, now: float) -> bool:
-        """Return whether the tick that began at *now* is already long. If it is, start to measure shares."""
+        """If the tick has become long, start to measure shares. Return whether it has.
+
+        *now* is the time at which the tick began.
+        """
         current = self._clock()
         if current < now + _LONG_SECONDS:
             return False

@@ -35,7 +35,7 @@ class AcceptQueue(Protocol):
 
 
 class NotAccepting(BlockingIOError):  # noqa: N818 (it is no error)
-    """The accept queue has no connection, and must not be polled. Call accept() again after *seconds*."""
+    """The accept queue gives no connection now, and must not be polled. Call accept() again after *seconds*."""
 
     seconds = 0.01
 

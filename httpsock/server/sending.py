@@ -180,7 +180,10 @@ class Sender:
         began: Tick,
         connection_option: str | None,
     ) -> Generator[Wait, None, bool]:
-        """Send a streamed *response*. Return whether the client can see its end, so that the connection may persist."""
+        """Send a streamed *response*. Return whether the framing marks the end of the response.
+
+        Otherwise only the end of the connection marks it.
+        """
         stream = response.content if isinstance(response.content, Stream) else Stream(iter(()))
         is_sized = stream.length is not None
         is_chunked = not is_sized and request is not None and request.minor_version > 0
@@ -219,7 +222,7 @@ class Sender:
     def _send_exactly(
         self, stream: Stream, response: Response, request_line: bytes, began: Tick
     ) -> Generator[Wait, None, bool]:
-        """Send exactly the octets of *stream*. Return whether the connection may serve another request.
+        """Send the octets of *stream* unchanged, without a head. Return whether the connection may persist.
 
         Raise ConnectionAbortedError if a reset must follow the octets, or if the server stops.
         """

@@ -1,7 +1,7 @@
 """The server: the listening sockets, the event loop and its threads, and a clean stop.
 
-Takes a folder, addresses and settings, gives a running server. These are the steps of every TCP server. Next:
-event_loop.py.
+Takes a folder, addresses and settings, gives a running server. Next: event_loop.py. These are the steps of every TCP
+server:
 
     1  create         socket()        listeners.py
        configure      setsockopt()
@@ -318,7 +318,10 @@ def _open_root(
     cache_control: str,
     tracing: "Instrumentation | None",
 ) -> DocumentRoot:
-    """Return the document root. If *tracing* is given, use a traced file system. Raise OSError if it can't be read."""
+    """Return the document root of *directory*. Raise OSError if the folder can't be read.
+
+    If *tracing* is given, use a traced file system.
+    """
     directory = os.fspath(directory or "")
     file_system = tracing.file_system(directory) if tracing else FileSystem()
     return DocumentRoot(directory, **switches, cache_control=cache_control, file_system=file_system)

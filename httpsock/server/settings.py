@@ -45,7 +45,7 @@ def _ignore(_: str) -> None:
 
 
 class Settings:
-    """The settings that all connections of a server share. Only *phase* ever changes.
+    """The settings that all connections of a server share. While the server runs, only *phase* changes.
 
     *handler* answers requests. *explain* makes error responses. Every response includes *field_lines*. *transport*
     makes the transport of a connected socket. *report* gets the traceback of a failed handler.

@@ -98,7 +98,7 @@ class Transport(Protocol):
         """Make ``close`` reset the connection: unsent octets are discarded, and the peer sees an error."""
 
     def abort(self) -> None:
-        """Make every later call fail, in other threads too. The socket stays open."""
+        """End sending and receiving, in other threads too. The socket stays open."""
 
     def close(self) -> None:
         """Close the socket."""

@@ -93,7 +93,7 @@ class Faults:
         return respond
 
     def begin(self, transport: RecordedTransport) -> RecordedTransport:
-        """Return *transport*. If a rule selects the connection, make it end before a request is read."""
+        """Return *transport*. If a rule selects the connection, the connection ends before a request is read."""
         rule = self._choose(Stage.CONNECTION)
         if rule is not None:
             text, is_reset = FAULTS[rule.name].text, rule.name == "connect-reset"

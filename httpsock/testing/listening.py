@@ -5,7 +5,7 @@ telling the server, so refusals can't be counted. Instead, the port is closed fo
 closed port stays bound, so that no other program gets it. This module must not know HTTP.
 
 During a restart, two processes have the same listening sockets, and each may close and open them until the old one has
-drained. So the state of the port is the kernel's; no process assumes that it is as this process has left it.
+drained. So each process asks the kernel whether a socket listens, and does not rely on its own last call.
 
 RFC 9293 §3.5.2 (reset: a connection that does not exist), §3.9.1.1 (open).
 """
@@ -78,7 +78,11 @@ class Port:
             queue.update()
 
     def notice_closed(self) -> None:
-        """If the period has ended, begin the next one; if another process has closed the port, a closed one."""
+        """Handle a port that turned out to be closed.
+
+        If another process has closed the port, begin a closed period here too. Otherwise begin the next period when
+        the current one has ended.
+        """
         if self.is_closed:
             self.is_changing()
         else:
@@ -103,7 +107,7 @@ class FaultyQueue:
         self._port = port
         self._listener = listener
         self._address = listener.getsockname()
-        # Accepted connections inherit it: without it, the port that they have could not be bound again.
+        # Accepted connections inherit this option. Without it, their port could not be bound again.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # When to accept the first connection of the queue.
         self._accept_at: float | None = None

@@ -160,7 +160,7 @@ class TestServer(Server):
         """Break responses or connections by *rule*: ``PATH:FAULT=VALUE@PROBABILITY*TIMES``.
 
         Only FAULT is required. FAULTS in faults.py has all faults. A path that ends with a slash stands for all paths
-        below it. *times* limits how many responses to break. Raise ValueError if the rule is wrong.
+        below it. *times* limits how often the rule applies. Raise ValueError if the rule is wrong.
         """
         check_kind("rule", rule, str, "a str")
         self._faults.add(parse_rule(rule, times))
