@@ -180,10 +180,7 @@ class Sender:
         began: Tick,
         connection_option: str | None,
     ) -> Generator[Wait, None, bool]:
-        """Send a streamed *response*. Return whether the framing marks the end of the response.
-
-        Otherwise only the end of the connection marks it.
-        """
+        """Send a streamed *response*. Return whether its framing lets the connection persist."""
         stream = response.content if isinstance(response.content, Stream) else Stream(iter(()))
         is_sized = stream.length is not None
         is_chunked = not is_sized and request is not None and request.minor_version > 0
