@@ -96,7 +96,7 @@ if TYPE_CHECKING:
 else:
     from importlib import import_module
 
-    _HOMES = {
+    _MODULES = {
         "Client": "client.client",
         "ClientResponse": "client.client",
         "ClientTimeouts": "client.connection",
@@ -129,7 +129,7 @@ else:
 
     def __getattr__(name):
         """Import a public name on first use. So a client program never loads the server."""
-        if name not in _HOMES:
+        if name not in _MODULES:
             raise AttributeError("module %r has no attribute %r" % (__name__, name))  # noqa: UP031
-        value = globals()[name] = getattr(import_module("." + _HOMES[name], __name__), name)
+        value = globals()[name] = getattr(import_module("." + _MODULES[name], __name__), name)
         return value

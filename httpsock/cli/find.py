@@ -100,10 +100,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--all", dest="target", action="store_const", const=ALL, default=ROOT_DEVICE, help="also services"
     )
-    whom = parser.add_mutually_exclusive_group()
-    whom.add_argument("--bind", metavar="ADDR", type=_interface, help="search only the network of this address")
+    destination = parser.add_mutually_exclusive_group()
+    destination.add_argument("--bind", metavar="ADDR", type=_interface, help="search only the network of this address")
     to_help = "search only this address, at port 1900 or PORT (default: the whole network)"
-    whom.add_argument("--to", metavar="ADDR[:PORT]", type=_peer, help=to_help)
+    destination.add_argument("--to", metavar="ADDR[:PORT]", type=_peer, help=to_help)
     trace_help = "print every call and datagram; =hex adds a dump, =json prints one object per event"
     parser.add_argument("--trace", choices=TRACE_FORMS, nargs="?", metavar="FORM", help=trace_help)
     parser.add_argument("-v", "--verbose", dest="trace", action="store_const", const="text", help="same as --trace")

@@ -59,7 +59,7 @@ NOT_CONNECTED = 7
 MALFORMED = 8
 INCOMPLETE = 18
 FAILED = 22
-TOO_LATE = 28
+TIMED_OUT = 28
 NOT_REDIRECTED = 47
 
 # Options of curl and wget, and their names here.
@@ -220,7 +220,7 @@ def _explain(error: Exception) -> tuple[int, str]:
         case socket.gaierror():
             return UNKNOWN_HOST, f"the host has no address: {error.strerror}"
         case TimeoutError():
-            return TOO_LATE, sentence
+            return TIMED_OUT, sentence
         case _:
             return NOT_CONNECTED, f"no connection: {getattr(error, 'strerror', None) or sentence}"
 
@@ -229,7 +229,7 @@ def _get(client: Client, options: argparse.Namespace, url: str, path: str | None
     """Download one URL to the file *path*, or to standard output if *path* is None. Return the exit code."""
     download = Download(path, url, resumes=options.resume) if path else None
     if options.resume and download and not download.is_resumable:
-        _report(f"{download.obstacle}; starting over.")
+        _report(f"{download.restart_reason}; starting over.")
     response = client.request(
         options.method, url, fields=[*_fields(options, path), *(download.fields if download else [])],
         content=options.data or b"",

@@ -118,17 +118,17 @@ def _parser() -> ArgumentParser:
     directory_help = "the folder (default: www/ if it exists, else the current folder)"
     parser.add_argument("places", metavar="DIR", nargs="*", help=f"{directory_help}; a bare number is the port")
     parser.add_argument("-d", "--directory", metavar="DIR", help="same as DIR")
-    where = parser.add_argument_group("where to listen")
+    address = parser.add_argument_group("where to listen")
     port_help = "the TCP port; 0 takes a free one (default: 8000, or the next free one up to 8009)"
-    where.add_argument("-p", "--port", type=_port, metavar="N", help=port_help)
-    reach = where.add_mutually_exclusive_group()
+    address.add_argument("-p", "--port", type=_port, metavar="N", help=port_help)
+    hosts = address.add_mutually_exclusive_group()
     bind_help = "listen on this numeric address only; may be repeated (default: 127.0.0.1 and ::1)"
-    reach.add_argument("-b", "--bind", type=_host, action="append", metavar="ADDR", help=bind_help)
-    reach.add_argument("--lan", action="store_true", help="listen on all addresses, so that other devices can connect")
+    hosts.add_argument("-b", "--bind", type=_host, action="append", metavar="ADDR", help=bind_help)
+    hosts.add_argument("--lan", action="store_true", help="listen on all addresses, so that other devices can connect")
     announce_help = "announce the folder on the local network by SSDP; needs --lan or --bind"
-    where.add_argument("--announce", action="store_true", help=announce_help)
-    _add_what_to_serve(parser.add_argument_group("what to serve"))
-    _add_authentication(parser.add_argument_group("who may see it"))
+    address.add_argument("--announce", action="store_true", help=announce_help)
+    _add_file_options(parser.add_argument_group("what to serve"))
+    _add_authentication_options(parser.add_argument_group("who may see it"))
     log = parser.add_argument_group("output")
     log_help = "format of the access log on standard error (default: text)"
     log.add_argument("--log", choices=FORMATS, default="text", help=log_help)
@@ -141,49 +141,50 @@ def _parser() -> ArgumentParser:
     log.add_argument("--trace-only", type=_path_or_host, metavar="WHAT", help=only_help)
     inspect_help = "live view of all connections at /.httpsock/, for this machine only"
     log.add_argument("--inspect", action="store_true", help=inspect_help)
-    _add_how_to_run(parser.add_argument_group("how to run"))
+    _add_process_options(parser.add_argument_group("how to run"))
     _add_faults(parser.add_argument_group("to test clients"))
     return parser
 
 
-def _add_what_to_serve(what: argparse._ArgumentGroup) -> None:
+def _add_file_options(group: argparse._ArgumentGroup) -> None:
     """Add the options about files and their fields."""
-    what.add_argument("--hidden", action="store_true", help="serve and list names that start with a full stop, too")
-    what.add_argument("--follow-links", action="store_true", help="follow symlinks that lead out of the folder, too")
+    group.add_argument("--hidden", action="store_true", help="serve and list names that start with a full stop, too")
+    group.add_argument("--follow-links", action="store_true", help="follow symlinks that lead out of the folder, too")
     siblings_help = "send no compressed siblings (app.js.gz) in place of files"
-    what.add_argument("--no-siblings", dest="siblings", action="store_false", help=siblings_help)
+    group.add_argument("--no-siblings", dest="siblings", action="store_false", help=siblings_help)
     cache_help = "let caches reuse files for SECONDS (default: revalidate every time)"
-    what.add_argument("--cache", type=number(0, 999_999_999, "a number of seconds"), metavar="SECONDS", help=cache_help)
+    seconds = number(0, 999_999_999, "a number of seconds")
+    group.add_argument("--cache", type=seconds, metavar="SECONDS", help=cache_help)
     spa_help = "answer with index.html where a browser asks for a page without a file"
-    what.add_argument("--spa", action="store_true", help=spa_help)
+    group.add_argument("--spa", action="store_true", help=spa_help)
     header_help = "add this field to every response; may be repeated"
-    what.add_argument("--header", type=_header, action="append", default=[], metavar="'NAME: VALUE'", help=header_help)
+    group.add_argument("--header", type=_header, action="append", default=[], metavar="'NAME: VALUE'", help=header_help)
 
 
-def _add_authentication(who: argparse._ArgumentGroup) -> None:
+def _add_authentication_options(group: argparse._ArgumentGroup) -> None:
     """Add the options about the user and the password."""
-    who.add_argument("--auth", metavar="USER", help="admit this user alone, by Basic authentication")
+    group.add_argument("--auth", metavar="USER", help="admit this user alone, by Basic authentication")
     file_help = f"the file with the hash of the password (default: it is in the variable {VARIABLE})"
-    who.add_argument("--auth-file", metavar="FILE", help=file_help)
+    group.add_argument("--auth-file", metavar="FILE", help=file_help)
     hash_help = "read a password, print its hash for FILE, and exit"
-    who.add_argument("--auth-hash", action="store_true", help=hash_help)
+    group.add_argument("--auth-hash", action="store_true", help=hash_help)
 
 
-def _add_how_to_run(how: argparse._ArgumentGroup) -> None:
+def _add_process_options(group: argparse._ArgumentGroup) -> None:
     """Add the options about processes, threads and shutdown."""
     threads_help = "threads (default: 4): one serves, the others take over when a slow disk blocks it"
-    how.add_argument("--threads", type=number(1, 128, "a number"), default=4, metavar="N", help=threads_help)
+    group.add_argument("--threads", type=number(1, 128, "a number"), default=4, metavar="N", help=threads_help)
     processes_help = "serving processes, each with threads of its own (default: 1)"
-    how.add_argument("--processes", type=number(1, 64, "a number"), default=1, metavar="N", help=processes_help)
-    how.add_argument(
+    group.add_argument("--processes", type=number(1, 64, "a number"), default=1, metavar="N", help=processes_help)
+    group.add_argument(
         "--grace",
         type=number(0, 86_400, "a number of seconds"),
         default=_DEFAULT_GRACE,
         metavar="SECONDS",
         help="on shutdown, time for running responses to finish (default: 5)",
     )
-    how.add_argument("--user", metavar="NAME", help="drop root: become this user once the port is bound")
-    how.add_argument("--version", action="version", version=f"httpsock {__version__}")
+    group.add_argument("--user", metavar="NAME", help="drop root: become this user once the port is bound")
+    group.add_argument("--version", action="version", version=f"httpsock {__version__}")
 
 
 def _add_faults(faults: argparse._ArgumentGroup) -> None:

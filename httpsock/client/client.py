@@ -132,7 +132,7 @@ class ClientResponse:
         If the rest is long or slow, close the connection instead.
         """
         if self._connection is not None:
-            self._connection.hasten(_MAX_DISCARD_SECONDS)
+            self._connection.shorten_deadline(_MAX_DISCARD_SECONDS)
         octets = 0
         # The caller does not want this content, so errors in it do not matter.
         with contextlib.suppress(ResponseError, OSError):

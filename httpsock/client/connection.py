@@ -39,7 +39,7 @@ _RECEIVE_OCTETS = 256 * 1024
 _SEND_OCTETS = 64 * 1024
 # RFC 8305 §5, §8: after this delay, try the next address in parallel.
 _ATTEMPT_SECONDS = 0.25
-_UNDER_WAY = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN)
+_IN_PROGRESS_ERRNOS = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN)
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def _start_connecting(family: socket.AddressFamily, address: Any, emit: Emit) ->
     created.setblocking(False)
     # 2. Connect: the system picks a local port and sends SYN; the connection is open when the peer's SYN-ACK arrives.
     code = created.connect_ex(address)
-    if code not in (0, *_UNDER_WAY):
+    if code not in (0, *_IN_PROGRESS_ERRNOS):
         created.close()
         raise _refused(code, address, emit)
     return created
@@ -162,7 +162,7 @@ class ClientConnection:
         self._parser = ResponseParser(limits)
         self._deadline = 0.0
         # A final head that arrived while the request's content was being sent.
-        self._early: ResponseHead | None = None
+        self._early_head: ResponseHead | None = None
         # How much content was received.
         self._octets = 0
         # The request head, until it is traced with the first send().
@@ -205,7 +205,7 @@ class ClientConnection:
     def send(self, method: str, head: bytes, content: bytes, deadline: float) -> None:
         """Send a request. The whole response must arrive by *deadline*, on the monotonic clock."""
         self._deadline = deadline
-        self._early = None
+        self._early_head = None
         self._octets = 0
         self._head = head
         self._parser.expect(method)
@@ -219,7 +219,7 @@ class ClientConnection:
             self._emit("send", error_attributes(error))
             self._is_last = True
 
-    def hasten(self, seconds: float) -> None:
+    def shorten_deadline(self, seconds: float) -> None:
         """Shorten the deadline: the rest of the response must arrive within this many *seconds*."""
         self._deadline = min(self._deadline, time.monotonic() + seconds)
 
@@ -241,7 +241,7 @@ class ClientConnection:
                 if octets and ready[0][1] & selectors.EVENT_READ:
                     if self._is_refused():
                         return False
-                    if self._early:
+                    if self._early_head:
                         # The response is no error: continue to send, and receive its content afterwards.
                         key = selector.modify(key.fileobj, selectors.EVENT_WRITE)
         return True
@@ -261,8 +261,8 @@ class ClientConnection:
         (RFC 9112 §9.3).
         """
         self._receive(*self._stall())
-        self._early = self._final_head()
-        self._is_last = self._early is not None and self._early.is_error
+        self._early_head = self._final_head()
+        self._is_last = self._early_head is not None and self._early_head.is_error
         return self._is_last
 
     def receive_head(self) -> ResponseHead:
@@ -272,7 +272,7 @@ class ClientConnection:
         """
         seconds = self._timeouts.response
         deadline = time.monotonic() + seconds
-        head = self._early or self._final_head()
+        head = self._early_head or self._final_head()
         while head is None:
             self._receive(deadline, f"the server sent no complete response head within {seconds:g} s")
             head = self._final_head()

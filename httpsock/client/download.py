@@ -114,7 +114,7 @@ class Download:
         self.octets = 0
         self._resumed = 0
         # A sentence on why the download can't be resumed.
-        self.obstacle = f"{self.part_path}: no part of a known version to resume"
+        self.restart_reason = f"{self.part_path}: no part of a known version to resume"
         self._part = self._known_part() if resumes and not self._is_direct else None
 
     @property
@@ -225,7 +225,7 @@ class Download:
             fault = None if isinstance(error, FileNotFoundError) else error.strerror
             part = None
         if fault is not None:
-            self.obstacle = f"{path} is not trusted: {fault}"
+            self.restart_reason = f"{path} is not trusted: {fault}"
             return None
         if part is None or part.url != self._url or not 0 < found.st_size <= (part.length or found.st_size):
             return None

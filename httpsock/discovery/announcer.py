@@ -143,7 +143,7 @@ class Announcer:
             self._poller.register(opened.enter_context(self._changes).fileno(), READABLE)
         faults: dict[str, OSError] = {}
         joined = self._join(self._hosts.first(faults), faults)
-        if faults and not joined and not self._hosts.of_all:
+        if faults and not joined and not self._hosts.unspecified:
             raise next(iter(faults.values()))
         self._hosts.retain(joined)
         for each in joined:
@@ -378,7 +378,7 @@ class Announcer:
             for each in self.devices:
                 if each.address == str(name[0]).partition("%")[0] and zone in (0, each.number):
                     return each
-        if self._hosts.of_all:
+        if self._hosts.unspecified:
             raise DatagramError("the network has changed and is not announced yet", "UDA 2.0 §1.2.4")
         return received_on
 

@@ -33,18 +33,18 @@ class RateLimit:
     def __init__(self, per_second: int, burst: int, now: float) -> None:
         self._per_second = per_second
         self._burst = burst
-        self._left = float(burst)
+        self._tokens = float(burst)
         self._now = now
 
-    def has_one(self, now: float) -> bool:
+    def has_token(self, now: float) -> bool:
         """Return whether there is a token at the time *now*."""
-        self._left = min(float(self._burst), self._left + (now - self._now) * self._per_second)
+        self._tokens = min(float(self._burst), self._tokens + (now - self._now) * self._per_second)
         self._now = now
-        return self._left >= 1
+        return self._tokens >= 1
 
     def take(self) -> None:
         """Remove one token."""
-        self._left -= 1
+        self._tokens -= 1
 
 
 class Shares:
@@ -54,17 +54,17 @@ class Shares:
         self._all = RateLimit(_ALL_PER_SECOND, _ALL_BURST, now)
         self._each: OrderedDict[str, RateLimit] = OrderedDict()
 
-    def grant(self, neighbour: str, now: float) -> None:
+    def take_token(self, neighbour: str, now: float) -> None:
         """Use a token for one answer to *neighbour*. Raise DatagramError if a limit is exceeded."""
         share = self._each.setdefault(neighbour, RateLimit(_EACH_PER_SECOND, _EACH_BURST, now))
         self._each.move_to_end(neighbour)
         if len(self._each) > _MAX_NEIGHBOURS:
             self._each.popitem(last=False)
-        if not share.has_one(now):
+        if not share.has_token(now):
             raise DatagramError(
                 f"over the limit of {_EACH_PER_SECOND} answers a second to one neighbour", "RFC 4732 §2.1"
             )
-        if not self._all.has_one(now):
+        if not self._all.has_token(now):
             raise DatagramError(
                 f"over the limit of {_ALL_PER_SECOND} answers a second to all neighbours", "RFC 4732 §2.1"
             )
@@ -122,7 +122,7 @@ class Answers:
                 raise DatagramError("this client is already being answered", "UDA 2.0 §1.3.2")
             if len(self._queue) >= _MAX_QUEUED:
                 raise DatagramError(f"the queue is full with {_MAX_QUEUED} answers", "RFC 4732 §2.1")
-            self._shares.grant(neighbour, now)
+            self._shares.take_token(neighbour, now)
             due = now + random.uniform(0, seconds)  # noqa: S311 (it keeps no secret)
             heapq.heappush(self._queue, Answer(due, next(self._count), datagram, peer, *places))
 

@@ -18,8 +18,8 @@ from httpsock.http.text import visible
 from .ssdp import DEVICE_TYPE, Device
 
 # UDA 2.0 §2.3: a name has fewer than 64 characters.
-_MAX_OUR_CHARACTERS = 63
-_MAX_THEIR_CHARACTERS = 100
+_MAX_SENT_CHARACTERS = 63
+_MAX_RECEIVED_CHARACTERS = 100
 # XML 1.0 §4.3.3 and appendix F: a byte order mark, else a declaration, else UTF-8.
 _MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 _ENCODINGS = {b"iso-8859-1": "latin-1", b"us-ascii": "latin-1", b"windows-1252": "cp1252"}
@@ -42,7 +42,7 @@ def format_description(device: Device, name: str) -> bytes:
   <specVersion><major>2</major><minor>0</minor></specVersion>
   <device>
     <deviceType>{DEVICE_TYPE}</deviceType>
-    <friendlyName>{escape(visible(name)[:_MAX_OUR_CHARACTERS])}</friendlyName>
+    <friendlyName>{escape(visible(name)[:_MAX_SENT_CHARACTERS])}</friendlyName>
     <manufacturer>httpsock</manufacturer>
     <modelName>httpsock</modelName>
     <UDN>uuid:{device.identity}</UDN>
@@ -77,7 +77,7 @@ def parse_description(octets: bytes) -> Description:
     """Parse *octets* as a description."""
     text = _decoded(octets)
     name, presentation, base = (_first(pattern, text) for pattern in _ELEMENTS.values())
-    return Description(name[:_MAX_THEIR_CHARACTERS], presentation, base)
+    return Description(name[:_MAX_RECEIVED_CHARACTERS], presentation, base)
 
 
 def _decoded(octets: bytes) -> str:

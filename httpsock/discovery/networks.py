@@ -41,8 +41,8 @@ class Hosts:
     """The numeric addresses of a server. 0.0.0.0 and :: stand for the addresses on all networks."""
 
     def __init__(self, hosts: Sequence[str]) -> None:
-        self.of_all = [host for host in hosts if host in ("0.0.0.0", "::")]
-        self._own = [host for host in hosts if host not in self.of_all]
+        self.unspecified = [host for host in hosts if host in ("0.0.0.0", "::")]
+        self._own = [host for host in hosts if host not in self.unspecified]
 
     def first(self, faults: dict[str, OSError]) -> list[Interface]:
         """Return the interfaces with these addresses. If a look-up fails, store the error in *faults*."""
@@ -65,7 +65,7 @@ class Hosts:
         return [*dict.fromkeys(own + self._of_networks())]
 
     def _of_networks(self) -> list[Interface]:
-        families = {socket.AF_INET6 if ":" in host else socket.AF_INET for host in self.of_all}
+        families = {socket.AF_INET6 if ":" in host else socket.AF_INET for host in self.unspecified}
         return [each for each in announcing_interfaces() if each.family in families] if families else []
 
 

@@ -185,11 +185,11 @@ def identify(client: Client | None, address: str, datagram: Datagram, emit: Emit
     """
     name, url = datagram.field("usn"), datagram.field("location")
     try:
-        location = _seen_from_here(parse_url(url), address)
+        location = _with_zone_of(parse_url(url), address)
         url = str(location)
         description = parse_description(_download(client, location, address))
         name = description.name or name
-        url = str(_seen_from_here(description.page(location) or location, address))
+        url = str(_with_zone_of(description.page(location) or location, address))
     except (OSError, ResponseError, UrlError, DescriptionError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or str(error)
         emit("skip", {"identity": visible(datagram.identity[:_MAX_CHARACTERS]), "message": visible(reason)})
@@ -220,7 +220,7 @@ def _download(client: Client | None, location: Url, address: str) -> bytes:
     return octets
 
 
-def _seen_from_here(url: Url, address: str) -> Url:
+def _with_zone_of(url: Url, address: str) -> Url:
     """Return *url*. If its host is a link-local address, replace the zone by the zone of *address*.
 
     Without a zone, a link-local address is ambiguous. A zone has a meaning on one machine only (RFC 4007 §6).

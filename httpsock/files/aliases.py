@@ -42,10 +42,10 @@ class Aliases:
         for number, segment in enumerate(segments):
             if may_be_alias(segment):
                 folder = os.sep.join(segments[:number])
-                asked = self._file_system.lstat(os.path.join(self._root, folder, segment))
+                status = self._file_system.lstat(os.path.join(self._root, folder, segment))
                 if segment in self._listed(folder, seen, monotonic, now):
                     continue
-                names = self._names_of(asked, folder)
+                names = self._names_of(status, folder)
                 if not names or any(is_hidden_name(name, is_top=number == 0) for name in names):
                     return True
         return False
@@ -66,18 +66,18 @@ class Aliases:
         seen[folder] = names
         return names
 
-    def _names_of(self, asked: os.stat_result, folder: str) -> list[str]:
-        """Return the names in *folder* that belong to the file with the status *asked*."""
+    def _names_of(self, status: os.stat_result, folder: str) -> list[str]:
+        """Return the names in *folder* that belong to the file with this *status*."""
         others, likely = [], []
         with self._scandir(folder) as entries:
             for entry in entries:
                 others.append(entry.name)
-                if entry.inode() == asked.st_ino:
+                if entry.inode() == status.st_ino:
                     likely.append(entry.name)
 
         def is_same(other: str) -> bool:
             with contextlib.suppress(OSError):
-                return os.path.samestat(self._file_system.lstat(os.path.join(self._root, folder, other)), asked)
+                return os.path.samestat(self._file_system.lstat(os.path.join(self._root, folder, other)), status)
             return False
 
         # On some file systems the inode numbers of a listing differ from those of stat(). Then compare every entry.

@@ -28,7 +28,7 @@ from .aliases import Aliases
 from .cache import FileCache, FileStamp, file_stamp
 from .file_system import FileSystem, read_whole
 from .listing_budget import Allotment, ListingBudget
-from .lookups import Asked, Lookup, Lookups, TickMemo, allows_staleness
+from .lookups import Lookup, LookupKey, Lookups, TickMemo, allows_staleness
 from .paths import NOT_FOUND, ResourceName, holds_references, is_hidden_name, parse_path
 from .representation import CODING_NAMES, CODINGS, Representation, etag_of_state, is_settled, validators_of
 
@@ -120,7 +120,7 @@ class DocumentRoot:
         self._vary = "Accept-Encoding" if siblings else None
         self._cache_control = cache_control
         # Whether a fresh look-up may be used unchecked: the max-age of *cache_control* allows stale answers.
-        self._believes_lookups = allows_staleness(cache_control)
+        self._allows_staleness = allows_staleness(cache_control)
         file_system = file_system or FileSystem()
         self._file_system = file_system
         self._stat = file_system.stat
@@ -146,13 +146,13 @@ class DocumentRoot:
         if lookup is not None:
             found = lookup.found() if lookup.number == memo.number else self._recall(lookup, memo)
         if found is None:
-            asked = path, accept_encoding
-            found = memo.found.get(asked)
+            key = path, accept_encoding
+            found = memo.found.get(key)
             if found is None:
-                found = self._search(asked, memo)
+                found = self._search(key, memo)
                 # An open file or folder belongs to one response, which closes it.
                 if not (isinstance(found, Directory) or (isinstance(found, Representation) and found.file)):
-                    memo.found[asked] = found
+                    memo.found[key] = found
             else:
                 self._file_system.use_memo(path)
         return found
@@ -163,7 +163,7 @@ class DocumentRoot:
         If the user allows stale answers, do not check a look-up that is less than a second old.
         """
         is_fresh = tick.monotonic < lookup.fresh_until
-        if is_fresh and self._believes_lookups:
+        if is_fresh and self._allows_staleness:
             return lookup.found()
         try:
             if file_stamp(self._stat(lookup.path)) != lookup.stamp:
@@ -182,9 +182,9 @@ class DocumentRoot:
         lookup.number = tick.number
         return lookup.found()
 
-    def _search(self, asked: Asked, tick: TickMemo) -> Found:
+    def _search(self, key: LookupKey, tick: TickMemo) -> Found:
         """Search the file system for the resource of a request, without the cache of look-ups."""
-        path, accept_encoding = asked
+        path, accept_encoding = key
         name = parse_path(path)
         if isinstance(name, Refusal):
             return name
@@ -194,10 +194,10 @@ class DocumentRoot:
             status = self._stat(self._prefix + name.relative)
             if stat.S_ISREG(status.st_mode) and not name.is_folder:
                 found = self._represent(name.relative, status, accept_encoding, tick)
-                self._remember(asked, name, name.relative, found, tick)
+                self._remember(key, name, name.relative, found, tick)
                 return found
             if stat.S_ISDIR(status.st_mode):
-                return self._find_in_folder(asked, name, tick)
+                return self._find_in_folder(key, name, tick)
         except OSError as error:
             # EACCES behind a symlink may concern a file outside the root: answer 404, to reveal nothing.
             if isinstance(error, PermissionError) and self._passes_symlink(name.relative):
@@ -211,12 +211,12 @@ class DocumentRoot:
             name.may_be_alias and self._aliases.has_hidden(name.segments, tick.listed_names, tick.monotonic, tick.time)
         )
 
-    def _find_in_folder(self, asked: Asked, name: ResourceName, tick: TickMemo) -> Found:
+    def _find_in_folder(self, key: LookupKey, name: ResourceName, tick: TickMemo) -> Found:
         """Return the index of a folder or, if there is no index, the folder as a Directory.
 
         If relative links would not lead into the folder, return a Redirect.
         """
-        path, accept_encoding = asked
+        path, accept_encoding = key
         if not name.is_folder or not holds_references(path, name):
             self._file_system.check_folder(self.directory, name.relative, follow_links=self._follow_links)
             return Redirect(name)
@@ -228,7 +228,7 @@ class DocumentRoot:
                     found = self._represent(index, status_of_index, accept_encoding, tick)
                     # If an earlier index appears, a later index becomes wrong, so remember only the first.
                     if index_name == INDEX_NAMES[0]:
-                        self._remember(asked, name, index, found, tick)
+                        self._remember(key, name, index, found, tick)
                     return found
         allotment = Allotment(self._budget)
         served = os.path.basename(self.directory) or self.directory
@@ -250,8 +250,8 @@ class DocumentRoot:
         """Return the codings that the client prefers to the uncompressed file, best first."""
         return accepted_codings(accept_encoding, CODING_NAMES) if accept_encoding and self._siblings else ()
 
-    def _remember(self, asked: Asked, name: ResourceName, file: str, found: Representation, tick: TickMemo) -> None:
-        """Store the result of a search in the cache of look-ups: the request *asked* led to *file*.
+    def _remember(self, key: LookupKey, name: ResourceName, file: str, found: Representation, tick: TickMemo) -> None:
+        """Store the result of a search in the cache of look-ups: the request *key* led to *file*.
 
         If the representation *found* is not in the file cache, store nothing.
         """
@@ -259,7 +259,7 @@ class DocumentRoot:
         # Whether a name is an alias depends on all names in its folder.
         if cached is not None and cached.value is found and not name.may_be_alias:
             original = self._cache.entry((file, None))
-            self._lookups.remember(asked, file, cached, tick, original=original, codings=self._codings(asked[1]))
+            self._lookups.remember(key, file, cached, tick, original=original, codings=self._codings(key[1]))
 
     def _plain(self, name: str, status: os.stat_result, tick: TickMemo) -> Representation:
         """Return the representation of a regular file without a content coding."""

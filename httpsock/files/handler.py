@@ -205,15 +205,15 @@ def _refuse(root: DocumentRoot, refusal: Refusal, request: Request, tick: Tick) 
         if isinstance(page, Representation):
             fields = (("Content-Type", page.media_type), ("Cache-Control", "no-store"), ("Vary", "Accept"))
             response = Response(Status.NOT_FOUND, fields, (page.part(0, page.length),), page.file)
-            response.refusal = refusal._replace(reason=_not_here(request))
+            response.refusal = refusal._replace(reason=_missing_reason(request))
             return response
     if refusal.status is Status.NOT_FOUND:
-        refusal = refusal._replace(reason=_not_here(request))
+        refusal = refusal._replace(reason=_missing_reason(request))
         return error_response.explain(refusal, request.fields.get(b"accept"), above=_above(request.target.path))
     return _explain(refusal, request)
 
 
-def _not_here(request: Request) -> str:
+def _missing_reason(request: Request) -> str:
     return f'there is no "{printable(request.target.path)}" here'
 
 

@@ -15,7 +15,7 @@ from httpsock.http.error_response import SAFE_PAGE
 # A folder with this many names gets a filter field.
 FILTERED_FROM = 20
 # A deeper path is shown without the folders in the middle, since each link gets longer with the depth.
-_MAX_TRAIL = 12
+_MAX_BREADCRUMBS = 12
 
 
 class Counts(NamedTuple):
@@ -148,7 +148,7 @@ def beginning(path: Sequence[str], sort: str, text: str, counts: Counts) -> str:
         SAFE_PAGE.format(policy=_POLICY, title=title),
         _STYLE,
         "</head>\n<body>\n<main>\n",
-        f"<h1>{''.join(_trail(path))}</h1>\n",
+        f"<h1>{''.join(_breadcrumbs(path))}</h1>\n",
         f'<p class="sum">{_summary(counts, text)}</p>\n',
         '<form id="view" method="get">\n',
         _filter_field(sort, text) if text or counts.found >= FILTERED_FROM else "",
@@ -159,11 +159,11 @@ def beginning(path: Sequence[str], sort: str, text: str, counts: Counts) -> str:
     ))  # fmt: skip
 
 
-def _trail(path: Sequence[str]) -> Iterator[str]:
+def _breadcrumbs(path: Sequence[str]) -> Iterator[str]:
     """Yield a link to each folder above this one, then this folder's name."""
     depth = len(path) - 1
     for number, name in enumerate(path[:-1]):
-        if number and depth - number >= _MAX_TRAIL:
+        if number and depth - number >= _MAX_BREADCRUMBS:
             if number == 1:
                 yield "…<i>/</i>"
             continue

@@ -32,14 +32,14 @@ from .file_system import FileSystem
 from .representation import CODINGS, Representation, is_settled
 
 # The path and the Accept-Encoding of a request.
-Asked = tuple[bytes, bytes | None]
+LookupKey = tuple[bytes, bytes | None]
 # The codings that a client prefers to no coding, best first. Clients with the same codings share their look-ups.
 Codings = tuple[str, ...]
 
 # The maximum number of look-ups, and the maximum octets of path and Accept-Encoding of a look-up. All look-ups take at
 # most some 10 MiB.
 _MAX_LOOKUPS = 4096
-_MAX_ASKED_OCTETS = 512
+_MAX_KEY_OCTETS = 512
 _MAX_ACCEPTED = 256
 _MAX_FOLDERS = 1024
 # A max-age of a second or more.
@@ -111,7 +111,7 @@ class TickMemo:
         self.time = tick.time
         self.monotonic = tick.monotonic
         # The resource found for each request without a look-up; only the document root knows its type.
-        self.found: dict[Asked, Any] = {}
+        self.found: dict[LookupKey, Any] = {}
         self.folders: dict[str, FolderState] = {}
         # The names listed in each folder: see Aliases.
         self.listed_names: dict[str, Names] = {}
@@ -162,7 +162,7 @@ class Lookups:
 
     def remember(
         self,
-        asked: Asked,
+        key: LookupKey,
         file: str,
         cached: Cached[Representation],
         tick: TickMemo,
@@ -170,7 +170,7 @@ class Lookups:
         original: Cached[Representation] | None,
         codings: Codings,
     ) -> None:
-        """Cache a result: the request *asked* led to *file*, and *cached* is the representation of *file*.
+        """Cache a result: the request *key* led to *file*, and *cached* is the representation of *file*.
 
         *codings* are the codings that the client prefers, best first. *original* is the uncompressed file if it is
         cached. The caller must call ``folder`` for the file's folder before it looks for compressed siblings. Then a
@@ -201,7 +201,7 @@ class Lookups:
             # A skipped sibling may be repaired without a new stamp. A used sibling is compared with its original.
             contents=tuple(contents) if len(contents) == len(files) and not present else (),
         )
-        self._put(asked, codings, lookup)
+        self._put(key, codings, lookup)
 
     def is_confirmed(self, lookup: Lookup, tick: TickMemo) -> bool:
         """Return whether an expired look-up is still valid. If it is, extend it by a second.
@@ -259,9 +259,9 @@ class Lookups:
             stamps.append((path, file_stamp(status)))
         return stamps
 
-    def _put(self, asked: Asked, codings: Codings, lookup: Lookup) -> None:
-        path, accept_encoding = asked
-        if len(path) + len(accept_encoding or b"") > _MAX_ASKED_OCTETS:
+    def _put(self, key: LookupKey, codings: Codings, lookup: Lookup) -> None:
+        path, accept_encoding = key
+        if len(path) + len(accept_encoding or b"") > _MAX_KEY_OCTETS:
             return
         with self._writing:
             if len(self.accepted) >= _MAX_ACCEPTED:

@@ -26,7 +26,7 @@ _MAX_MEMOISED = 256
 NOT_FOUND = Refusal(Status.NOT_FOUND, "there is no such file here", "RFC 9110 §15.5.5")
 
 # Names that mean a device on Windows, with any extension, and characters at which Windows splits or cuts a name.
-_WINDOWS_TRAP = (
+_RESERVED_ON_WINDOWS = (
     r'(?is)(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])\s*(?:\..*)?|.*[. ]|.*[<>:"|?*\\\x00-\x1f].*'
 )
 
@@ -216,4 +216,4 @@ def _with_query(reference: bytes, query: bytes | None) -> str:
 
 def is_reserved_on_windows(name: str) -> bool:
     """Return whether Windows would open something other than a file with exactly this name."""
-    return re.fullmatch(_WINDOWS_TRAP, name) is not None
+    return re.fullmatch(_RESERVED_ON_WINDOWS, name) is not None

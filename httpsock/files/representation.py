@@ -18,7 +18,7 @@ CODINGS = {"br": ".br", "zstd": ".zst", "gzip": ".gz"}
 CODING_NAMES = tuple(CODINGS)
 
 # Linux stamps files with a clock that ticks every 1 to 10 ms. Other systems have finer clocks.
-_TICKS_NS = 50_000_000
+_CLOCK_GRANULARITY_NS = 50_000_000
 # The coarsest time stamps of file systems in use (FAT: 2 s; ext4 with inodes of 128 bytes and HFS+: 1 s).
 MTIME_GRANULARITY_SECONDS = 2.0
 _SECOND_NS = 1_000_000_000
@@ -123,5 +123,5 @@ def _could_keep_its_times(opened: os.stat_result, now: float) -> bool:
     # On Windows st_ctime is the time of creation, and does not change.
     changed_ns = opened.st_mtime_ns if os.name == "nt" else opened.st_ctime_ns
     # A fraction of a second proves that the file system stores fractions.
-    unseen_ns = _TICKS_NS if changed_ns % _SECOND_NS else int(MTIME_GRANULARITY_SECONDS * _SECOND_NS)
+    unseen_ns = _CLOCK_GRANULARITY_NS if changed_ns % _SECOND_NS else int(MTIME_GRANULARITY_SECONDS * _SECOND_NS)
     return changed_ns + unseen_ns > now * _SECOND_NS

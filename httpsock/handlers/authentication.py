@@ -29,11 +29,11 @@ def basic_authentication(user: str, password_hash: str) -> Middleware:
     credentials, threads = Credentials(user, password_hash), Threads(_MAX_CHECKS)
 
     def middleware(handler: Handler) -> Handler:
-        def respond_privately(request: Request, context: Context) -> Steps[Response]:
+        def respond_if_authenticated(request: Request, context: Context) -> Steps[Response]:
             refused = yield from _refuse(request, context, credentials, threads)
             return (refused or (yield from respond(handler, request, context))).with_members(_PRIVATE)
 
-        return respond_privately
+        return respond_if_authenticated
 
     return middleware
 
@@ -50,7 +50,7 @@ def _refuse(request: Request, context: Context, credentials: Credentials, thread
     if threads.waiting(context.network) >= _MAX_WAITING:
         refusal = Refusal(Status.TOO_MANY_REQUESTS, "too many passwords wait to be checked", "RFC 6585 §4")
         return explain(refusal, accept, (("Retry-After", "1"),))
-    if (yield from threads.call(context, credentials.are_right, digest, given)):
+    if (yield from threads.call(context, credentials.are_valid, digest, given)):
         return None
     refusal = Refusal(Status.UNAUTHORIZED, "the user name or the password is wrong", "RFC 9110 §15.5.2")
     return explain(refusal, accept, (_CHALLENGE,))

@@ -82,7 +82,7 @@ class Credentials:
         """Return whether *digest* belongs to the last credentials that were right. This is fast, without scrypt."""
         return hmac.compare_digest(digest, self._accepted)
 
-    def are_right(self, digest: bytes, given: tuple[bytes, bytes]) -> bool:
+    def are_valid(self, digest: bytes, given: tuple[bytes, bytes]) -> bool:
         """Return whether the name and password *given* are right. If *digest* is not known, this takes some 50 ms."""
         # An earlier check of the same credentials may have ended meanwhile.
         if self.are_known(digest):
@@ -90,10 +90,10 @@ class Credentials:
         user, password = given
         key = self._scrypt.derive(password)
         # Both comparisons always run: an unknown user takes the time of a wrong password.
-        is_right = hmac.compare_digest(key, self._key) & hmac.compare_digest(user, self._user)
-        if is_right:
+        is_valid = hmac.compare_digest(key, self._key) & hmac.compare_digest(user, self._user)
+        if is_valid:
             self._accepted = digest
-        return is_right
+        return is_valid
 
 
 def parse_credentials(authorization: bytes | None) -> tuple[bytes, bytes] | None:

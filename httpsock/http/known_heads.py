@@ -86,7 +86,7 @@ class KnownHeads:
             section = section or self._conditional_section(octets, line_end)
             if section is not None:
                 request = Request._make((octets, *line, *section))
-                if len(octets) <= MAX_WHOLE_OCTETS and self._comes_again(octets):
+                if len(octets) <= MAX_WHOLE_OCTETS and self._is_repeated(octets):
                     _put(self.requests, octets, request)
                 return request
         if section is None:
@@ -96,11 +96,11 @@ class KnownHeads:
                 return self.requests.get(head) or self.parse(head)
         if line is None:
             line = self._parse_line(line_octets)
-            if self._comes_again(line_octets):
+            if self._is_repeated(line_octets):
                 _put(self._lines, line_octets, line)
         if section is None:
             section = self._parse_section(octets[line_end:], line[3])
-            if self._comes_again(section_octets):
+            if self._is_repeated(section_octets):
                 _put(self._sections, section_octets, section)
         return Request._make((octets, *line, *section))
 
@@ -118,7 +118,7 @@ class KnownHeads:
             tail = self._parse_tail(tail_octets) if tail_octets.count(b"\n") <= _MAX_TAIL_LINES else None
             if tail is None:
                 return None
-            if self._comes_again(tail_octets):
+            if self._is_repeated(tail_octets):
                 _put(self._tails, tail_octets, tail)
         fields = stem[0] | tail
         # If a name occurs in the stem and in the tail, its values must be joined.
@@ -135,14 +135,14 @@ class KnownHeads:
         if not is_whole or octets.count(b"\n") + _MAX_TAIL_LINES > self._max_field_lines:
             return None
         stem = self._sections.get(section_octets)
-        if stem is None and self._comes_again(octets):
+        if stem is None and self._is_repeated(octets):
             with contextlib.suppress(RequestError, FramingError):  # a stem may be invalid without its tail
                 stem = self._parse_section(section_octets[1:], 0 if octets.startswith(b"0") else 1)
         if stem is not None:
             _put(self._stems, octets, stem)
         return stem
 
-    def _comes_again(self, octets: bytes) -> bool:
+    def _is_repeated(self, octets: bytes) -> bool:
         """Remember *octets*, and return whether they came before."""
         hashed = hash(octets)
         place = hashed % _MAX_HASHES

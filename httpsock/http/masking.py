@@ -74,7 +74,7 @@ _LINE_ENDS = rb"[\r\n]{1,4}\Z"
 # ``mask_start`` masks this many octets more than it returns, since masking shortens them.
 MARGIN = 256
 # If the rest of a cut word has an "@", this replaces the rest, so that the userinfo before the cut is recognised.
-_LATER_END = b":@"
+_ASSUMED_END = b":@"
 _WORD = rb"[^/?#\s]*+"
 # A line up to this length is stored as it is. A longer line is replaced by a short equivalent.
 _MAX_REMEMBERED = 64
@@ -100,7 +100,7 @@ def mask_start(octets: bytes, minimum: int) -> bytes:
     rest = re.compile(_WORD).match(octets, cut - 2)
     if rest is None or (b"@" not in rest[0] and b"%40" not in rest[0]):
         return mask(octets[:cut])
-    return mask(octets[:cut] + _LATER_END).removesuffix(_LATER_END[1:]).removesuffix(_LATER_END[:1])
+    return mask(octets[:cut] + _ASSUMED_END).removesuffix(_ASSUMED_END[1:]).removesuffix(_ASSUMED_END[:1])
 
 
 def _masked(pattern: re.Pattern[bytes], octets: bytes, *, keeps_length: bool) -> bytes:

@@ -38,7 +38,7 @@ from .message_reader import Content, Decoder, EndOfContent, MessageReader, Pause
 
 _BEGINNING = b"HTTP/"
 # Fields that are not lists, so only the first value counts (RFC 9111 §4.2.1, §5.1). A singleton has only one value.
-_FIRST_COUNTS = grammar.SINGLETONS | {b"age", b"expires", b"server"}
+_FIRST_VALUE_FIELDS = grammar.SINGLETONS | {b"age", b"expires", b"server"}
 # If the first octets are not a response, wait for this many, so that the error can show them.
 _MAX_SHOWN = 40
 
@@ -98,7 +98,7 @@ class ResponseHead(NamedTuple):
         If the field has several lines, join their values with commas.
         """
         values = [value for key, value in self.field_lines if key == name]
-        return b", ".join(values[:1] if name in _FIRST_COUNTS else values) if values else None
+        return b", ".join(values[:1] if name in _FIRST_VALUE_FIELDS else values) if values else None
 
     @property
     def is_interim(self) -> bool:
@@ -322,8 +322,8 @@ class ResponseParser(MessageReader):
         if self._awaited is Awaited.HEAD:
             what = "within the head" if self.has_begun else "before any byte"
             return IncompleteError(f"the connection {how} {what} of the response", "RFC 9112 §8")
-        promised = "" if self._content_length is None else f" of {self._content_length}"
-        reason = f"the connection {how} after {self._content_octets}{promised} bytes of content"
+        announced = "" if self._content_length is None else f" of {self._content_length}"
+        reason = f"the connection {how} after {self._content_octets}{announced} bytes of content"
         if isinstance(self._decoder, ChunkedDecoder):
             reason += ", before the last chunk"
         return IncompleteError(reason, "RFC 9112 §8")

@@ -44,7 +44,7 @@ Coroutine = Generator[Wait, None, None]
 # octets are discarded.
 _RECEIVE_OCTETS, _DISCARD_OCTETS = 8 * 1024, 64 * 1024
 # At the connection limit, a new connection has this long to send a request before it may be evicted.
-_SECONDS_TO_ASK = 1.0
+_FIRST_REQUEST_SECONDS = 1.0
 # A deadline missed by this much means that the process was suspended: deadlines are checked 20 times a second.
 _SUSPEND_SECONDS = 1.0
 _NEVER = float("inf")
@@ -133,7 +133,7 @@ class Connection:
 
         A new connection first gets a second to send a request.
         """
-        has_had_time = self.deadline - now <= self._settings.timeouts.idle - _SECONDS_TO_ASK
+        has_had_time = self.deadline - now <= self._settings.timeouts.idle - _FIRST_REQUEST_SECONDS
         return self.state in IDLE_STATES and (self.state is not State.NEW or has_had_time)
 
     def has_no_input(self) -> bool:
@@ -223,8 +223,8 @@ class Connection:
         request = self._request
         # RFC 9110 §10.1.1: a client that gets the final response instead of 100 (Continue) may then send the content or
         # not. The next octets could be either, so the connection closes.
-        is_due = request is None or not (request.expectations or (request.content_length or 0) > self.max_content)
-        return is_due and self._content_error is None
+        is_certain = request is None or not (request.expectations or (request.content_length or 0) > self.max_content)
+        return is_certain and self._content_error is None
 
     def _receive_content(self, request: Request, *, is_wanted: bool) -> Generator[Wait, None, None]:
         """Receive until some content or its end has arrived. *is_wanted* means that a handler reads the content."""

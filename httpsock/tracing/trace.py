@@ -234,8 +234,8 @@ class ConnectionTracer:
     def _masked(self, name: str, octets: bytes | memoryview) -> bytes:
         """Return sent or received octets with masked credentials."""
         # Octets outside a connection are datagrams, and a secret never spans two datagrams.
-        ways = (self._sent, self._received) if self._connection else (Masker(), Masker())
-        return ways[not name.startswith("send")].mask(bytes(octets))
+        maskers = (self._sent, self._received) if self._connection else (Masker(), Masker())
+        return maskers[not name.startswith("send")].mask(bytes(octets))
 
     def _route(self, event: Event) -> None:
         """Queue, buffer or drop *event*.

@@ -47,7 +47,7 @@ def test_the_program_makes_the_hash_of_a_line(typed: bytes) -> None:
     hashed = done.stdout.decode("ascii").removesuffix("\n")
     given = (b"alice", b"secret")
     credentials = Credentials("alice", hashed)
-    assert credentials.are_right(credentials.digest(given), given)
+    assert credentials.are_valid(credentials.digest(given), given)
     assert done.stderr == b""
 
 

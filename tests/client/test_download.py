@@ -424,7 +424,7 @@ def test_only_a_regular_note_with_one_name_is_trusted(tmp_path: pathlib.Path, pu
     put(tmp_path / "film.resume")
     download = Download(str(tmp_path / "film"), URL, resumes=True)
     assert not download.is_resumable
-    assert re.fullmatch(rf".*film\.resume is not trusted: ({reason})", download.obstacle)
+    assert re.fullmatch(rf".*film\.resume is not trusted: ({reason})", download.restart_reason)
 
 
 @on_posix
@@ -448,7 +448,7 @@ def test_only_a_regular_part_with_one_name_is_resumed_or_written_to(
     download = Download(str(tmp_path / "film"), URL, resumes=True)
     assert not download.is_resumable
     reason = "it has a second hard link" if put is a_second_name else "it is not a regular file"
-    assert download.obstacle == f"{os.path.realpath(tmp_path)}/film.part is not trusted: {reason}"
+    assert download.restart_reason == f"{os.path.realpath(tmp_path)}/film.part is not trusted: {reason}"
     with pytest.raises(OutputError, match=rf"film\.part can't be written: ({written})"):
         receive(download, ok(WHOLE, 'ETag: "v1"'))
     for kept in tmp_path.glob("elsewhere"):
@@ -476,7 +476,7 @@ def test_a_part_or_note_of_another_user_is_not_trusted(tmp_path: pathlib.Path, n
     os.chown(tmp_path / name, 12345, 12345)
     download = Download(str(tmp_path / "film"), URL, resumes=True)
     assert not download.is_resumable
-    assert download.obstacle.endswith(f"{name} is not trusted: it belongs to another user")
+    assert download.restart_reason.endswith(f"{name} is not trusted: it belongs to another user")
     if name == "film.part":
         with pytest.raises(OutputError, match="it belongs to another user"):
             receive(download, ok(WHOLE, 'ETag: "v1"'))

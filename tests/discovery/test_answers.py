@@ -15,7 +15,7 @@ PEER = ("127.0.0.9", 5000)
 
 def granted(rate: RateLimit, now: float) -> bool:
     """If *rate* allows an answer *now*, count the answer and return True."""
-    if rate.has_one(now):
+    if rate.has_token(now):
         rate.take()
         return True
     return False
@@ -31,7 +31,7 @@ def test_a_rate_limit_allows_a_burst_and_then_a_number_per_second() -> None:
 def served(shares: Shares, neighbour: str, now: float) -> str:
     """Ask *shares* for an answer to *neighbour*. Return "granted" or the reason for the refusal."""
     try:
-        shares.grant(neighbour, now)
+        shares.take_token(neighbour, now)
     except DatagramError as error:
         return error.reason
     return "granted"
@@ -58,7 +58,7 @@ def test_the_neighbour_that_was_silent_longest_is_evicted(monkeypatch: pytest.Mo
     monkeypatch.setattr(answers, "_MAX_NEIGHBOURS", 2)
     shares = Shares(0.0)
     for neighbour in ("a", "b", "a", "c"):
-        shares.grant(neighbour, 0.0)
+        shares.take_token(neighbour, 0.0)
     assert list(shares._each) == ["a", "c"]
 
 

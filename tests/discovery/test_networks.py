@@ -132,7 +132,7 @@ def test_hosts_that_were_not_joined_are_removed() -> None:
 def test_a_wildcard_address_stands_for_all_addresses_of_its_family(host: str, family: int) -> None:
     hosts = Hosts([host])
     assert hosts.interfaces() == [each for each in announcing_interfaces() if each.family == family]
-    assert hosts.of_all == [host]
+    assert hosts.unspecified == [host]
 
 
 def test_an_unknown_interface_of_an_address_is_an_error() -> None:

@@ -20,11 +20,11 @@ def basic(user_pass: bytes, scheme: bytes = b"Basic ") -> bytes:
     return scheme + base64.b64encode(user_pass)
 
 
-def is_right(credentials: Credentials, authorization: bytes) -> bool:
+def is_valid(credentials: Credentials, authorization: bytes) -> bool:
     """Return whether *authorization* has the right credentials."""
     given = parse_credentials(authorization)
     assert given is not None
-    return credentials.are_right(credentials.digest(given), given)
+    return credentials.are_valid(credentials.digest(given), given)
 
 
 # --- the field Authorization ----------------------------------------------------------------------------------------
@@ -90,15 +90,15 @@ def test_the_key_is_computed_by_scrypt() -> None:
     ).decode()
     hashed = f"scrypt$1024$8$16${base64.b64encode(b'NaCl').decode()}${key}"
     credentials = Credentials("user", hashed)
-    assert is_right(credentials, basic(b"user:password"))
-    assert not is_right(credentials, basic(b"user:Password"))
+    assert is_valid(credentials, basic(b"user:password"))
+    assert not is_valid(credentials, basic(b"user:Password"))
 
 
 @pytest.mark.parametrize("password", ["secret", "a:b", "£ and ß", "e\u0301", "x" * MAX_OCTETS, " "])
 def test_a_new_hash_matches_only_its_password(password: str) -> None:
     credentials = Credentials("user", hash_password(password))
-    assert is_right(credentials, basic(f"user:{password}".encode()))
-    assert not is_right(credentials, basic(f"user:{password}x".encode()))
+    assert is_valid(credentials, basic(f"user:{password}".encode()))
+    assert not is_valid(credentials, basic(f"user:{password}x".encode()))
 
 
 def test_two_hashes_of_one_password_differ() -> None:
@@ -165,18 +165,18 @@ def test_a_name_and_a_hash_that_are_not_text_are_refused() -> None:
     ],
 )
 def test_name_and_password_must_both_be_right(user_pass: bytes, expected: bool) -> None:
-    assert is_right(Credentials("user", QUICK), basic(user_pass)) is expected
+    assert is_valid(Credentials("user", QUICK), basic(user_pass)) is expected
 
 
 def test_only_the_last_right_credentials_are_remembered() -> None:
     credentials = Credentials("user", QUICK)
     right, wrong = (credentials.digest(given) for given in ((b"user", b"secret"), (b"user", b"wrong")))
     assert not credentials.are_known(right)
-    assert not credentials.are_right(wrong, (b"user", b"wrong"))
+    assert not credentials.are_valid(wrong, (b"user", b"wrong"))
     assert not credentials.are_known(wrong)
-    assert credentials.are_right(right, (b"user", b"secret"))
+    assert credentials.are_valid(right, (b"user", b"secret"))
     assert credentials.are_known(right)
-    assert not credentials.are_right(wrong, (b"user", b"wrong"))
+    assert not credentials.are_valid(wrong, (b"user", b"wrong"))
     assert credentials.are_known(right), "wrong ones do not displace them"
     assert Credentials("user", QUICK).digest((b"user", b"secret")) != right, "each process has a key of its own"
 
@@ -192,7 +192,7 @@ def keys_derived(credentials: Credentials, *user_passes: tuple[bytes, bytes]) ->
     sys.setprofile(see)
     try:
         for given in user_passes:
-            credentials.are_right(credentials.digest(given), given)
+            credentials.are_valid(credentials.digest(given), given)
     finally:
         sys.setprofile(None)
     return len(calls)
