@@ -236,7 +236,7 @@ class InspectedTracer(ConnectionTracer):
     def event(
         self, name: str, attributes: Mapping[str, Any], head: bytes = b"", octets: bytes | memoryview = b""
     ) -> Event:
-        """Return an event that happens now, with its head and the start of its octets."""
+        """Return an event with the current time, *head* and the start of *octets*."""
         event = super().event(name, attributes)
         # Mask all octets, since a field line may continue in the next call.
         shown = self._masked(name, octets)[:_SHOWN_OCTETS] if octets else b""

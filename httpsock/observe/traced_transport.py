@@ -26,7 +26,7 @@ class TracedTransport:
         self.descriptor = transport.descriptor
         self.scheme = transport.scheme
         self.has_sendfile = transport.has_sendfile
-        # Returns how many of the next octets to send belong to a head: the event shows the head.
+        # Returns how many octets of a head are still to be sent: the event shows these octets.
         self.head_left: Callable[[], int] = lambda: 0
         # These calls have no event.
         self.handshake = transport.handshake

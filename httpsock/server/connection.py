@@ -227,7 +227,7 @@ class Connection:
         return is_certain and self._content_error is None
 
     def _receive_content(self, request: Request, *, is_wanted: bool) -> Generator[Wait, None, None]:
-        """Receive until some content or its end has arrived. *is_wanted* means that a handler reads the content."""
+        """Receive more content, or the end of the content. *is_wanted* means that a handler reads the content."""
         if self._content_error:
             raise self._content_error
         try:
@@ -239,7 +239,7 @@ class Connection:
             raise
 
     def _accept_content(self, request: Request) -> Generator[Wait, None, None]:
-        """Raise RequestError if the content is too long. If the client waits for 100 (Continue), send it."""
+        """Raise RequestError if the content is too long. If the client waits for 100 (Continue), send this response."""
         if (request.content_length or 0) > self.max_content:
             raise request_error(content_too_large(self.max_content))
         if request.expectations:
@@ -334,7 +334,7 @@ class Connection:
         return response
 
     def _shake_hands(self) -> Coroutine:
-        """Complete the transport's handshake. Then receive the octets that arrived with its end."""
+        """Complete the transport's handshake. Then receive octets that may have arrived with the handshake."""
         deadline = self.tick.monotonic + self._settings.timeouts.head
         if (yield from self._complete(self._transport.handshake, deadline)):
             while self._receive():

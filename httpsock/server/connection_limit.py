@@ -1,6 +1,6 @@
 """Connection limit: how many connections in total and per client, and which connections to evict.
 
-This module only counts connections. The event loop opens and closes connections.
+This module only counts and selects connections. The event loop opens and closes connections.
 """
 
 import os

@@ -255,7 +255,7 @@ class EventLoop:
                 self._admit(connected, address[0] if address else "unknown", tick)
 
     def _admit(self, connected: socket.socket, client: str, tick: Tick) -> None:
-        """Start a connection. At the connection limit, close it instead if the client exceeds its share."""
+        """Start a connection. At the connection limit, close the connection of a client that exceeds its share."""
         if self._limit.is_full and self._limit.exceeds_share(client):
             connected.close()
             return
@@ -273,7 +273,7 @@ class EventLoop:
         self._resume(connection, tick)
 
     def _pause_accepting(self, tick: Tick, reason: str | None, seconds: float = _ACCEPT_PAUSE_SECONDS) -> None:
-        """Stop accepting for *seconds*. Report the *reason*, if any. New connections wait in the accept queue."""
+        """Stop accepting for *seconds*. If *reason* is given, report it. New connections wait in the accept queue."""
         now = tick.monotonic
         self._stop_accepting()
         self._accept_again_at = now + seconds

@@ -78,7 +78,7 @@ class Sender:
 
     @property
     def head_left(self) -> int:
-        """How many of the next octets to send belong to the head."""
+        """How many octets of the head are still to be sent."""
         return max(0, self._head_octets - self._sent)
 
     def send(

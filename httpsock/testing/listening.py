@@ -33,8 +33,8 @@ class Period(NamedTuple):
 class Port:
     """The listening sockets of one server. *next_period* and *next_delay* choose the faults.
 
-    Any thread may begin a period, but only the event loop notices its end. So the accept queues raise NotAccepting,
-    which makes the event loop call again soon.
+    Any thread may begin a period, but only the event loop notices when a period ends. So the accept queues raise
+    NotAccepting, which makes the event loop call again soon.
     """
 
     def __init__(self, next_period: Callable[[], Period], next_delay: Callable[[], float]) -> None:
