@@ -57,6 +57,10 @@ class Parent:
             return Order.STOP
         return Order.DRAIN if octets else Order.STOP
 
+    def close(self) -> None:
+        """Close this process's end of the channel."""
+        self._control.close()
+
 
 class Child:
     """A process that this one started. *control* is this process's end of the control channel.

@@ -177,6 +177,8 @@ class ProcessLoop:
         finally:
             self._poller.close()
             self._signals.close()
+            if self._parent:
+                self._parent.close()
         if self._restart.exit_code is not None:
             return self._restart.exit_code
         return ExitCode.STOPPED if self._is_stopping else ExitCode.FAILED
@@ -231,6 +233,7 @@ class ProcessLoop:
             self._restart.drain()
             return
         self._poller.unregister(parent.descriptor)
+        parent.close()
         self._parent = None
         self._stop()
 

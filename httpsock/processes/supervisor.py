@@ -20,7 +20,7 @@ _NEVER = float("inf")
 class Supervisor:
     """Keeps *count* processes running. Each process calls ``serve(number, parent)`` and exits with the result.
 
-    On shutdown, the supervisor calls *close*, which closes this process's copies of the listening sockets.
+    To drain and to stop, the supervisor calls *close*, which closes this process's copies of the listening sockets.
     """
 
     def __init__(
@@ -69,8 +69,8 @@ class Supervisor:
         self._close()
 
     def drain(self) -> None:
-        """Drain all processes, and stop replacing them."""
-        self._is_ending = True
+        """Drain all processes, stop replacing them, and close the listening sockets."""
+        self.stop()
         for process in filter(None, self._processes):
             process.drain()
 

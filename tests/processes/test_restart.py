@@ -413,6 +413,30 @@ def test_a_new_process_takes_over_without_standard_error(serving: Start, closed:
     assert program.stop()[:2] == (0, "")
 
 
+@in_each_form
+def test_each_process_of_a_restart_closes_all_its_sockets(serving: Start, processes: str) -> None:
+    """Python reports each socket that is open when its process ends."""
+    command = [sys.executable, "-W", "always::ResourceWarning", "-m", "httpsock"]
+    program = serving("--quiet", "--processes", processes, command=command)
+    line(program)
+    for _ in range(2):
+        restart(program)
+
+    assert program.stop() == (0, "", "")
+
+
+@on_linux
+def test_a_process_that_outlives_its_parent_closes_all_its_sockets(serving: Start) -> None:
+    command = [sys.executable, "-W", "always::ResourceWarning", "-m", "httpsock"]
+    program = serving("--quiet", command=command)
+    line(program)
+    restart(program)
+
+    program.process.kill()
+
+    assert program.end() == (-signal.SIGKILL, "", "")
+
+
 # --- Ending ---------------------------------------------------------------------------------------
 
 
