@@ -320,11 +320,16 @@ def _version_fault(version: bytes) -> RequestError:
 
 
 def _check_first_line(octets: bytes, maximum: int) -> None:
-    """Raise RequestError if the method is invalid, or if the first line is longer than *maximum*."""
+    """Raise RequestError if the method is invalid, or if the first line has a bare CR or is longer than *maximum*."""
     first = octets[: maximum + len(b"\r\n")]
     if fault := _method_fault(first):
         raise fault
-    if b"\n" in first or len(first) < maximum + len(b"\r\n"):
+    if b"\n" in first:
+        return
+    # If all lines end with CR alone, there will be no complete line.
+    if b"\r" in first[:-1]:
+        raise RequestError(Status.BAD_REQUEST, _request_line_reason(first + b"\r\n", first), "RFC 9112 §3")
+    if len(first) < maximum + len(b"\r\n"):
         return
     if b" " not in first:
         raise RequestError(Status.NOT_IMPLEMENTED, f"the method is longer than {maximum} bytes", "RFC 9112 §3")
@@ -361,10 +366,10 @@ def _request_line_reason(line: bytes, text: bytes) -> str:
     """Return why *line* is not a request line. *text* is the line without its end."""
     if protocol := foreign_protocol(line):
         return protocol
-    if not line.endswith(b"\r\n"):
-        return "the request line ends with a bare LF, not with CRLF"
     if b"\r" in text:
         return "the request line has a bare CR"
+    if not line.endswith(b"\r\n"):
+        return "the request line ends with a bare LF, not with CRLF"
     if text.startswith(b" "):
         return "the request line starts with a space"
     _, *rest = text.split(b" ")

@@ -74,6 +74,8 @@ REQUEST_LINES = [
     Row("R002: a bare CR in the target", line(b"GET /a\rb HTTP/1.1"), 400, "has a bare CR", "RFC 9112 §3"),
     Row("R002: a CR before the CRLF", line(b"GET / HTTP/1.1\r"), 400, "has a bare CR", "RFC 9112 §3"),
     Row("R002: a CR for the line end", line(b"GET / HTTP/1.1\rX: y"), 400, "has a bare CR", "RFC 9112 §3"),
+    Row("R002: a CR for every line end", b"GET / HTTP/1.1\rHost: a\r\r", 400, "has a bare CR", "RFC 9112 §3"),
+    Row("R002: a CR in a line that ends with LF", b"GET / HTTP/1.1\rX: y\n\n", 400, "has a bare CR", "RFC 9112 §3"),
     Row("R002: a CR before the method", line(b"\rGET / HTTP/1.1"), 400, "\\x0d at position 0", "RFC 9112 §3.1"),
     Row("R002: a CR within the method", line(b"GE\rT / HTTP/1.1"), 400, "\\x0d at position 2", "RFC 9112 §3.1"),
     Row("R018: a NUL in the target", line(b"GET /a\0b HTTP/1.1"), 400, "has a control character", "RFC 9112 §3"),
