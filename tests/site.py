@@ -101,7 +101,7 @@ def etag_of(name: str) -> str:
 class Silent(Announcer):
     """An announcer that answers searches but sends no announcements."""
 
-    def _announce(self, what: object) -> None:
+    def _announce(self, make: object) -> None:
         pass
 
 

@@ -51,7 +51,7 @@ def options_of(arguments: Sequence[str]) -> argparse.Namespace:
     options = parser.parse_args(expand_trace_option(arguments))
     if options.auth_hash:
         print_hash(parser)
-    _place(parser, options)
+    _assign_positional(parser, options)
     options.bind = list(dict.fromkeys(options.bind)) if options.bind else None
     if options.announce and not (options.lan or options.bind):
         parser.error("a loopback-only server cannot be announced; add --lan or --bind")
@@ -209,7 +209,7 @@ def _fault(text: str) -> "Rule":
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _place(parser: ArgumentParser, options: argparse.Namespace) -> None:
+def _assign_positional(parser: ArgumentParser, options: argparse.Namespace) -> None:
     """Store positional arguments as the folder and the port, in either order."""
     for place in options.places:
         # A folder whose name is a number is served.

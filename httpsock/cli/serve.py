@@ -72,7 +72,7 @@ def main(arguments: Sequence[str]) -> int:
         if not inherited:
             _check_all_are_bound(servers, options)
     except OSError as error:
-        print_stderr(f"httpsock: {_cannot_serve(error, options, directory)}")
+        print_stderr(f"httpsock: {_start_error(error, options, directory)}")
         return ExitCode.FAILED
     if description:
         description.describe(servers[0].directory, servers[0].port)
@@ -316,7 +316,7 @@ def _drop_root(options: argparse.Namespace, directory: str) -> str | None:
     return None
 
 
-def _cannot_serve(error: OSError, options: argparse.Namespace, directory: str) -> str:
+def _start_error(error: OSError, options: argparse.Namespace, directory: str) -> str:
     """Return one sentence that says why the server can't start."""
     match error.errno:
         case errno.EADDRINUSE if options.port is None:

@@ -71,7 +71,7 @@ class Progress:
 
     def _draw(self, now: float) -> None:
         rate = (self._octets - self._first) / max(now - self._began, 1e-9)
-        line = f"{_amount(self._octets)}  {_amount(rate)}/s"
+        line = f"{_format_octets(self._octets)}  {_format_octets(rate)}/s"
         if self._total:
             share = min(1.0, self._octets / self._total)
             bar = "#" * int(share * _BAR_CHARACTERS)
@@ -91,7 +91,7 @@ def _columns(stream: TextIO) -> int:
         return 80
 
 
-def _amount(octets: float) -> str:
+def _format_octets(octets: float) -> str:
     """Return a number of octets as text for a person, such as "1.5 MiB"."""
     if octets < 1024:
         return f"{octets:.0f} B"

@@ -37,7 +37,7 @@ from httpsock.tracing.sockets import Emit, TracedDatagramSocket, discard, error_
 
 from .answers import Answers
 from .description_handler import DescriptionHandler
-from .multicast import Interface, is_near
+from .multicast import Interface, is_on_local_network
 from .networks import Hosts, discard_changes, open_changes
 from .ssdp import (
     GROUP,
@@ -179,10 +179,10 @@ class Announcer:
                 joined.append(each)
         return joined
 
-    def _join_one(self, each: Interface, receiver: socket.socket) -> None:
-        attributes = {"group": _group_of(each.family), "address": each.host}
+    def _join_one(self, interface: Interface, receiver: socket.socket) -> None:
+        attributes = {"group": _group_of(interface.family), "address": interface.host}
         try:
-            each.join(receiver, _group_of(each.family))
+            interface.join(receiver, _group_of(interface.family))
         except OSError as error:
             self._emit("join", {**attributes, **error_attributes(error)})
             raise
@@ -214,18 +214,18 @@ class Announcer:
                 self.devices[each] = self._device_at(each)
         self._send_twice({each: each for each in joined + removed}, Device.alive)
 
-    def _device_at(self, each: Interface) -> Device:
+    def _device_at(self, interface: Interface) -> Device:
         """Return the device with a LOCATION at the interface's address."""
-        return self._device._replace(location=url_of(each.address, self._port).removesuffix("/") + self._path)
+        return self._device._replace(location=url_of(interface.address, self._port).removesuffix("/") + self._path)
 
-    def _leave(self, each: Interface) -> None:
+    def _leave(self, interface: Interface) -> None:
         """Remove an interface, with its pending answers and its device."""
-        self._answers.drop(each)
-        self._close(each)
-        del self.devices[each]
+        self._answers.drop(interface)
+        self._close(interface)
+        del self.devices[interface]
 
-    def _close(self, each: Interface) -> None:
-        receiver = self._sockets.pop(each)
+    def _close(self, interface: Interface) -> None:
+        receiver = self._sockets.pop(interface)
         self._poller.unregister(receiver.fileno())
         receiver.close()
 
@@ -284,10 +284,10 @@ class Announcer:
 
     def _report_faults(self, faults: dict[str, OSError]) -> None:
         """Report each error once, with its reason and the address that can't be announced."""
-        for where, fault in faults.items():
+        for key, fault in faults.items():
             # A key that starts with "_" is a step of the loop, not an address.
-            place = "" if where.startswith("_") else f" at {where}"
-            self._report_once(where, f"httpsock: the folder can't be announced{place}: {fault.strerror or fault}.")
+            place = "" if key.startswith("_") else f" at {key}"
+            self._report_once(key, f"httpsock: the folder can't be announced{place}: {fault.strerror or fault}.")
 
     def _report_once(self, key: str, text: str) -> None:
         if key not in self._faults and len(self._faults) < _MAX_FAULTS:
@@ -295,25 +295,25 @@ class Announcer:
             with contextlib.suppress(Exception):
                 self._report(text)
 
-    def _announce(self, what: Callable[[Device], Iterable[bytes]]) -> None:
-        """Send datagrams to the group on each interface. The function *what* makes the datagrams for a device."""
+    def _announce(self, make: Callable[[Device], Iterable[bytes]]) -> None:
+        """Send datagrams to the group on each interface. The function *make* makes the datagrams for a device."""
         for each in self.devices:
-            self._send(each, each, what)
+            self._send(each, each, make)
 
-    def _send_twice(self, routes: dict[Interface, Interface], what: Callable[[Device], Iterable[bytes]]) -> None:
+    def _send_twice(self, routes: dict[Interface, Interface], make: Callable[[Device], Iterable[bytes]]) -> None:
         """Send datagrams to the group, twice for each item of *routes*.
 
-        The function *what* makes the datagrams for a device. In *routes*, the key is the interface of the device. The
+        The function *make* makes the datagrams for a device. In *routes*, the key is the interface of the device. The
         value is the interface by which to send.
         """
         for _ in range(_TIMES):
-            for about, via in routes.items():
-                self._send(about, via, what)
+            for described, via in routes.items():
+                self._send(described, via, make)
 
-    def _send(self, about: Interface, via: Interface, what: Callable[[Device], Iterable[bytes]]) -> None:
+    def _send(self, described: Interface, via: Interface, make: Callable[[Device], Iterable[bytes]]) -> None:
         # If the network is down, the next announcement repeats this one.
         with contextlib.suppress(OSError):
-            for datagram in what(self.devices[about]):
+            for datagram in make(self.devices[described]):
                 via.send(self._sockets[via], datagram, _group_of(via.family), self._group_port)
 
     def _on_readable(self, descriptor: int) -> None:
@@ -326,7 +326,7 @@ class Announcer:
             if receiver.fileno() == descriptor:
                 self._receive(each, receiver, now)
 
-    def _receive(self, each: Interface, receiver: socket.socket, now: float) -> None:
+    def _receive(self, interface: Interface, receiver: socket.socket, now: float) -> None:
         """Receive one datagram. If it is a search by a neighbour, queue the answers."""
         try:
             # 3. Communicate: one recvfrom() returns one whole datagram and its source address.
@@ -341,14 +341,14 @@ class Announcer:
             return
         emit("parse", datagram.summary, head=octets)
         try:
-            self._answer(_neighbours_search(datagram, peer[0]), peer, each, now, emit)
+            self._answer(_neighbours_search(datagram, peer[0]), peer, interface, now, emit)
         except DatagramError as error:
             emit("ignore", error.attributes)
 
     def _answer(self, search: Search, peer: tuple[Any, ...], received_on: Interface, now: float, emit: Emit) -> None:
         """Queue answers to *search*, each at a random time. Raise DatagramError if the search is for other devices."""
-        about = self._interface_towards(peer, received_on)
-        answers = list(self.devices[about].answers(search))
+        described = self._interface_towards(peer, received_on)
+        answers = list(self.devices[described].answers(search))
         if not answers:
             raise DatagramError(
                 f'the search is for "{visible(search.target[:80])}", not for this device', "UDA 2.0 §1.3.3"
@@ -356,7 +356,7 @@ class Announcer:
         # UDA 2.0 §1.3.3: a random delay, so that the devices of a network do not all answer together. It is at most
         # half of MX, so that the answer is in time for a slow receiver.
         longest = search.seconds / 2
-        self._answers.add(answers, peer, (received_on, about), longest, now)
+        self._answers.add(answers, peer, (received_on, described), longest, now)
         if longest:
             emit("wait", {"for": "a random moment to answer", "seconds": longest})
 
@@ -402,7 +402,7 @@ def _shares_network(one: Interface, other: Interface) -> bool:
 
 def _neighbours_search(datagram: Datagram, host: str) -> Search:
     """Return *datagram* as a search. Raise DatagramError if it is not a search, or if *host* is not a neighbour."""
-    if not is_near(host):
+    if not is_on_local_network(host):
         raise DatagramError(f"{host} is not on a local network", "UDA 2.0 §1.3.3")
     return search_of(datagram)
 

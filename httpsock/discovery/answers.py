@@ -73,7 +73,7 @@ class Shares:
 
 
 class Answer(NamedTuple):
-    """A queued answer to *peer*, to be sent at the time *due*. *about* is the interface that it describes.
+    """A queued answer to *peer*, to be sent at the time *due*. *described* is the interface that it describes.
 
     *number* keeps the order of answers with the same time.
     """
@@ -83,7 +83,7 @@ class Answer(NamedTuple):
     datagram: bytes
     peer: tuple[Any, ...]
     received_on: Interface
-    about: Interface
+    described: Interface
 
 
 class Answers:
@@ -135,5 +135,5 @@ class Answers:
 
     def drop(self, gone: Interface) -> None:
         """Drop the answers that would leave by the interface *gone*, and the answers that describe this interface."""
-        self._queue = [each for each in self._queue if gone not in (each.received_on, each.about)]
+        self._queue = [each for each in self._queue if gone not in (each.received_on, each.described)]
         heapq.heapify(self._queue)

@@ -13,7 +13,7 @@ import struct
 from typing import Any, NamedTuple
 
 # Private use (RFC 1918), link-local (RFC 3927, RFC 4291 §2.5.6) and loopback.
-_NEAR = [
+_LOCAL_NETWORKS = [
     *(ipaddress.ip_network(block) for block in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")),
     *(ipaddress.ip_network(block) for block in ("169.254.0.0/16", "fe80::/10", "127.0.0.0/8", "::1")),
 ]
@@ -77,12 +77,12 @@ def sender(address: tuple[Any, ...]) -> str:
 
 def with_zone(address: str, number: int) -> str:
     """Return *address*. If it is link-local, add its zone, which is the interface's index *number* (RFC 4007 §11)."""
-    is_of_a_zone = number and ":" in address and ipaddress.ip_address(address).is_link_local
-    return f"{address}%{number}" if is_of_a_zone else address
+    needs_zone = number and ":" in address and ipaddress.ip_address(address).is_link_local
+    return f"{address}%{number}" if needs_zone else address
 
 
-def is_near(host: str) -> bool:
+def is_on_local_network(host: str) -> bool:
     """Return whether *host* is on this machine or on a local network. For IPv6, this means the same link."""
     address = ipaddress.ip_address(host.partition("%")[0])
     # Our sockets never receive IPv4-mapped IPv6 addresses.
-    return any(address in network for network in _NEAR)
+    return any(address in network for network in _LOCAL_NETWORKS)

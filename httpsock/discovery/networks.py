@@ -42,12 +42,12 @@ class Hosts:
 
     def __init__(self, hosts: Sequence[str]) -> None:
         self.unspecified = [host for host in hosts if host in ("0.0.0.0", "::")]
-        self._own = [host for host in hosts if host not in self.unspecified]
+        self._specific = [host for host in hosts if host not in self.unspecified]
 
     def first(self, faults: dict[str, OSError]) -> list[Interface]:
         """Return the interfaces with these addresses. If a look-up fails, store the error in *faults*."""
         found = []
-        for host in self._own:
+        for host in self._specific:
             try:
                 found.append(interface(host))
             except OSError as error:
@@ -57,11 +57,11 @@ class Hosts:
     def retain(self, joined: Sequence[Interface]) -> None:
         """Forget each address that is not in *joined*. An address that fails at the start is probably misspelled."""
         known = {each.address: each.host for each in joined}
-        self._own = [known[plain] for host in self._own if (plain := host.partition("%")[0]) in known]
+        self._specific = [known[plain] for host in self._specific if (plain := host.partition("%")[0]) in known]
 
     def interfaces(self) -> list[Interface]:
         """Return the interfaces that have these addresses at the moment. Raise OSError if the look-up fails."""
-        own = [interface(host) for host in self._own if _is_ours(host)]
+        own = [interface(host) for host in self._specific if _is_ours(host)]
         return [*dict.fromkeys(own + self._of_networks())]
 
     def _of_networks(self) -> list[Interface]:
@@ -146,11 +146,11 @@ def _all(kind: int) -> Iterator[bytes]:
 
     *kind* selects what the dump lists: links or addresses.
     """
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as asking:
-        asking.settimeout(_ANSWER_SECONDS)
-        asking.send(_HEADER.pack(_HEADER.size + 4, kind, _REQUEST_ALL, 0, 0) + bytes(4))
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as netlink:
+        netlink.settimeout(_ANSWER_SECONDS)
+        netlink.send(_HEADER.pack(_HEADER.size + 4, kind, _REQUEST_ALL, 0, 0) + bytes(4))
         while True:
-            octets = asking.recv(_MAX_OCTETS)
+            octets = netlink.recv(_MAX_OCTETS)
             while len(octets) >= _HEADER.size:
                 length, answer, *_ = _HEADER.unpack_from(octets)
                 content = octets[_HEADER.size : length]

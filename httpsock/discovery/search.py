@@ -29,7 +29,7 @@ from httpsock.http.text import visible
 from httpsock.tracing.sockets import Emit, TracedDatagramSocket, discard
 
 from .description import parse_description
-from .multicast import Interface, is_near, sender
+from .multicast import Interface, is_on_local_network, sender
 from .ssdp import GROUP, GROUP_IPV6, PORT, Datagram, DatagramError, format_search, parse_datagram
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ def _download(client: Client | None, location: Url, address: str) -> bytes:
     fails.
     """
     # A device must not make us connect to another host, or leave the local network.
-    if not is_near(address):
+    if not is_on_local_network(address):
         raise DescriptionError(f"{address} is not on a local network")
     if not _is_same(location.host, address):
         raise DescriptionError(f"LOCATION names the host {location.host}, not {address}")

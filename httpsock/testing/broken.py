@@ -22,7 +22,7 @@ from .listening import Period, Port
 from .transport import RecordedTransport
 
 
-class _Chosen:
+class _ActiveRule:
     """A rule with its own random numbers. *left* is how many more times the rule may be applied."""
 
     def __init__(self, rule: Rule, seed: str | None) -> None:
@@ -48,7 +48,7 @@ class Faults:
     def __init__(self, seed: int | None = None, *, exempt: str | None = None) -> None:
         self._seed = seed
         self._exempt = exempt
-        self._rules: list[_Chosen] = []
+        self._rules: list[_ActiveRule] = []
         # How many rules there have been since the last ``clear``.
         self._count = 0
         self._lock = threading.Lock()
@@ -63,7 +63,7 @@ class Faults:
         if FAULTS[rule.name].stage in (Stage.PORT, Stage.QUEUE) and not sys.platform.startswith("linux"):
             raise ValueError(f"the fault {rule.name} needs Linux")
         with self._lock:
-            chosen = _Chosen(rule, None if self._seed is None else f"{self._seed} {self._count}")
+            chosen = _ActiveRule(rule, None if self._seed is None else f"{self._seed} {self._count}")
             self._rules.append(chosen)
             self._count += 1
         self._port.is_slow |= chosen.stage is Stage.QUEUE
@@ -117,7 +117,7 @@ class Faults:
         rule = self._choose(Stage.QUEUE)
         return 0.0 if rule is None else rule.value
 
-    def _rules_of(self, stage: Stage) -> list[_Chosen]:
+    def _rules_of(self, stage: Stage) -> list[_ActiveRule]:
         with self._lock:
             return [each for each in self._rules if each.stage is stage and each.left]
 

@@ -206,15 +206,15 @@ def test_the_announcer_follows_new_and_removed_addresses(tmp_path: pathlib.Path)
     running = Announcer(str(tmp_path), ["127.0.0.2"], 8000, DescriptionHandler(), group_port=0)
     with listening(running.group_port) as listener:
         booted = running._device.booted
-        running._hosts._own = ["127.0.0.3"]
+        running._hosts._specific = ["127.0.0.3"]
         running._update_networks()
         assert notifications(listener, 12) == [("byebye", "")] * 6 + [("alive", "127.0.0.3")] * 6
         assert running._device.booted > booted
-        running._hosts._own = ["127.0.0.3", "127.0.0.4"]
+        running._hosts._specific = ["127.0.0.3", "127.0.0.4"]
         running._update_networks()
         assert notifications(listener, 12) == [("update", "127.0.0.3")] * 6 + [("alive", "127.0.0.4")] * 6
         assert len({device.booted for device in running.devices.values()}) == 1
-        running._hosts._own = ["127.0.0.3"]
+        running._hosts._specific = ["127.0.0.3"]
         running._update_networks()
         assert notifications(listener, 12) == [("byebye", "")] * 6 + [("alive", "127.0.0.3")] * 6
         running._update_networks()
@@ -262,7 +262,7 @@ def test_without_notices_of_changes_networks_are_scanned_at_intervals(
     running = Announcer(str(tmp_path), ["127.0.0.2"], 8000, DescriptionHandler(), group_port=0)
     with listening(running.group_port) as listener, running:
         notifications(listener, 6)
-        running._hosts._own = ["127.0.0.3"]
+        running._hosts._specific = ["127.0.0.3"]
         assert notifications(listener, 12)[6:] == [("alive", "127.0.0.3")] * 6
 
 

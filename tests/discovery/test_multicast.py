@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from httpsock.discovery.multicast import Interface, is_near, sender, with_zone
+from httpsock.discovery.multicast import Interface, is_on_local_network, sender, with_zone
 from httpsock.discovery.ssdp import GROUP, GROUP_IPV6
 from tests.support import PATIENCE_SECONDS
 from tests.support.rows import each_row
@@ -41,7 +41,7 @@ def test_a_member_of_the_group_receives_its_datagrams(each: Interface, group: st
         else:
             octets, peer = receiver.recvfrom(100)
             assert octets == b"all"
-            assert is_near(peer[0])
+            assert is_on_local_network(peer[0])
 
 
 @each_row(("address", "expected"), [("fe80::1", True), ("2001:db8::1", False), ("169.254.1.1", False)])
@@ -77,7 +77,7 @@ def test_an_address_of_ipv6_may_be_link_local(address: str, expected: bool) -> N
     ],
 )
 def test_only_addresses_of_the_local_network_are_near(host: str, expected: bool) -> None:
-    assert is_near(host) is expected
+    assert is_on_local_network(host) is expected
 
 
 @each_row(

@@ -119,13 +119,13 @@ def test_the_hosts_are_the_given_addresses_that_this_machine_has_now() -> None:
     assert list(faults) == ["fe80::1%no-such-interface"]
     hosts.retain(first)
     assert [each.address for each in hosts.interfaces()] == ["127.0.0.1", "127.0.0.2"]
-    assert hosts._own == ["192.0.2.77", "127.0.0.1", "127.0.0.2"]
+    assert hosts._specific == ["192.0.2.77", "127.0.0.1", "127.0.0.2"]
 
 
 def test_hosts_that_were_not_joined_are_removed() -> None:
     hosts = Hosts(["192.0.2.77", "127.0.0.1"])
     hosts.retain([Interface("127.0.0.1", LOOPBACK)])
-    assert hosts._own == ["127.0.0.1"]
+    assert hosts._specific == ["127.0.0.1"]
 
 
 @each_row(("host", "family"), [("0.0.0.0", socket.AF_INET), ("::", socket.AF_INET6)])
