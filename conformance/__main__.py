@@ -33,20 +33,40 @@ _OLDEST_PYTHON = (3, 11)
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command. Return its exit code."""
-    command, rest = (arguments[0], list(arguments[1:])) if arguments else ("", [])
+    try:
+        code = _dispatch(arguments)
+        # A command started with >&- has no standard output.
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of standard output, such as head, has closed it.
+        _discard_output()
+        return 2
+    except OSError as error:
+        _discard_output()
+        print(f"conformance: {error.filename or 'cannot go on'}: {error.strerror}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nconformance: interrupted", file=sys.stderr)
+        return 130
+    return code
+
+
+def _dispatch(arguments: Sequence[str]) -> int:
+    """Run the command that *arguments* name, or print the usage. Return the exit code."""
+    command, rest = (arguments[0], list(arguments[1:])) if arguments else (None, [])
     if command in _MODULES:
         return _run(command, rest)
     if command in ("-h", "--help"):
         print(_USAGE, end="")
         return 0
-    print(
-        f"{_USAGE}\nconformance: {f'unknown command {command!r}' if command else 'no command given'}", file=sys.stderr
-    )
+    why = "no command given" if command is None else f"unknown command {command!r}"
+    print(f"{_USAGE}\nconformance: {why}", file=sys.stderr)
     return 2
 
 
 def _run(command: str, arguments: list[str]) -> int:
-    """Run *command* and return its exit code. If Python is too old or a library is missing, print why and return 2."""
+    """Run *command* and return its exit code. If its Python or a library is missing, print which, and return 2."""
     if sys.version_info < _OLDEST_PYTHON:
         print(f"conformance: Python 3.11 or newer is needed; this is {sys.version.split()[0]}", file=sys.stderr)
         return 2
@@ -57,17 +77,15 @@ def _run(command: str, arguments: list[str]) -> int:
             raise
         print(f"conformance: {command} needs h11; install it with: python3 -m pip install h11", file=sys.stderr)
         return 2
+    return int(module.main(arguments))
+
+
+def _discard_output() -> None:
+    """If standard output can't be written, discard the rest of it: Python would fail again at its exit."""
     try:
-        code = int(module.main(arguments))
         sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader of standard output, such as head, has closed it: discard the rest.
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 2
-    except KeyboardInterrupt:
-        print("\nconformance: interrupted", file=sys.stderr)
-        return 130
-    return code
 
 
 if __name__ == "__main__":

@@ -4,12 +4,13 @@ Standard library only.
 """
 
 import argparse
+import re
+import socket
 import sys
 import time
 import urllib.parse
 from collections.abc import Sequence
 from contextlib import ExitStack
-from pathlib import Path
 
 from conformance.live import outputs
 from conformance.live.corpus_run import NothingTriedError, check_corpus
@@ -17,6 +18,7 @@ from conformance.live.progress import Progress
 from conformance.live.results import GONE, NO_TIME, Outcome, Result, breaks_a_must
 from conformance.live.start import Recipe, StartError, started
 from conformance.live.target import Target
+from conformance.output_path import output_file
 from conformance.semantics.run import check_semantics
 
 # The seconds from the start of the check to the deadline of each part.
@@ -57,9 +59,9 @@ def _parser() -> argparse.ArgumentParser:
         "--only", metavar="TEXT", help="run cases and checks with TEXT in their name, requirement, section or chapter"
     )
     parser.add_argument("--all", action="store_true", help="print the bytes of each failure")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write the results as JSON")
-    parser.add_argument("--junit", metavar="FILE", type=Path, help="write the results as JUnit XML")
-    parser.add_argument("--html", metavar="FILE", type=Path, help="write the results as an HTML page")
+    parser.add_argument("--json", metavar="FILE", type=output_file, help="write the results as JSON")
+    parser.add_argument("--junit", metavar="FILE", type=output_file, help="write the results as JUnit XML")
+    parser.add_argument("--html", metavar="FILE", type=output_file, help="write the results as an HTML page")
     return parser
 
 
@@ -86,7 +88,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         _write(results, options)
     except OSError as error:
-        print(f"conformance: cannot write {error.filename}: {error.strerror}", file=sys.stderr)
+        print(f"conformance: cannot write the results: {error.strerror}", file=sys.stderr)
         return 2
     return 1 if _is_incomplete(results, is_ours=options.start is not None) or breaks_a_must(results) else 0
 
@@ -96,7 +98,7 @@ def _target(options: argparse.Namespace, stack: ExitStack) -> Target:
 
     If that fails, raise StartError or ValueError.
     """
-    if options.url:
+    if options.url is not None:
         return Target(_address(options.url))
     if "{port}" not in options.start:
         raise ValueError("the start command needs {port}, where check puts the port on which the server must listen")
@@ -131,14 +133,21 @@ def _write(results: list[Result], options: argparse.Namespace) -> None:
 
 
 def _address(url: str) -> tuple[str, int]:
-    """Parse *url* and return its host and port. If it is invalid or not http, raise ValueError."""
+    """Parse *url* and return its host and port. If it is invalid, not http or of no known host, raise ValueError."""
+    # urlsplit() drops some of these characters without an error.
+    if re.search(r"[\x00-\x20\x7f]", url):
+        raise ValueError(f"{url!r} has a space or a control character, which no URL has")
     try:
         parts = urllib.parse.urlsplit(url)
         host, port = parts.hostname, 80 if parts.port is None else parts.port
     except ValueError as error:
         raise ValueError(f"{url} is not a valid URL: {error}") from error
     if parts.scheme != "http" or not host:
-        raise ValueError(f"{url} is not an http URL")
-    if parts.path not in {"", "/"} or parts.query:
-        raise ValueError(f"{url} has a path: give the root of the server, http://host:port/")
+        raise ValueError(f"{url} is not an http URL, such as http://127.0.0.1:8000/")
+    if parts.path not in {"", "/"} or parts.query or parts.fragment or parts.username is not None:
+        raise ValueError(f"{url} has more than a host and a port: give the root of the server, http://host:port/")
+    try:
+        socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise ValueError(f"the host {host} has no known address: {error}") from error
     return host, port

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from . import check
 from .__main__ import main
+from .live.results import Outcome, Result
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -100,6 +102,100 @@ def test_an_interrupt_causes_no_traceback(monkeypatch: pytest.MonkeyPatch, capsy
     monkeypatch.setattr("conformance.report.coverage.report", interrupt)
     assert main(["coverage"]) == 130
     assert capsys.readouterr().err == "\nconformance: interrupted\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["check"], "error: give a URL, or --start with a command"),
+        (["check", "http://127.0.0.1:1/", "--json", "{missing}/a.json"], "argument --json: there is no folder "),
+        (["check", "http://127.0.0.1:1/", "--junit", ""], "argument --junit: the name of the file is empty"),
+        (["check", "http://127.0.0.1:1/", "--html", "{folder}"], "is a folder, not a file"),
+        (["compare", "no-such-server"], "error: unknown servers: no-such-server; the table has "),
+        (["compare", "--results", "{missing}/a"], "argument --results: there is no folder "),
+        (["compare", "--packages", "{file}/packages"], "argument --packages: there is no folder "),
+        (["coverage", "more"], "error: unrecognized arguments: more"),
+        (["export", "{missing}/a.json"], "argument file: there is no folder "),
+        (["fuzz", "--minutes", "nan"], "error: --minutes is nan: give 0 or more"),
+        (["fuzz", "--inputs", "-1"], "error: --inputs is -1: give 0 or more"),
+        (["fuzz", "--candidates", "{file}"], "argument --candidates: there is no folder "),
+        (["parsers", "--page", "{missing}/a.md"], "argument --page: there is no folder "),
+        (["report", "--html", "{missing}/a.html"], "argument --html: there is no folder "),
+        (["suite", "{missing}"], "error: there is no folder "),
+    ],
+)
+def test_an_argument_that_cannot_work_is_refused_before_the_run(
+    arguments: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"")
+    places = {"missing": str(tmp_path / "missing"), "folder": str(tmp_path), "file": str(file)}
+    with pytest.raises(SystemExit) as ended:
+        main([argument.format(**places) for argument in arguments])
+    captured = capsys.readouterr()
+    assert (ended.value.code, captured.out) == (2, "")
+    assert says in captured.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"{}", b"\xff", b'{"names": [], "compared": [1]}'])
+def test_a_file_that_compare_did_not_write_is_refused_with_its_name(
+    content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "results.json"
+    file.write_bytes(content)
+    assert main(["compare", "--render", "--results", str(tmp_path / "results")]) == 2
+    assert f"conformance: {file} is no output of compare: " in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_test_of_llhttp_is_refused_with_its_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "request" / "a.md"
+    file.parent.mkdir()
+    file.write_bytes(b"## A title\n<!-- meta={} -->\n```http\n```\n```log\n```\n## \xff\n")
+    assert main(["suite", str(tmp_path)]) == 2
+    assert f"conformance: {file} is no test of llhttp: 'utf-8' codec can't decode" in capsys.readouterr().err
+
+
+_IS_LINUX = pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+
+
+@_IS_LINUX
+@pytest.mark.parametrize("command", ["coverage", "export", "--help"])
+def test_a_full_disk_behind_standard_output_causes_one_sentence(command: str) -> None:
+    with open("/dev/full", "wb") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "conformance", command],
+            cwd=PROJECT, stdout=full, stderr=subprocess.PIPE, timeout=60, check=False,
+        )  # fmt: skip
+    assert (result.returncode, result.stderr) == (2, b"conformance: cannot go on: No space left on device\n")
+
+
+@_IS_LINUX
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["export", "/dev/full"], "conformance: cannot write /dev/full: No space left on device\n"),
+        (["check", "http://127.0.0.1:1/", "--json", "/dev/full"],
+         "conformance: cannot write the results: No space left on device\n"),
+    ],
+)  # fmt: skip
+def test_a_full_disk_behind_a_file_causes_one_sentence(
+    arguments: list[str], says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    passed = Result("a-name", "R036", "MUST", Outcome.PASSED, "", b"", b"", "")
+    monkeypatch.setattr(check, "check", lambda *_, **__: [passed])
+    assert main(arguments) == 2
+    assert capsys.readouterr().err == says
+
+
+@pytest.mark.parametrize("command", ["coverage", "export", "--help"])
+def test_a_command_runs_without_standard_output(command: str) -> None:
+    result = subprocess.run(
+        ["/bin/sh", "-c", f"{sys.executable} -m conformance {command} >&-"],
+        cwd=PROJECT, stderr=subprocess.PIPE, timeout=60, check=False,
+    )  # fmt: skip
+    assert (result.returncode, result.stderr) == (0, b"")
 
 
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:

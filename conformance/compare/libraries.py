@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from conformance.corpus.cases import Case, load_cases
 from conformance.corpus.export import as_json
 from conformance.live.allowances import may_accept, may_refuse
+from conformance.output_path import output_file, output_folder
 
 from .libraries_page import render
 from .servers import Installation, Server, SkipError
@@ -86,10 +87,17 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--apt", action="store_true", help="install missing Debian packages; needs root")
     parser.add_argument(
-        "--packages", metavar="FOLDER", type=Path, help="install pip packages here (default: temporary folder)"
+        "--packages",
+        metavar="FOLDER",
+        type=output_folder,
+        help="install pip packages here (default: temporary folder)",
     )
     parser.add_argument(
-        "--page", metavar="FILE", type=Path, default=_PAGE, help="write to FILE (default: conformance/PARSERS.md)"
+        "--page",
+        metavar="FILE",
+        type=output_file,
+        default=_PAGE,
+        help="write to FILE (default: conformance/PARSERS.md)",
     )
     options = parser.parse_args(arguments)
     skipped: dict[str, str] = {}

@@ -12,6 +12,7 @@ from conformance.check import check
 from conformance.live.corpus_run import NothingTriedError
 from conformance.live.start import StartError, started
 from conformance.live.target import Target
+from conformance.output_path import output_file, output_folder
 
 from .compared import Compared, Comparison, as_json, compared, from_json
 from .markdown import render_markdown
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
     data = options.results.with_suffix(".json")
     try:
         if options.render:
-            comparison = from_json(data.read_text(encoding="utf-8"))
+            comparison = _saved(data)
         else:
             comparison = compare(options)
             if not comparison.compared:
@@ -41,7 +42,18 @@ def main(arguments: Sequence[str]) -> int:
     except OSError as error:
         print(f"conformance: {error.filename}: {error.strerror}", file=sys.stderr)
         return 2
+    except ValueError as error:
+        print(f"conformance: {error}", file=sys.stderr)
+        return 2
     return 0
+
+
+def _saved(data: Path) -> Comparison:
+    """Return the comparison in the file *data*. If it has no comparison, raise ValueError."""
+    try:
+        return from_json(data.read_text(encoding="utf-8"))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"{data} is no output of compare: {error!r}") from error
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -54,13 +66,16 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("servers", nargs="*", metavar="SERVER", help="compare only these servers (default: all)")
     parser.add_argument("--apt", action="store_true", help="install missing Debian packages; needs root")
     parser.add_argument(
-        "--packages", metavar="FOLDER", type=Path, help="install pip and npm packages here (default: temporary folder)"
+        "--packages",
+        metavar="FOLDER",
+        type=output_folder,
+        help="install pip and npm packages here (default: temporary folder)",
     )
     parser.add_argument("--render", action="store_true", help="only write the pages again from RESULTS.json")
     parser.add_argument(
         "--results",
         metavar="FILE",
-        type=Path,
+        type=output_file,
         default=_RESULTS,
         help="write to FILE.json, FILE.md and FILE.html (default: conformance/RESULTS)",
     )

@@ -151,9 +151,12 @@ class Installation:
     def _build(self, server: Server) -> str:
         """Build the program of *server*. Return the command that starts it."""
         folder = self._place(server)
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in server.files.items():
-            (folder / name).write_text(text, encoding="utf-8")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for name, text in server.files.items():
+                (folder / name).write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise SkipError(f"cannot write its source code: {error}") from error
         _run(shlex.split(server.build.replace("{build}", str(folder))))
         return server.start.replace("{build}", str(folder))
 

@@ -118,7 +118,9 @@ def test_the_command_writes_the_page_and_skips_parsers_that_cannot_be_tried(
     assert "Dead: not tried: the driver failed" in captured.err
     assert "Absent (the program no-such-program-anywhere is missing)" in text
     assert "- [no-host](corpus/host/no-host.http)" in text
-    assert main(["parsers", "--packages", str(tmp_path), "--page", str(tmp_path / "no" / "page")]) == 2
+    with pytest.raises(SystemExit):
+        main(["parsers", "--packages", str(tmp_path), "--page", str(tmp_path / "no" / "page")])
+    assert "argument --page: there is no folder " in capsys.readouterr().err
     monkeypatch.setattr(libraries, "LIBRARIES", ())
     assert main(["parsers", "--page", str(page)]) == 2
     assert "no parser of the table could be tried" in capsys.readouterr().err

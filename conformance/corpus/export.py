@@ -10,8 +10,9 @@ import base64
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
+
+from conformance.output_path import output_file
 
 from .cases import Case, load_cases
 from .requirements import load_requirements
@@ -23,11 +24,11 @@ def main(arguments: Sequence[str]) -> int:
         prog="python3 -m conformance export",
         description="Write the corpus as JSON: an array with one object for each case; bytes are in base64.",
     )
-    parser.add_argument("file", nargs="?", type=Path, help="where to write it (default: standard output)")
+    parser.add_argument("file", nargs="?", type=output_file, help="where to write it (default: standard output)")
     options = parser.parse_args(arguments)
     text = as_json(load_cases())
     if options.file is None:
-        sys.stdout.write(text)
+        print(text, end="")
         return 0
     try:
         options.file.write_text(text, encoding="utf-8")

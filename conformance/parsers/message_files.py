@@ -56,22 +56,35 @@ def read_gunicorn(folder: Path) -> Iterator[MessageFile]:
 
 
 def read_llhttp(folder: Path) -> Iterator[MessageFile]:
-    """Yield llhttp's tests. *folder* is test in its source code. Tests of lenient modes are left out."""
-    names: Counter[str] = Counter()
+    """Yield llhttp's tests. *folder* is test in its source code. Tests of lenient modes are left out.
+
+    If a file can't be parsed, raise ValueError.
+    """
     for kind in ("request", "response"):
         for path in sorted((folder / kind).glob("*.md")):
-            title = ""
-            for found in _TITLE_OR_TEST.finditer(path.read_bytes()):
-                title = found["title"].decode() if found["title"] else title
-                meta = json.loads(found["meta"] or '{"type": "lenient"}')
-                if "lenient" in meta["type"]:
-                    continue
-                name = f"{path.stem}: {title}" if kind == "request" else f"response/{path.stem}: {title}"
-                names[name] += 1
-                name += "" if names[name] == 1 else f" ({names[name]})"
-                # With skipBody, the test tells llhttp what a client knows that has sent HEAD.
-                method = "HEAD" if meta.get("skipBody") else "GET"
-                yield _llhttp_test(name, found["input"], found["log"], None if kind == "request" else method)
+            try:
+                yield from _tests_in(path, is_of_responses=kind == "response")
+            except ValueError as error:
+                raise ValueError(f"{path} is no test of llhttp: {error}") from error
+
+
+def _tests_in(path: Path, *, is_of_responses: bool) -> Iterator[MessageFile]:
+    """Yield the tests in one file of llhttp."""
+    names: Counter[str] = Counter()
+    title = ""
+    for found in _TITLE_OR_TEST.finditer(path.read_bytes()):
+        if found["title"]:
+            title = found["title"].decode()
+            continue
+        meta = json.loads(found["meta"])
+        if "lenient" in meta.get("type", ""):
+            continue
+        name = f"{'response/' if is_of_responses else ''}{path.stem}: {title}"
+        names[name] += 1
+        name += "" if names[name] == 1 else f" ({names[name]})"
+        # With skipBody, the test tells llhttp what a client knows that has sent HEAD.
+        method = "HEAD" if meta.get("skipBody") else "GET"
+        yield _llhttp_test(name, found["input"], found["log"], method if is_of_responses else None)
 
 
 def _llhttp_test(name: str, text: bytes, log: bytes, method: str | None) -> MessageFile:

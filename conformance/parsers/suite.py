@@ -68,9 +68,15 @@ def main(arguments: Sequence[str]) -> int:
         help="tests/requests of gunicorn's sources, or test of llhttp's (aiohttp's sources have it)",
     )
     options = parser.parse_args(arguments)
-    for suite, read in SUITES.items():
-        if files := list(read(options.folder)):
-            return _compare(files, load_differences()[suite])
+    if not options.folder.is_dir():
+        parser.error(f"there is no folder {options.folder}")
+    try:
+        for suite, read in SUITES.items():
+            if files := list(read(options.folder)):
+                return _compare(files, load_differences()[suite])
+    except ValueError as error:
+        print(f"conformance: {error}", file=sys.stderr)
+        return 2
     print(f"conformance: {options.folder} has no tests of {' or '.join(SUITES)}", file=sys.stderr)
     return 2
 

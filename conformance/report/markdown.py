@@ -12,6 +12,7 @@ from pathlib import Path
 
 from conformance.corpus.cases import Case
 from conformance.fuzz.differences import CLASSES
+from conformance.output_path import output_file
 
 from .coverage import load_checks
 from .figures import SECTION, Chapter, address_of, describe, load_chapters, load_coverages, load_excuses
@@ -57,8 +58,8 @@ def _parse_options(argv: Sequence[str]) -> argparse.Namespace:
         description="Write what httpsock and h11 do with each case of the corpus. Without options, write "
         "conformance.html and conformance.md.",
     )
-    parser.add_argument("--html", metavar="FILE", type=Path, help="write the report as one HTML page")
-    parser.add_argument("--markdown", metavar="FILE", type=Path, help="write the report as Markdown")
+    parser.add_argument("--html", metavar="FILE", type=output_file, help="write the report as one HTML page")
+    parser.add_argument("--markdown", metavar="FILE", type=output_file, help="write the report as Markdown")
     parser.add_argument(
         "--readme", metavar="FILE", type=Path, help=f"replace the summary in FILE, between {BEGIN} and {END}"
     )

@@ -176,12 +176,19 @@ def test_a_readme_without_one_pair_of_markers_is_not_changed(
     assert f"conformance: {readme}: the file must have {BEGIN} once" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("option", ["--html", "--markdown", "--readme"])
-def test_a_file_that_cannot_be_written_is_named(
+@pytest.mark.parametrize("option", ["--html", "--markdown"])
+def test_a_file_in_no_folder_is_refused_with_the_name_of_the_folder(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
 ) -> None:
-    assert report.main([option, str(tmp_path / "missing" / "file")]) == 2
-    assert str(tmp_path / "missing" / "file") in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        report.main([option, str(tmp_path / "missing" / "file")])
+    assert ended.value.code == 2
+    assert f"argument {option}: there is no folder {tmp_path / 'missing'}\n" in capsys.readouterr().err
+
+
+def test_a_readme_that_does_not_exist_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert report.main(["--readme", str(tmp_path / "README.md")]) == 2
+    assert capsys.readouterr().err == f"conformance: {tmp_path / 'README.md'}: No such file or directory\n"
 
 
 def test_the_summary_has_the_counts_of_each_chapter_in_lines_of_at_most_120_characters() -> None:
