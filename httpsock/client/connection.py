@@ -110,13 +110,19 @@ def connect(addresses: Sequence[Address], deadline: float, emit: Emit = discard)
                 if not code:
                     emit("connect", {"address": address_of(address), "local": address_of(attempt.getsockname())})
                     return attempt
-                attempt.close()
                 fault = _refused(code, address, emit)
+                _close_attempt(attempt, address, emit)
                 next_attempt = 0.0
     finally:
-        for attempt in attempts:
-            attempt.close()
+        for attempt, address in attempts.items():
+            _close_attempt(attempt, address, emit)
     raise fault
+
+
+def _close_attempt(attempt: socket.socket, address: Any, emit: Emit) -> None:
+    """Close a socket that has not connected to *address*."""
+    attempt.close()
+    emit("close", {"address": address_of(address)})
 
 
 def _start_connecting(family: socket.AddressFamily, address: Any, emit: Emit) -> socket.socket:
@@ -131,8 +137,9 @@ def _start_connecting(family: socket.AddressFamily, address: Any, emit: Emit) ->
     # 2. Connect: the system picks a local port and sends SYN; the connection is open when the peer's SYN-ACK arrives.
     code = created.connect_ex(address)
     if code not in (0, *_IN_PROGRESS_ERRNOS):
-        created.close()
-        raise _refused(code, address, emit)
+        fault = _refused(code, address, emit)
+        _close_attempt(created, address, emit)
+        raise fault
     return created
 
 

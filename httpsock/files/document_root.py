@@ -313,9 +313,10 @@ class DocumentRoot:
         The state alone is not enough: if the folder is moved out of the root and a symlink takes its place, the file
         keeps its state.
         """
-        cached = self._cache.get((name, coding), state, tick.monotonic)
-        folder = os.path.dirname(name)
-        return None if cached and folder and self._lookups.folder(folder, tick).has_link else cached
+        key, folder = (name, coding), os.path.dirname(name)
+        if folder and self._cache.entry(key) and self._lookups.folder(folder, tick).has_link:
+            return None
+        return self._cache.get(key, state, tick.monotonic)
 
     def _passes_symlink(self, relative: str) -> bool:
         """Return whether a symlink is on the path to *relative*. If symlinks are allowed, always return False."""
@@ -342,7 +343,8 @@ class DocumentRoot:
                 raise FileNotFoundError(errno.ENOENT, "changed while it was opened", relative)
             if opened.st_size > SMALL_FILE:
                 media_type = media_type or self._type_of_large(name, descriptor)
-                return self._represented(media_type, coding, opened, tick, file=io.FileIO(os.dup(descriptor)))
+                file = self._file_system.file(os.dup(descriptor))
+                return self._represented(media_type, coding, opened, tick, file=file)
             octets = self._file_system.read(descriptor, opened.st_size)
         finally:
             os.close(descriptor)

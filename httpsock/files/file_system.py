@@ -8,6 +8,7 @@ POSIX.1 (the calls); RFC 9110 §17.3 (attacks based on file and path names).
 """
 
 import contextlib
+import io
 import os
 import stat
 import weakref
@@ -55,6 +56,10 @@ class FileSystem:
     def read(self, descriptor: int, length: int) -> bytes:
         """Return the next *length* octets of a file. If the file ends earlier, return fewer octets."""
         return read_whole(descriptor, length)
+
+    def file(self, descriptor: int) -> io.FileIO:
+        """Return a file object, to send a large file in parts. When the object is closed, it closes *descriptor*."""
+        return io.FileIO(descriptor)
 
     def scandir(
         self, root: str, relative: str, *, follow_links: bool

@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from io import FileIO
 from typing import Protocol, TypeVar
 
 from httpsock.files.cache import FileCache, FileStamp, Key
@@ -74,6 +75,10 @@ class TracedFileSystem(FileSystem):
         self._current.emit("read", {"octets": len(octets)})
         return octets
 
+    def file(self, descriptor: int) -> FileIO:
+        """Return a file object that emits an event for each read."""
+        return _TracedFile(descriptor, self._current)
+
     @contextmanager
     def scandir(self, root: str, relative: str, *, follow_links: bool) -> Iterator[Iterator[os.DirEntry[str]]]:
         """Open a folder. Yield an iterator of its entries."""
@@ -132,6 +137,20 @@ class TracedFileSystem(FileSystem):
         """Return the name of *path*, relative to the root, as safe text for an event."""
         name = path.removeprefix(self._prefix) if path != self._root else ""
         return visible(os.fsencode(name)) or "."
+
+
+class _TracedFile(FileIO):
+    """A file object that emits an event for each read."""
+
+    def __init__(self, descriptor: int, current: _Current) -> None:
+        super().__init__(descriptor)
+        self._current = current
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read at most *size* octets."""
+        octets = super().read(size) or b""
+        self._current.emit("read", {"octets": len(octets)})
+        return octets
 
 
 class _TracedCache(FileCache[Value]):

@@ -12,6 +12,7 @@ from httpsock.http.request_parser import parse_head
 from httpsock.observe.recorder import Recorder
 from httpsock.observe.routes import may_inspect, respond
 from httpsock.server.addresses import is_loopback
+from httpsock.tracing.events import FORMATS
 from tests.support import get
 from tests.support.context import FixedContext
 from tests.support.rows import each_row
@@ -30,6 +31,14 @@ def request(
 ) -> Request:
     """Return a request for the inspector."""
     return parse_head(get(target, *field_lines, method=method, host=host), 100)
+
+
+def test_the_page_has_a_sentence_for_each_event_of_a_server() -> None:
+    table = PAGE.partition("const SENTENCES = {")[2].partition("\n};")[0]
+    with_sentences = set(re.findall(r"(?:^  |, )(\w+): \(", table, re.MULTILINE))
+    # "tcp" and "lost" change the page in other ways; a client's events never come.
+    others = {"tcp", "lost", "getaddrinfo", "connect", "repeated", "skip"}
+    assert set(FORMATS) - with_sentences == others
 
 
 # --- Access ---------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import os
 import pathlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -136,6 +137,29 @@ def test_the_target_of_a_symlink_in_a_listing_is_opened(site: pathlib.Path) -> N
     opened = {("open", "sub/link"), ("open", "sub/folder")}
     assert opened <= set(events)
     assert events[-1] == ("scandir", "sub")
+
+
+@needs_posix
+def test_a_cached_file_that_is_not_used_is_no_hit(site: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Its folder has moved out of the root, and a symlink to the folder is in its place."""
+    collected = Collected(site)
+    collected.find("/sub/b.txt", Tick(LATER, 0.0))
+    outside = tmp_path_factory.mktemp("outside") / "sub"
+    (site / "sub").rename(outside)
+    (site / "sub").symlink_to(outside)
+    events = collected.find("/sub/b.txt", Tick(LATER, 0.5))
+    assert events[-1] == ("open", "sub/b.txt"), "it fails, since it leads out of the root"
+    assert "cache" not in dict(events)
+
+
+def test_the_parts_of_a_large_file_are_read(site: pathlib.Path) -> None:
+    collected = Collected(site)
+    found = collected.root.find(b"/video.ts", None, Tick(LATER, 0.0))
+    assert isinstance(found, Representation)
+    with closing(found):
+        assert found.file
+        assert found.file.read(5) == bytes(5)
+    assert collected.events[-1] == ("read", 5)
 
 
 @each_row("path", ["/nothing", "/sub"])
