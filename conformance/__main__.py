@@ -66,7 +66,7 @@ def _dispatch(arguments: Sequence[str]) -> int:
 
 
 def _run(command: str, arguments: list[str]) -> int:
-    """Run *command* and return its exit code. If its Python or a library is missing, print which, and return 2."""
+    """Run *command* and return its exit code. If Python is too old or a library is missing, print why and return 2."""
     if sys.version_info < _OLDEST_PYTHON:
         print(f"conformance: Python 3.11 or newer is needed; this is {sys.version.split()[0]}", file=sys.stderr)
         return 2

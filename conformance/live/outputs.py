@@ -16,6 +16,7 @@ _MAX_SHOWN = 1200
 # Print the octets of failures without --all if there are at most this many failures.
 _FEW = 3
 _MAX_NAMES = 3
+_MAX_REASONS = 3
 
 
 def show(octets: bytes) -> str:
@@ -59,9 +60,15 @@ def _counts(results: Sequence[Result]) -> str:
     return f"{text}. {outcomes[Outcome.SKIPPED]} skipped, since they do not apply or could not be tried."
 
 
+def _skips(results: Sequence[Result]) -> list[str]:
+    """Return the most frequent reasons for skipping cases and checks, with the number of each."""
+    reasons = Counter(result.why for result in results if result.outcome is Outcome.SKIPPED)
+    return [f"{count:>5} skipped: {why}" for why, count in reasons.most_common(_MAX_REASONS)]
+
+
 def _summary(results: Sequence[Result]) -> list[str]:
     """Return lines with the counts and the causes of all failures, level by level."""
-    lines = [_counts(results), ""]
+    lines = [_counts(results), *_skips(results), ""]
     for title, causes in blocks(results):
         lines.append(title)
         for cause in causes:
@@ -171,10 +178,11 @@ def as_html(results: Sequence[Result], title: str) -> str:
     causes = "".join(
         f"<h2>{html.escape(heading)}</h2>\n{''.join(map(_section, found))}" for heading, found in blocks(results)
     )
+    skips = "".join(f"<p>{html.escape(skip.strip())}</p>\n" for skip in _skips(results))
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">\n<title>{html.escape(title)}</title>\n'
         f'<meta name="viewport" content="width=device-width">\n<style>{_STYLE}</style>\n<h1>{html.escape(title)}</h1>\n'
-        f"<p>{_counts(results)}</p>\n{causes or '<p>No failures.</p>'}"
+        f"<p>{_counts(results)}</p>\n{skips}{causes or '<p>No failures.</p>'}"
         f'<h2>By chapter</h2>\n<div class="wide"><table>\n<tr><th>chapter</th>{heads}</tr>\n{rows}</table></div>\n'
         "</html>\n"
     )

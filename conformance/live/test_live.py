@@ -341,6 +341,14 @@ def test_every_output_shows_the_octets_of_a_failure_its_section_and_a_line_that_
     assert json.loads(outputs.as_json([result]))[0]["sent"] == "\x00\r\n<"
 
 
+def test_the_report_gives_the_most_frequent_reasons_for_skipping() -> None:
+    skipped = Result("a-name", "R036", "MUST", Outcome.SKIPPED, "no <folder>", b"", b"", "")
+    results = [*(skipped._replace(why=why) for why in "abc"), *[skipped] * 3, skipped._replace(why="c")]
+    reasons = ["    3 skipped: no <folder>", "    2 skipped: c", "    1 skipped: a"]
+    assert outputs.as_table(results).splitlines()[1:5] == [*reasons, ""]
+    assert "<p>3 skipped: no &lt;folder&gt;</p>\n" in outputs.as_html(results, "title")
+
+
 def test_only_a_failure_of_a_must_counts_for_the_exit_code() -> None:
     result = Result("a-name", "R036", "SHOULD", Outcome.FAILED, "why", b"", b"", "")
     assert not breaks_a_must([result])
