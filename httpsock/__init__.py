@@ -128,7 +128,7 @@ else:
     }
 
     def __getattr__(name):
-        """Import a public name on first use. So a client program never loads the server."""
+        """Import a public name on first use. So a program that uses only the client never loads the server."""
         if name not in _MODULES:
             raise AttributeError("module %r has no attribute %r" % (__name__, name))  # noqa: UP031
         value = globals()[name] = getattr(import_module("." + _MODULES[name], __name__), name)

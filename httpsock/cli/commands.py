@@ -1,4 +1,4 @@
-"""Commands: import and run the command that the first argument names.
+"""Commands: choose a command by the first argument, import it, and run it.
 
     httpsock [DIR] [options]    serve      the server
     httpsock get URL...         get        the client

@@ -3,7 +3,7 @@
 Takes arguments, gives an exit code. The download itself is in client/client.py and client/download.py.
 
 standard output    the content; with -i and -I also the heads
-standard error     calls (-v), progress, and errors: one sentence for each URL
+standard error     socket calls (with -v), progress, and errors: one sentence for each URL
 exit code          0 if every URL was downloaded, else the code of the first failure; the codes are curl's
 
      2  wrong argument                            18  incomplete content; -C resumes it
@@ -181,7 +181,7 @@ def _output(text: str) -> str:
 
 
 def _data(text: str) -> bytes:
-    """Return the content to send: *text* itself. If *text* is @FILE, return the content of FILE."""
+    """Return the content to send. If *text* is @FILE, return the content of FILE. Otherwise, encode *text* itself."""
     if not text.startswith("@"):
         return text.encode("utf-8", "surrogateescape")
     try:
@@ -290,12 +290,15 @@ def _write_file(response: ClientResponse, download: Download) -> None:
 
 
 def _progress(octets: int, total: int | None) -> Progress | None:
-    """Return a progress bar at *octets* of *total*, or None if standard error is not a terminal."""
+    """Return a progress bar that starts at *octets* of *total*. If standard error is not a terminal, return None."""
     return Progress(sys.stderr, octets, total) if sys.stderr is not None and sys.stderr.isatty() else None
 
 
 def _write_content(response: ClientResponse) -> None:
-    """Write the content to standard output. A terminal gets safe text."""
+    """Write the content of *response* to standard output.
+
+    If standard output is a terminal, escape unsafe characters.
+    """
     if _is_terminal():
         text = TerminalText(sys.stdout)
         for octets in response:
@@ -312,7 +315,10 @@ def _write_content(response: ClientResponse) -> None:
 
 
 def _write_out(octets: bytes, *, is_text: bool = False) -> None:
-    """Write *octets* to standard output. If *is_text*, a terminal gets safe text."""
+    """Write *octets* to standard output.
+
+    If *is_text* is true and standard output is a terminal, escape unsafe characters.
+    """
     if sys.stdout is None:
         raise OutputError("can't write to standard output: it is closed")
     try:

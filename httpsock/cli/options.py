@@ -87,7 +87,7 @@ def _middleware(parser: ArgumentParser, options: argparse.Namespace) -> list[Mid
 def _break_responses(parser: ArgumentParser, options: argparse.Namespace) -> Middleware:
     """Return the middleware of --fault, which breaks responses.
 
-    To break connections, store a transport and an accept queue in *options*.
+    This function also stores a transport and an accept queue in *options*. Both break connections.
     """
     # Imported here, since it is rarely needed.
     from httpsock.testing.broken import Faults

@@ -272,7 +272,7 @@ def _tracing(options: argparse.Namespace) -> "Instrumentation":
 
 
 def _format(name: str) -> Format:
-    """Return the log format called *name*. The format "text" fits the terminal on standard error."""
+    """Return the log format called *name*. Adapt the format "text" to the terminal on standard error."""
     if name != "text":
         return FORMATS[name]
     descriptor = standard_error()
@@ -289,7 +289,7 @@ def _log(format_line: Format, lines: StderrWriter) -> Log:
 
 
 def _preload(options: argparse.Namespace) -> None:
-    """Import the modules that a server with these options needs later."""
+    """Import the modules that a server with these *options* needs only after the start."""
     preload_lazy_imports()
     if options.announce:
         from httpsock.discovery import announcer  # noqa: F401

@@ -54,7 +54,7 @@ class StderrWriter:
         self.write(f"{text}\n")
 
     def close(self, seconds: float) -> None:
-        """Write the queued text, for at most *seconds*, and stop."""
+        """Write the queued text, and end the thread. If this takes longer than *seconds*, return early."""
         self._deadline = time.monotonic() + seconds
         self._is_closing.set()
         self._has_some.set()
@@ -73,7 +73,7 @@ class StderrWriter:
             self._is_closing.wait(_BATCH_SECONDS)
 
     def _take(self) -> str:
-        """Empty the queue and return its text, with a report of dropped lines."""
+        """Empty the queue, and return its text. If lines were dropped, append a line that reports how many."""
         with self._lock:
             if self._dropped:
                 self._waiting.append(f"{self._dropped} log lines dropped: standard error is blocked\n")

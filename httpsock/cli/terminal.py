@@ -31,7 +31,10 @@ class TerminalText:
         self._decoder = io.IncrementalNewlineDecoder(decoder, translate=True)
 
     def write(self, octets: bytes, *, is_last: bool = False) -> None:
-        """Write *octets* as text. Keep an incomplete character for the next call. If *is_last*, escape it instead."""
+        """Write *octets* as text. Keep the octets of an incomplete character for the next call.
+
+        If *is_last* is true, escape these octets instead.
+        """
         text = self._decoder.decode(octets, final=is_last)
         self._stream.write("".join(c if c in "\n\t" else visible_character(c) for c in text))
         self._stream.flush()

@@ -56,7 +56,7 @@ class RedirectError(Exception):
 
 
 class _Outgoing(NamedTuple):
-    """A request to send. *deadline* is for the whole response, on the monotonic clock."""
+    """A request to send. The whole response must arrive by *deadline*, a time of the monotonic clock."""
 
     method: str
     url: Url
@@ -90,7 +90,10 @@ class ClientResponse:
             self.read()
 
     def field(self, name: str) -> str | None:
-        """Return the value of the field *name*, or None. If it has several lines, join their values with commas."""
+        """Return the value of the field called *name*. If the response has no such field, return None.
+
+        If the field has several lines, join their values with commas.
+        """
         value = self.head.field(name.lower().encode("latin-1"))
         return None if value is None else value.decode("latin-1")
 

@@ -262,7 +262,7 @@ class ClientConnection:
         return sent
 
     def _is_refused(self) -> bool:
-        """Receive a response while content is being sent. Return whether it is an error response.
+        """Receive while content is being sent. Return whether an error response has arrived.
 
         After an error response, the server still expects the rest of the content. So the connection can't be reused
         (RFC 9112 §9.3).
@@ -294,7 +294,7 @@ class ClientConnection:
         return None
 
     def receive_content(self) -> bytes:
-        """Return some content, or b"" at its end.
+        """Return the next octets of the response's content. At the end of the content, return b"".
 
         Raise ResponseError if the content is malformed. Raise TimeoutError if the server is too slow.
         """
@@ -328,7 +328,10 @@ class ClientConnection:
         self._parser.receive(octets)
 
     def _has_octets(self) -> bool:
-        """Return whether recv() would return immediately. It may return octets, the end of the stream, or an error."""
+        """Return whether recv() would return immediately.
+
+        It could return octets or the end of the stream, or raise an error.
+        """
         return bool(_ready([self._socket], selectors.EVENT_READ, 0.0))
 
     def _wait_until(self, deadline: float) -> None:

@@ -126,7 +126,7 @@ class Download:
     def fields(self) -> list[tuple[str, str]]:
         """The request fields that ask for the rest of the content.
 
-        If the content has changed, they ask for all of it.
+        If the content has changed, these fields ask for all of the content.
         """
         if self._part is None:
             return []
@@ -151,8 +151,8 @@ class Download:
     def start(self, response: ClientResponse) -> None:
         """Open the file for the content of *response*.
 
-        If *response* has the rest of the earlier part, append to the part. Otherwise, start over. If a 206 has another
-        range, or is of another version, raise ResponseError.
+        If *response* has the rest of the earlier part, append to the part. Otherwise, start over. If *response* is a
+        206 with another range or of another version, raise ResponseError.
         """
         if self._part is not None and response.status == 206:
             self.octets, self._expected = self._resumed, _check_rest(response, self._part, self._resumed)
@@ -270,7 +270,7 @@ def strong_validator(response: ClientResponse) -> str | None:
 
 
 def _is_strong(validator: str) -> bool:
-    """Return whether *validator* may be sent in If-Range. It must be ASCII, and a strong entity-tag or a date."""
+    """Return whether *validator* may be sent in If-Range: it is ASCII, and is a strong entity-tag or a date."""
     octets = validator.encode("utf-8", "surrogateescape")
     if not octets.isascii():
         return False

@@ -7,7 +7,7 @@ could split a request. Must not know sockets. Next: ``connection``.
 RFC 9110 §4.2 (http URIs), §15.4 (redirection); RFC 3986 §3 (parts), §5 (references).
 
     http://www.example.org:8080/where?q=now#part
-           host            port target      the fragment stays here
+           host            port target      the client does not send the fragment
 """
 
 import re

@@ -257,7 +257,7 @@ class Announcer:
     def _run_timers(self, now: float) -> None:
         """Run the timers that have expired.
 
-        Set the next time before each step, so that a failed step is retried later.
+        Before a timer's step runs, set the timer again. So a step that fails is retried later.
         """
         if now >= self._scan_at:
             self._scan_at = now + _SCAN_SECONDS
@@ -366,7 +366,7 @@ class Announcer:
                 self._sockets[due.received_on].sendto(due.datagram, due.peer)
 
     def _interface_towards(self, peer: tuple[Any, ...], received_on: Interface) -> Interface:
-        """Return the interface by which datagrams to *peer* leave. An answer must have the address of this interface.
+        """Return the interface by which datagrams to *peer* leave. An answer to *peer* contains its address.
 
         Raise DatagramError if the interface is new and not announced yet.
         """

@@ -113,7 +113,7 @@ class Answers:
         """Queue *datagrams* to *peer*, each at a random time within *seconds*.
 
         *places* has two interfaces: the one that received the search, and the one that the answers describe. Raise
-        DatagramError if an answer is queued already, or if a limit is exceeded.
+        DatagramError if the same answer to *peer* is already in the queue, or if a limit is exceeded.
         """
         # Limit each address, not each port. Do not limit the /64 network, since all link-local addresses share it.
         neighbour = sender(peer)

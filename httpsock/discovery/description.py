@@ -62,8 +62,8 @@ class Description(NamedTuple):
     def page(self, location: Url) -> Url | None:
         """Return the presentation URL, or None if it is missing or not http.
 
-        If it is relative, resolve it against URLBase (UDA 1.0). If there is no URLBase, resolve it against *location*,
-        the URL of the description.
+        Resolve a relative URL against URLBase (UDA 1.0). If there is no URLBase, resolve it against *location*, the URL
+        of the description.
         """
         if not self.presentation:
             return None

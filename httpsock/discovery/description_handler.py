@@ -38,7 +38,7 @@ class DescriptionHandler:
         self._response: Response | None = None
 
     def describe(self, directory: str, port: int) -> Device:
-        """Make the description of the folder *directory*, which is served at *port*. Return its device.
+        """Make the description of the folder *directory*, which is served at *port*. Return the device to announce.
 
         Call this before the server forks. The same arguments always give the same description.
         """

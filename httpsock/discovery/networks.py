@@ -45,7 +45,7 @@ class Hosts:
         self._specific = [host for host in hosts if host not in self.unspecified]
 
     def first(self, faults: dict[str, OSError]) -> list[Interface]:
-        """Return the interfaces with these addresses. If a look-up fails, store the error in *faults*."""
+        """Return the interfaces that have the server's addresses. If a look-up fails, store the error in *faults*."""
         found = []
         for host in self._specific:
             try:
@@ -55,7 +55,10 @@ class Hosts:
         return [*dict.fromkeys(found + self._of_networks())]
 
     def retain(self, joined: Sequence[Interface]) -> None:
-        """Forget each address that is not in *joined*. An address that fails at the start is probably misspelled."""
+        """Forget each address of the server that is not in *joined*.
+
+        An address that fails at the start is probably misspelled.
+        """
         known = {each.address: each.host for each in joined}
         self._specific = [known[plain] for host in self._specific if (plain := host.partition("%")[0]) in known]
 
@@ -85,7 +88,7 @@ def _is_ours(host: str) -> bool:
 def interface(host: str) -> Interface:
     """Return the interface with the numeric address *host*. Raise OSError if no interface has this IPv6 address.
 
-    If no interface has an IPv4 address, return the address with the unknown index 0.
+    If no interface has this IPv4 address, return an Interface with the index 0, which means unknown.
     """
     *_, address = _numeric(host)
     known = [each.number for each in interfaces(with_loopback=True) if each.address == address[0]]

@@ -49,7 +49,10 @@ _MAX_CHARACTERS = 100
 
 
 class FoundDevice(NamedTuple):
-    """A device that answered a search. *url* is its page, and *address* is the source address of its answer."""
+    """A device that answered a search.
+
+    *url* is the URL of its page, and *address* is the source address of its answer.
+    """
 
     name: str
     url: str
@@ -169,7 +172,7 @@ def _receive_answer(receiver: socket.socket, emit: Emit) -> Iterator[tuple[str, 
 
 
 def _parse_answer(octets: bytes, emit: Emit) -> Datagram:
-    """Parse *octets* as an answer. Raise DatagramError if they are malformed, or are another message."""
+    """Parse *octets* as an answer to a search. Raise DatagramError if *octets* are malformed or another message."""
     datagram = parse_datagram(octets)
     emit("parse", datagram.summary, head=octets)
     if not datagram.is_answer:
@@ -180,8 +183,8 @@ def _parse_answer(octets: bytes, emit: Emit) -> Datagram:
 def identify(client: Client | None, address: str, datagram: Datagram, emit: Emit = discard) -> FoundDevice:
     """Return the device at *address*, from its answer *datagram* and from its description.
 
-    *client* downloads the description. It is None if there is no time for that. If the description is skipped, *emit*
-    receives the reason.
+    *client* downloads the description. If there is no time for a download, *client* is None. If the description is
+    skipped, *emit* receives the reason.
     """
     name, url = datagram.field("usn"), datagram.field("location")
     try:

@@ -130,7 +130,7 @@ def _parse_start_line(octets: bytes) -> Datagram | None:
 
 
 def search_of(datagram: Datagram) -> Search:
-    """Return *datagram* as a search. Raise DatagramError if it is malformed, or is another message."""
+    """Return *datagram* as a search. Raise DatagramError if *datagram* is malformed, or is not a search."""
     if datagram.start_line != b"M-SEARCH * HTTP/1.1" or datagram.field("man") != '"ssdp:discover"':
         raise DatagramError("it is not a search", "UDA 2.0 §1.3.2")
     seconds, target = datagram.field("mx"), datagram.field("st")
@@ -195,7 +195,7 @@ class Device(NamedTuple):
     def update(self, booted: int) -> Iterator[bytes]:
         """Yield the datagrams that announce *booted* as the next boot number.
 
-        The device sends them when it joins another network.
+        The device sends these datagrams when it joins another network.
         """
         for target in self.targets:
             yield _format(

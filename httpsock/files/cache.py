@@ -44,8 +44,8 @@ class Cached(NamedTuple, Generic[Value]):
 class FileCache(Generic[Value]):
     """A cache of values made from files. If the values exceed *capacity* octets, the oldest entry is evicted.
 
-    All threads share it. A read is one dict look-up, which is atomic in every Python, so it needs no lock. A write
-    changes the dict and the total together, so it holds the lock.
+    All threads share the cache. A read is one dict look-up, which is atomic in every Python, so a read needs no lock. A
+    write changes the dict and the total together, so a write holds the lock.
     """
 
     def __init__(self, capacity: int) -> None:

@@ -54,7 +54,7 @@ def check_folder_beneath(root: str, relative: str, *, follow_links: bool) -> Non
 def scandir_beneath(root: str, relative: str, *, follow_links: bool) -> Iterator[Iterator[os.DirEntry[str]]]:
     """Return a context manager that gives the entries of *relative*, a folder beneath *root*.
 
-    It raises the same errors as ``open_beneath``.
+    The context manager raises the same errors as ``open_beneath``.
     """
     if not HAS_OPENAT:
         below = relative if follow_links else _real_relative(root, relative)

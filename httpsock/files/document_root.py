@@ -158,9 +158,9 @@ class DocumentRoot:
         return found
 
     def _recall(self, lookup: Lookup, tick: TickMemo) -> Representation | None:
-        """Return the cached result of *lookup* if its files and its folder are unchanged, else None.
+        """Return the cached result of *lookup*. If its files or its folder have changed, return None.
 
-        If the user allows stale answers, do not check a look-up that is less than a second old.
+        If the user allows stale answers, a result less than a second old is returned without a check.
         """
         is_fresh = tick.monotonic < lookup.fresh_until
         if is_fresh and self._allows_staleness:
@@ -262,7 +262,7 @@ class DocumentRoot:
             self._lookups.remember(key, file, cached, tick, original=original, codings=self._codings(key[1]))
 
     def _plain(self, name: str, status: os.stat_result, tick: TickMemo) -> Representation:
-        """Return the representation of a regular file without a content coding."""
+        """Return the representation of the file *name* itself, which is not compressed."""
         return self._cached_file(name, None, file_stamp(status), tick) or self._open(name, None, tick)
 
     def _sibling(self, name: str, coding: str, status: os.stat_result, tick: TickMemo) -> Representation | None:

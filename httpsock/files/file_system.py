@@ -54,7 +54,7 @@ class FileSystem:
         check_folder_beneath(root, relative, follow_links=follow_links)
 
     def read(self, descriptor: int, length: int) -> bytes:
-        """Return the next *length* octets of a file. If the file ends earlier, return fewer octets."""
+        """Return the next *length* octets of a file. If fewer octets are left, return all of these."""
         return read_whole(descriptor, length)
 
     def file(self, descriptor: int) -> io.FileIO:
@@ -85,7 +85,7 @@ class FileSystem:
         return weakref.ref(found)
 
     def use_memo(self, path: bytes) -> None:
-        """Do nothing: the resource at *path* was found before in this tick. A subclass may emit an event."""
+        """Do nothing. A subclass may emit an event: an earlier request of this tick found the resource at *path*."""
 
     def cache(self, capacity: int) -> FileCache[Value]:
         """Return an empty file cache for *capacity* octets."""
@@ -93,7 +93,7 @@ class FileSystem:
 
 
 def read_whole(descriptor: int, length: int) -> bytes:
-    """Return the next *length* octets of a file. If the file ends earlier, return fewer octets."""
+    """Return the next *length* octets of a file. If fewer octets are left, return all of these."""
     parts = []
     while length and (part := os.read(descriptor, length)):
         parts.append(part)

@@ -150,7 +150,7 @@ class _Runs:
         self._sign = -1 if view.is_descending else 1
 
     def add(self, entry: Entry, row: _Row) -> None:
-        """Add *entry*. The function *row* makes its row."""
+        """Add *entry*. The function *row* makes the row of *entry*."""
         self.count += 1
         self.length += entry.length
         value: float = 0

@@ -1,9 +1,9 @@
 """The listing page: the HTML around the rows of a listing, with its style and its script.
 
-Takes texts and counts, gives HTML. Knows no files, requests or rows.
-Everything works without the script, since a form sorts and filters. A form is better than links, which crawlers would
-follow. The script shows times in the visitor's time zone, and filters while the visitor types. The page's policy allows
-only the script with the right digest, so a script in a file name can't run.
+Takes texts and counts, gives HTML. Knows no files, requests or rows. Everything works without the script, since a form
+sorts and filters. A form is better than links, which crawlers would follow. The script shows times in the visitor's
+time zone, and filters while the visitor types. The page's Content-Security-Policy allows only the script with the right
+digest, so a script in a file name can't run.
 """
 
 from collections.abc import Iterator, Sequence
@@ -140,8 +140,8 @@ END = f"""</tbody>
 def beginning(path: Sequence[str], sort: str, text: str, counts: Counts) -> str:
     """Return the page up to its first row.
 
-    *path* has the names of the document root and of each folder down to this one. *sort* is the order as a query spells
-    it, and *text* is the filter.
+    *path* has the names of the document root and of each folder down to the listed folder. *sort* is the order as a
+    query spells it, and *text* is the filter.
     """
     title = escape("/".join(path if path[0] != "/" else ["", *path[1:]]) + "/")
     return "".join((
@@ -160,7 +160,7 @@ def beginning(path: Sequence[str], sort: str, text: str, counts: Counts) -> str:
 
 
 def _breadcrumbs(path: Sequence[str]) -> Iterator[str]:
-    """Yield a link to each folder above this one, then this folder's name."""
+    """Yield a link to each folder above the listed folder, then the name of the listed folder."""
     depth = len(path) - 1
     for number, name in enumerate(path[:-1]):
         if number and depth - number >= _MAX_BREADCRUMBS:

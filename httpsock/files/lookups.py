@@ -132,7 +132,7 @@ class Lookups:
         self._writing = threading.Lock()
 
     def folder(self, relative: str, tick: TickMemo) -> FolderState:
-        """Return the state of a folder. Use the file system only once in a *tick*. Raise OSError if that fails.
+        """Return the state of a folder. Use the file system only once in a *tick*. Raise OSError if a call fails.
 
         While the state is unchanged, return the same object, so that look-ups share it.
         """

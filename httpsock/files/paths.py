@@ -56,7 +56,10 @@ class ResourceName(NamedTuple):
 
 
 def parse_path(path: bytes) -> ResourceName | Refusal:
-    """Return the name for *path*, or a refusal if the path is invalid. *path* must start with a slash."""
+    """Return the name of the file or folder at *path*, or a refusal if *path* is invalid.
+
+    *path* must start with a slash.
+    """
     return _memoised_parse_path(path) if len(path) <= _MAX_MEMOISED else _parse_path(path)
 
 
@@ -96,7 +99,7 @@ _memoised_parse_path = lru_cache(maxsize=2048)(_parse_path)
 
 
 def normalise(path: bytes) -> bytes:
-    """Return *path* decoded and without dot-segments. If it is invalid, return it unchanged.
+    """Return *path* decoded and without dot-segments. If *path* is invalid, return *path* unchanged.
 
     *path* must start with a slash.
     """

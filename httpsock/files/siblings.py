@@ -187,7 +187,7 @@ def _fits_brotli(bits: int, content_length: int) -> bool:
 
 
 def _brotli_window_bits(bits: int) -> int | None:
-    """Return how many bits encode the window size, or None for Large Window Brotli."""
+    """Return how many of the first *bits* encode the window size. For Large Window Brotli, return None."""
     if not bits & 1:
         return 1
     if bits & 0b1110:

@@ -39,7 +39,7 @@ def basic_authentication(user: str, password_hash: str) -> Middleware:
 
 
 def _refuse(request: Request, context: Context, credentials: Credentials, threads: Threads) -> Steps[Response | None]:
-    """Return None if *request* has the right *credentials*, else a 401. If too many checks wait, return a 429."""
+    """If *request* has the right *credentials*, return None, otherwise a 401. If too many checks wait, return a 429."""
     accept = request.fields.get(b"accept")
     given = parse_credentials(request.field(b"authorization"))
     if given is None:

@@ -52,14 +52,17 @@ def _checked_steps(steps: Steps[object], request: Request) -> Steps[Response]:
 
 
 def _is_wait(wait: object) -> bool:
-    """Return whether a handler may yield *wait*: None, or a state and a deadline from a method of its context."""
+    """Return whether a handler may yield *wait*.
+
+    A handler may yield None, or a pair of a state and a deadline that a method of its context has yielded.
+    """
     if not isinstance(wait, tuple):
         return wait is None
     return len(wait) == 2 and hasattr(wait[0], "event") and isinstance(wait[1], float)
 
 
 def _checked(response: object, request: Request) -> Response:
-    """Return *response*. If it can't be sent, close it and raise TypeError, ValueError or RequestError."""
+    """Return *response*. If *response* can't be sent, close it and raise TypeError, ValueError or RequestError."""
     if not isinstance(response, Response):
         raise TypeError(f"the handler returned {response!r:.80}, not a Response or a generator that returns one")
     try:

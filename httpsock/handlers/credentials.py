@@ -1,6 +1,6 @@
 """Credentials: check the user name and the password of a request.
 
-The right password is known only by its hash. A hash is one line of text, with the salt and the key in base64:
+This module has only the hash of the right password. A hash is one line of text, with the salt and the key in base64:
 
     scrypt$16384$8$1$c2FsdCBvZiAxNiBieXRlcw==$...        N, r, p, salt, key
 
@@ -79,11 +79,17 @@ class Credentials:
         return hmac.digest(self._digest_key, b":".join(given), "sha256")
 
     def are_known(self, digest: bytes) -> bool:
-        """Return whether *digest* belongs to the last credentials that were right. This is fast, without scrypt."""
+        """Return whether *digest* belongs to the last credentials that were right.
+
+        This check is fast, since it does not use scrypt.
+        """
         return hmac.compare_digest(digest, self._accepted)
 
     def are_valid(self, digest: bytes, given: tuple[bytes, bytes]) -> bool:
-        """Return whether the name and password *given* are right. If *digest* is not known, this takes some 50 ms."""
+        """Return whether the name and password *given* are right. *digest* is the result of ``digest(given)``.
+
+        If ``are_known(digest)`` is false, this function derives a key with scrypt, which takes some 50 ms.
+        """
         # An earlier check of the same credentials may have ended meanwhile.
         if self.are_known(digest):
             return True

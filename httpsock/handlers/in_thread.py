@@ -77,7 +77,7 @@ class Threads:
         """Run waiting calls in this thread, one after the other, until no waiting call may run.
 
         ``call`` submits this function to the pool once for each call. If a network already uses all its threads, its
-        calls wait. A thread that finishes a call of the network then runs the next one.
+        calls wait. A thread that finishes a call of the network then runs the network's next call.
         """
         while begun := self._begin():
             network, future, call = begun

@@ -1,8 +1,8 @@
 """Charsets: check whether a file is text, whether the text is UTF-8, and which charset the text declares.
 
 Takes the first octets of a file, or all of them. A charset parameter overrides every declaration within the content
-(RFC 9110 §8.3.2, RFC 7303 §3.2, CSS Syntax §3.2). So a server must check a charset before it sends one.
-Next: media_types, which uses the answers.
+(RFC 9110 §8.3.2, RFC 7303 §3.2, CSS Syntax §3.2). So a server must check a charset before it sends one. Next:
+media_types, which uses the results.
 
     <meta charset=...>, <meta http-equiv=content-type content="...; charset=...">    HTML §13.2.3.2
     <?xml version="1.0" encoding="..."?>                                             XML 1.0 §2.8, §4.3.3
@@ -170,7 +170,7 @@ def _declared_in_html(octets: bytes) -> bytes:
 
 
 def _attributes(octets: bytes, position: int) -> tuple[dict[bytes, bytes], int]:
-    """Return the attributes that start at *position*, and the position after the last one."""
+    """Return the attributes of an HTML tag, which start at *position*, and the position after the last attribute."""
     attributes: dict[bytes, bytes] = {}
     while found := _meta_attribute().match(octets, position):
         value = found["double"] or found["single"] or found["bare"] or b""
@@ -181,7 +181,7 @@ def _attributes(octets: bytes, position: int) -> tuple[dict[bytes, bytes], int]:
 
 
 def _declared_in_meta(attributes: dict[bytes, bytes]) -> bytes:
-    """Return the charset that a meta tag with these attributes declares, or b""."""
+    """Return the charset that a meta tag with these *attributes* declares, or b""."""
     if charset := attributes.get(b"charset"):
         return charset
     if attributes.get(b"http-equiv", b"").strip(b"\t\n\f\r ").lower() != b"content-type":

@@ -75,9 +75,9 @@ class KnownHeads:
         self._hashes = [0] * _MAX_HASHES
 
     def parse(self, octets: bytes) -> Request:
-        """Return the request at the start of *octets*. Raise RequestError or FramingError if it is invalid.
+        """Return the request at the start of *octets*. Raise RequestError or FramingError if its head is invalid.
 
-        The head must be complete, including its empty line. More heads may follow, and they must be complete, too.
+        The head must be complete, including its empty line. More heads may follow. These heads must be complete, too.
         """
         line_end = octets.find(b"\r\n")
         line_octets, section_octets = octets[:line_end], octets[line_end - 1 :]
@@ -105,7 +105,10 @@ class KnownHeads:
         return Request._make((octets, *line, *section))
 
     def _conditional_section(self, head: bytes, line_end: int) -> FieldSection | None:
-        """Join two cached parts of *head*, and return their fields. Return None if that is impossible."""
+        """Join two cached parts of *head*, the stem and the tail, and return their fields.
+
+        If a part can't be cached, or if the two parts have a field in common, return None.
+        """
         stem_end = head.find(b"\r\nIf-", max(line_end, len(head) - _MAX_TAIL_OCTETS))
         if stem_end < 0:
             return None

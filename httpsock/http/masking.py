@@ -81,15 +81,15 @@ _MAX_REMEMBERED = 64
 
 
 def mask(octets: bytes, *, keeps_length: bool = False) -> bytes:
-    """Return *octets* with three asterisks in place of each secret.
+    """Return *octets* with each secret replaced by three asterisks.
 
-    If *keeps_length* is true, there is one asterisk for each octet of a secret.
+    If *keeps_length* is true, an asterisk replaces each octet of a secret instead.
     """
     return _masked(_pattern(*_WHOLE), octets, keeps_length=keeps_length)
 
 
 def mask_start(octets: bytes, minimum: int) -> bytes:
-    """Return the start of ``mask(octets)``, at least *minimum* octets. If masking shortens the text, return fewer.
+    """Return the start of ``mask(octets)``. Mask only the first *minimum* octets and a few more.
 
     The time depends on *minimum*, not on the length of *octets*.
     """

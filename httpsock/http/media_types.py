@@ -284,7 +284,7 @@ _MAX_PACKETS = 5
 def content_type_of(name: str, octets: bytes, *, is_whole: bool) -> str:
     """Return the Content-Type of the file *name*.
 
-    *octets* are the whole content. If *is_whole* is false, *octets* are only its start.
+    If *is_whole* is true, *octets* are the whole content of the file. Otherwise, *octets* are the start of the content.
     """
     suffix = _suffix_of(name)
     if suffix in _BINARY:

@@ -20,13 +20,13 @@ class Pause(Enum):
 
 
 class Content(NamedTuple):
-    """The next octets of the current message's content."""
+    """An event: the next octets of the current message's content."""
 
     octets: bytes
 
 
 class EndOfContent(NamedTuple):
-    """The content of the current message is complete."""
+    """An event: the content of the current message is complete."""
 
 
 Decoder = LengthDecoder | ChunkedDecoder | CloseDecoder

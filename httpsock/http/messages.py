@@ -150,7 +150,7 @@ class Request(NamedTuple):
         return tuple(map(split_field_line, lines[1:-2]))
 
     def field(self, name: bytes) -> bytes | None:
-        """Return the value of the field *name*, or None. *name* must be in lower case.
+        """Return the value of the field *name*, or None if the field is missing. *name* must be in lower case.
 
         If the field has several lines, join their values with commas.
         """
@@ -214,7 +214,7 @@ class Stream(NamedTuple):
     then: Then | None = None
 
     def close(self) -> None:
-        """Close *chunks*. If it is a generator, its "finally" clauses run now."""
+        """Close *chunks*. If *chunks* is a generator, its "finally" clauses run now."""
         getattr(self.chunks, "close", bool)()
 
 

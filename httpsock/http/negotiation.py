@@ -42,7 +42,7 @@ def _thousandths(qvalue: bytes) -> int:
 
 
 def preferred_media_type(accept: bytes | None, offers: Sequence[str]) -> str:
-    """Return the media type of *offers* that *accept* prefers. If several are equal, return the first one.
+    """Return the media type of *offers* that *accept* prefers. Of several with equal weights, return the first.
 
     The most specific range that matches a type gives its weight (RFC 9110 §12.5.1). If the client accepts none of
     *offers*, a server may answer 406 or ignore the Accept field. This server ignores the field.

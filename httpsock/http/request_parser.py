@@ -158,7 +158,7 @@ class RequestParser(MessageReader):
         return request
 
     def _next_unusual(self, last_line: int) -> Event:
-        """Return the next event if the head is long, incomplete or after an empty line.
+        """Return the next event if the head is long or incomplete, or follows an empty line.
 
         *last_line* is the position where the head's last line ends. If the head is incomplete, it is -1.
         """
@@ -185,7 +185,7 @@ class RequestParser(MessageReader):
             raise RequestError(Status.BAD_REQUEST, reason, "RFC 9112 §2.2")
 
     def _check_partial_head(self) -> None:
-        """Raise the error for an invalid line of an incomplete head.
+        """If an incomplete head has an invalid line, raise the error for this line.
 
         Check each line once it is complete. Check the method and the length of the first line even earlier.
         """
@@ -250,7 +250,7 @@ def _parse_request_line(octets: bytes) -> RequestLine:
 
 @lru_cache(maxsize=16)
 def _parsers(max_field_lines: int) -> Parsers:
-    """Return the functions that parse a head of at most *max_field_lines*."""
+    """Return the functions that parse a head with at most *max_field_lines* field lines."""
     is_valid = re.compile(grammar.FIELD_SECTION % min(max_field_lines, _MAX_REPETITIONS)).fullmatch
     find_meaningful = re.compile(_MEANINGFUL_FIELD).findall
 

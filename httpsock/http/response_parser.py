@@ -93,7 +93,7 @@ class ResponseHead(NamedTuple):
     field_lines: tuple[tuple[bytes, bytes], ...]
 
     def field(self, name: bytes) -> bytes | None:
-        """Return the value of the field *name*, or None. *name* must be in lower case.
+        """Return the value of the field *name*, or None if the field is missing. *name* must be in lower case.
 
         If the field has several lines, join their values with commas.
         """
@@ -158,7 +158,7 @@ class ResponseParser(MessageReader):
 
     @property
     def is_idle(self) -> bool:
-        """Whether every response is complete."""
+        """Whether every expected response is complete."""
         return self._awaited is Awaited.NOTHING
 
     @property
@@ -335,7 +335,8 @@ class ResponseParser(MessageReader):
 def _check_beginning(octets: bytes, *, is_all: bool) -> None:
     """Raise ResponseError if *octets* are not the start of a response.
 
-    If *is_all* is false, more octets may follow. Then raise only if there are enough for the error message.
+    If *is_all* is false, more octets may follow. In this case, raise ResponseError only if there are enough *octets* to
+    quote in its message.
     """
     if _BEGINNING.startswith(octets[: len(_BEGINNING)]):
         return

@@ -43,7 +43,8 @@ _MAX_UNREAD = 2048
 class CurrentTracer(threading.local):
     """The tracer of the connection that this thread runs.
 
-    Each thread has its own tracer. A thread that a slow disk blocks still traces while another thread leads.
+    Each thread has its own tracer. So two threads can trace: one that a slow disk blocks, and one that runs the event
+    loop meanwhile.
     """
 
     emit: Emit = staticmethod(discard)
@@ -190,7 +191,7 @@ def _emit_request(emit: ConnectionTracer, request: Request) -> None:
 
 
 def _emit_outcome(emit: Emit, response: Response) -> None:
-    """Emit an event if *response* has a refusal: it is the server's error response, or broken on purpose."""
+    """Emit an event if *response* is an error response of the server, or was broken on purpose by a test."""
     if response.refusal:
         is_broken = isinstance(response.content, Stream) and response.content.then is not None
         _emit_refusal(emit, response.refusal, b"", "break" if is_broken else "refuse")
@@ -227,7 +228,7 @@ class _TracedContext:
         return self._context.is_stopping
 
     def read_content(self, maximum: int = CONTENT_OCTETS) -> Steps[bytes]:
-        """Return the next octets of the content."""
+        """Return the next octets of the request's content."""
         octets: bytes = yield from self._context.read_content(maximum)
         self._octets += len(octets)
         if not octets:
@@ -235,7 +236,7 @@ class _TracedContext:
         return octets
 
     def discard_content(self) -> Steps[int | None]:
-        """Receive and discard the rest of the content. Return its length, or None if it was left unread."""
+        """Receive and discard the rest of the content. Return its length, or None if the rest was not read."""
         length: int | None = yield from self._context.discard_content()
         if length is not None:
             self._emit("content", {"octets": self._octets + length})

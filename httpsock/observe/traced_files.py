@@ -55,7 +55,7 @@ class TracedFileSystem(FileSystem):
         return look_and_emit
 
     def open(self, root: str, relative: str, *, follow_links: bool) -> int:
-        """Open a file."""
+        """Open a file. Emit an event."""
         attributes = {"name": self._shown(relative)}
         with trace_errors(self._current.emit, "open", attributes):
             descriptor = super().open(root, relative, follow_links=follow_links)
@@ -63,14 +63,14 @@ class TracedFileSystem(FileSystem):
         return descriptor
 
     def check_folder(self, root: str, relative: str, *, follow_links: bool) -> None:
-        """Open a folder, and close it."""
+        """Open a folder, and close it. Emit an event."""
         attributes = {"name": self._shown(relative)}
         with trace_errors(self._current.emit, "open", attributes):
             super().check_folder(root, relative, follow_links=follow_links)
         self._current.emit("open", attributes)
 
     def read(self, descriptor: int, length: int) -> bytes:
-        """Read a file."""
+        """Read a file. Emit an event."""
         octets = super().read(descriptor, length)
         self._current.emit("read", {"octets": len(octets)})
         return octets
@@ -81,7 +81,7 @@ class TracedFileSystem(FileSystem):
 
     @contextmanager
     def scandir(self, root: str, relative: str, *, follow_links: bool) -> Iterator[Iterator[os.DirEntry[str]]]:
-        """Open a folder. Yield an iterator of its entries."""
+        """Open a folder, and emit an event. Yield an iterator of the folder's entries."""
         with ExitStack() as opened:
             with trace_errors(self._current.emit, "scandir", {"name": self._shown(relative)}):
                 entries = opened.enter_context(super().scandir(root, relative, follow_links=follow_links))
@@ -126,7 +126,7 @@ class TracedFileSystem(FileSystem):
         return use
 
     def use_memo(self, path: bytes) -> None:
-        """Emit an event: another request of this tick has found what is at *path*."""
+        """Emit an event: an earlier request of this tick has already found the resource at *path*."""
         self._current.emit("memo", {"path": visible(path)})
 
     def cache(self, capacity: int) -> FileCache[Value]:

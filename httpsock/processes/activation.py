@@ -42,7 +42,7 @@ class InheritedSockets(NamedTuple):
 
 
 def inherit_sockets(environment: MutableMapping[str, str] = os.environ) -> InheritedSockets | None:
-    """Return the sockets that variables in *environment* describe, or None. Remove these variables.
+    """Return the sockets that variables in *environment* describe, or None. Remove the variables.
 
     Raise ValueError if a variable is malformed. Raise ValueError or OSError if a descriptor is not a listening TCP
     socket.

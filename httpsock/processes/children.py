@@ -206,6 +206,6 @@ class Children:
 
 
 def _wait_for_any() -> tuple[int, int]:
-    """Return the PID and the status of a child that has exited. If no child has exited, return zeros."""
+    """Reap a child that has exited. Return its PID and its status, or two zeros if no child has exited."""
     # Windows lacks WNOHANG, and has no children here.
     return os.waitpid(-1, os.WNOHANG) if hasattr(os, "WNOHANG") else (0, 0)

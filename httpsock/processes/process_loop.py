@@ -78,7 +78,7 @@ class Served(Protocol):
         """Whether a thread of the server still serves, or the supervisor still replaces processes."""
 
     def blocked(self) -> list[str]:
-        """Describe the requests that block threads of this process."""
+        """Return a description of each request that blocks a thread of this process."""
 
 
 class SignalQueue:
@@ -125,7 +125,7 @@ class SignalQueue:
 class ProcessLoop:
     """Runs *served* until its threads have ended and all *children* have exited.
 
-    If *is_forked*, the parent handles Ctrl-C and SIGHUP.
+    If *is_forked* is true, ignore Ctrl-C and SIGHUP, since the parent process handles both.
     """
 
     def __init__(
@@ -200,7 +200,10 @@ class ProcessLoop:
         return min(deadline for deadline in (*deadlines, *own_deadlines) if deadline > now)
 
     def _abandoned(self, now: float) -> list[str] | None:
-        """Return None while there is time to wait. Otherwise describe the requests and processes that still run."""
+        """While there is time to wait, return None.
+
+        After that, return descriptions of the requests and processes that still run.
+        """
         blocked = self._served.blocked() if now >= self._blocked_deadline else []
         pids = self._children.pids()
         if blocked and not pids:
@@ -227,7 +230,7 @@ class ProcessLoop:
                 self._restart.start(self._poller, time.monotonic())
 
     def _obey(self, parent: Parent) -> None:
-        """Read the parent's order, and drain. If the parent is gone, stop."""
+        """If *parent* has ordered this process to drain, drain. If *parent* is gone, stop."""
         if parent.read_order() is Order.DRAIN:
             self._served.drain()
             self._restart.drain()

@@ -37,9 +37,9 @@ class ThreadedServer:
 
     @property
     def is_running(self) -> bool:
-        """Whether any thread has not returned yet."""
+        """Whether any thread of the server still runs."""
         return self._server.is_running
 
     def blocked(self) -> list[str]:
-        """Describe the requests that block threads of this process."""
+        """Return a description of each request that blocks a thread of this process."""
         return self._server.blocked()

@@ -37,7 +37,10 @@ def is_loopback(address: str) -> bool:
 
 
 def local_addresses() -> list[str]:
-    """Return this machine's addresses for other devices. The address on the default route comes first."""
+    """Return the addresses at which other devices can reach this machine.
+
+    The address on the default route comes first.
+    """
     found = [address for family, elsewhere in _ELSEWHERE if (address := _towards(family, elsewhere))]
     return list(dict.fromkeys(address for address in found + _of_interfaces() if not address.startswith("127.")))
 

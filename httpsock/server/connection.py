@@ -122,7 +122,7 @@ class Connection:
         self._transport.abort()
 
     def describe(self) -> str:
-        """Describe the current request and its client, for a report."""
+        """Return a description of the current request and its client, for a report."""
         # Read from the generator's frame, so that requests need not store it.
         frame = getattr(self.coroutine, "gi_frame", None)
         request: Request | None = frame.f_locals.get("request") if frame else None
@@ -137,9 +137,9 @@ class Connection:
         return self.state in IDLE_STATES and (self.state is not State.NEW or has_had_time)
 
     def has_no_input(self) -> bool:
-        """Return whether the socket has no unread input.
+        """Return whether the socket has no unread input except for a request that waits behind a stream.
 
-        While a stream sleeps, the client's next request stays unread. Such a request does not count.
+        While a stream sleeps, the client's next request stays unread.
         """
         return self.state is State.SLEEPING_UNREAD or not self._transport.has_input()
 
@@ -363,7 +363,7 @@ class Connection:
         return _IDLE, self.tick.monotonic + timeouts.idle
 
     def _receive(self, maximum: int = _RECEIVE_OCTETS) -> bool:
-        """Pass some octets, or the end of input, to the parser.
+        """Receive octets or the end of the input, and pass the result to the parser.
 
         Return True if the transport must send before it can receive.
         """

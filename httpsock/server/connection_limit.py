@@ -64,7 +64,7 @@ class ConnectionLimit:
 
 
 def evictable(connections: Iterable[Connection], now: float) -> list[Connection]:
-    """Return connections to evict when the limit is reached: some of the longest idle."""
+    """Return the connections to evict at the limit: some of those *connections* that have been idle longest."""
     idle = [connection for connection in connections if connection.is_evictable(now)]
     # The connection that has been idle longest has the earliest deadline: it would time out next anyway.
     idle.sort(key=lambda connection: connection.deadline)

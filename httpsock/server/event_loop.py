@@ -140,7 +140,7 @@ class EventLoop:
             self._wakeup_writer.send(b"\0")
 
     def blocked(self) -> list[str]:
-        """Describe the requests that block a thread now, for example on a slow disk."""
+        """Return a description of each request that blocks a thread now, for example on a slow disk."""
         return [connection.describe() for connection in [*self._leaders.detached, *self._current]]
 
     def _run_once(self) -> None:
@@ -207,7 +207,7 @@ class EventLoop:
             self._resume(connection, tick)
 
     def when_logged(self) -> threading.Event:
-        """Return an event. The loop sets it when the log has all exchanges that ended before this call."""
+        """Return an event that the loop sets when the log has all exchanges that ended before this call."""
         is_logged = threading.Event()
         self._waits_for_log.append(is_logged)
         self._wake()
@@ -255,7 +255,10 @@ class EventLoop:
                 self._admit(connected, address[0] if address else "unknown", tick)
 
     def _admit(self, connected: socket.socket, client: str, tick: Tick) -> None:
-        """Start a connection. At the connection limit, close the connection of a client that exceeds its share."""
+        """Start the connection *connected*.
+
+        If the limit is reached and the client exceeds its share, close *connected* instead.
+        """
         if self._limit.is_full and self._limit.exceeds_share(client):
             connected.close()
             return
@@ -392,7 +395,7 @@ class EventLoop:
         self._next_sweep = now if fairness.postponed else max(earliest, now + _SWEEP_SECONDS)
 
     def _end_grace(self) -> None:
-        """Abort all connections. Report how many responses this cut off."""
+        """Abort all connections. Report how many responses were cut off."""
         count = sum(connection.state not in (*IDLE_STATES, State.CLOSED) for connection in self._connections.values())
         self._abort_all()
         self._grace_deadline = _NEVER

@@ -23,9 +23,9 @@ _MEASURED_SECONDS = 1.0
 
 
 class Fairness:
-    """Divides the time of a tick among networks. Receiving, answering and time-outs have one object each.
+    """Divides the time of a tick among networks.
 
-    *clock* returns seconds.
+    The event loop has one object for receiving, one for answering, and one for time-outs. *clock* returns seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -35,7 +35,7 @@ class Fairness:
         self.postponed: list[Connection] = []
 
     def has_become_long(self, now: float) -> bool:
-        """If the tick has become long, start to measure shares. Return whether it has.
+        """If the tick has become long, start to measure shares, and return True.
 
         *now* is the time at which the tick began.
         """

@@ -59,7 +59,7 @@ _MAX_PORT_TRIES = 16
 def listen_on(hosts: Sequence[str], port: int, create: Create) -> list[socket.socket]:
     """Return a listening socket for each of *hosts*, all on one port. *create* makes each socket.
 
-    The system must have the first address. If it lacks another address, leave that address out.
+    Raise OSError if this machine lacks the first address. Leave out any other address that this machine lacks.
     """
     tries = _MAX_PORT_TRIES if port == 0 else 1
     while True:
@@ -72,7 +72,7 @@ def listen_on(hosts: Sequence[str], port: int, create: Create) -> list[socket.so
 
 
 def _listen_once(hosts: Sequence[str], port: int, create: Create) -> list[socket.socket]:
-    """Return a listening socket for each of *hosts*. If *port* is 0, the kernel picks one port for all."""
+    """Return a listening socket for each of *hosts*. If *port* is 0, the kernel picks one port for all sockets."""
     listeners: list[socket.socket] = []
     try:
         for host in hosts:

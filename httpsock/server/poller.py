@@ -31,7 +31,10 @@ class Poller(Protocol):
         """Stop watching *descriptor*."""
 
     def poll(self, seconds: float | None, /) -> list[tuple[int, int]]:
-        """Wait at most *seconds*, or without limit if None. Return each ready descriptor with its events."""
+        """Wait at most *seconds*, and return each ready descriptor with its events.
+
+        If *seconds* is None, wait without limit.
+        """
 
     def close(self) -> None:
         """Close the poller."""
@@ -60,7 +63,10 @@ class SelectorPoller:
             self._selector.unregister(descriptor)
 
     def poll(self, seconds: float | None, /) -> list[tuple[int, int]]:
-        """Wait at most *seconds*, or without limit if None. Return each ready descriptor with its events."""
+        """Wait at most *seconds*, and return each ready descriptor with its events.
+
+        If *seconds* is None, wait without limit.
+        """
         return [
             (key.fd, READABLE if events & selectors.EVENT_READ else WRITABLE)
             for key, events in self._selector.select(seconds)

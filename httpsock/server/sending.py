@@ -322,7 +322,10 @@ class Sender:
             yield state, self._rate.deadline
 
     def _send_file(self, part: FileSlice) -> Generator[Wait, None, None]:
-        """Send *part*, a slice of a file. Other connections run in between. Raise OSError if the file is too short."""
+        """Send *part*, a slice of a file, in several calls. Raise OSError if the file is too short.
+
+        Other connections run between two calls.
+        """
         offset = part.offset
         stop = part.offset + part.length
         while offset < stop:

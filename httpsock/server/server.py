@@ -250,7 +250,7 @@ class Server:
         return len(self._returned) < len(self._threads)
 
     def blocked(self) -> list[str]:
-        """Describe the requests that block a thread now, for example on a slow disk."""
+        """Return a description of each request that blocks a thread now, for example on a slow disk."""
         return self._loop.blocked() if self._loop and self.is_running else []
 
     def serve(self) -> None:
@@ -301,7 +301,7 @@ class Server:
 
 
 def preload_lazy_imports() -> None:
-    """Import the modules that the server skips at start-up, to start faster.
+    """Import the modules that the server needs only later. To save time, the start-up does not import these modules.
 
     Call this before descriptors can run out, and before ``--user`` changes the user. Later, the process might be unable
     to read a module.

@@ -20,7 +20,7 @@ from .transport import PlainTransport, Transport
 class Timeouts(NamedTuple):
     """How long a client may take, in seconds. *min_rate* is in octets a second.
 
-    A whole exchange has no limit, since a long download is legitimate.
+    There is no limit on the time of a whole exchange, since a long download is legitimate.
     """
 
     # From the first octet of a head to its last. h2o and Caddy allow the same.

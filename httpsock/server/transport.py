@@ -67,7 +67,9 @@ class Transport(Protocol):
         """
 
     def send(self, octets: bytes | memoryview, flags: int = 0, /) -> int:
-        """Send as many *octets* as the kernel takes now. Return how many. The flag MORE announces more octets.
+        """Send as many *octets* as the kernel takes now. Return how many octets were sent.
+
+        The flag MORE says that more octets will follow.
 
         After a BlockingIOError, the next call must pass the same octets, or a prefix of the same octets.
         """
@@ -80,7 +82,7 @@ class Transport(Protocol):
         """Whether ``send_file`` may be called."""
 
     def send_file(self, file: FileIO, offset: int, length: int) -> int:
-        """Send at most *length* octets of *file*. Return how many the kernel took, or 0 at the end of the file."""
+        """Send at most *length* octets of *file*. Return how many octets were sent, or 0 at the end of the file."""
 
     def unsent(self) -> int:
         """Return how many sent octets the peer has not acknowledged yet."""

@@ -41,7 +41,7 @@ class Answers:
             self._answers.clear()
 
     def middleware(self, handler: Handler) -> Handler:
-        """Return a handler that sends these answers. *handler* gets the requests that have no answer."""
+        """Return a handler that sends the answers of this object. *handler* gets the requests that have no answer."""
 
         def respond(request: Request, context: Context) -> Response | Steps[Response]:
             answer = self._next(request)
@@ -54,7 +54,7 @@ class Answers:
         return respond
 
     def _next(self, request: Request) -> Answer | None:
-        """Return the next answer to *request*, or None. The last answer stays for further requests."""
+        """Return the next answer to *request*, or None if there is none. Use the last answer again and again."""
         path, query = request.target.path, request.target.query
         with self._lock:
             for key in (path if query is None else b"%b?%b" % (path, query), path, _ANY):

@@ -131,7 +131,7 @@ class Faults:
 
 
 def _broken(rule: Rule, response: Response | Steps[Response], request: Request, context: Context) -> Steps[Response]:
-    """Return *response* with the fault of *rule*. Exact octets stay unchanged."""
+    """Return *response* with the fault of *rule*. A response of exact octets stays unchanged."""
     if not isinstance(response, Response):
         response = yield from response
     if is_exact(response):

@@ -103,7 +103,7 @@ def _share(message: Message, share: float) -> Iterator[bytes]:
 
 
 def _drip(parts: Iterable[bytes], rate: float) -> Iterator[bytes | Sleep]:
-    """Yield *parts* in small pieces with pauses, so that they arrive at *rate* octets a second."""
+    """Yield *parts* in small pieces with pauses, at *rate* octets a second."""
     size = max(1, int(rate / 10))
     for part in parts:
         for first in range(0, len(part), size):
@@ -314,7 +314,10 @@ def parse_rule(text: str, times: int | None = None) -> Rule:
 
 
 def _value(name: str, fault: Fault, text: str | None) -> float:
-    """Return the number *text*, or the default of *fault* if *text* is None. Raise ValueError if it is out of range."""
+    """Return the number *text*. If *text* is None, return the default of *fault*.
+
+    Raise ValueError if the number is out of range.
+    """
     if text is None:
         return fault.default
     if not fault.meaning:

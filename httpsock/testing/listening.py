@@ -50,7 +50,7 @@ class Port:
         self._queues: list[FaultyQueue] = []
 
     def accept_queue(self, listener: socket.socket) -> "FaultyQueue":
-        """Return an accept queue for *listener*. The first queue begins a period."""
+        """Return an accept queue for *listener*. When the server's first queue is made, begin a period."""
         with self.lock:
             queue = FaultyQueue(self, listener.dup())
             self._queues.append(queue)

@@ -68,7 +68,10 @@ class ReceivedRequest:
         return self.is_complete or self.refusal is not None
 
     def field(self, name: str) -> str | None:
-        """Return the value of the field called *name*, or None. The values of several lines are joined with commas."""
+        """Return the value of the field called *name*, or None if the field is missing.
+
+        If the field has several lines, join their values with commas.
+        """
         values = [value for found, value in self.fields if found == name.lower()]
         return ", ".join(values) if values else None
 
@@ -110,19 +113,19 @@ class Recording:
             self.changed.notify_all()
 
     def requests(self) -> list[ReceivedRequest]:
-        """Return the requests so far."""
+        """Return the requests that have arrived so far."""
         with self.changed:
             return list(self._requests)
 
     def clear(self) -> None:
-        """Forget the requests so far."""
+        """Forget the requests that have arrived so far."""
         with self.changed:
             self._requests.clear()
 
     def wait_for(self, count: int, seconds: float) -> list[ReceivedRequest]:
         """Wait until at least *count* requests have ended. Return all requests.
 
-        After *seconds*, raise AssertionError.
+        If this takes longer than *seconds*, raise AssertionError.
         """
 
         def over() -> int:

@@ -97,13 +97,13 @@ class TestServer(Server):
 
     @property
     def requests(self) -> list[ReceivedRequest]:
-        """The requests so far, in the order in which their heads arrived."""
+        """The requests received so far, in the order in which their heads arrived."""
         return self._recording.requests()
 
     def wait_for(self, count: int, seconds: float = 5.0) -> list[ReceivedRequest]:
         """Wait until at least *count* requests have arrived. Return all requests.
 
-        After *seconds*, raise AssertionError with a list of the requests so far.
+        If this takes longer than *seconds*, raise AssertionError with a list of the requests received so far.
         """
         check_number("count", count, 0, 10**9)
         check_seconds("seconds", seconds)
@@ -116,7 +116,7 @@ class TestServer(Server):
         fields: Iterable[tuple[str, str]] | Mapping[str, str] = (),
         content: bytes | str = b"",
     ) -> None:
-        """Answer requests for *path* with this response from now on. A str is sent in UTF-8.
+        """From now on, answer requests for *path* with this response. If *content* is a str, send it in UTF-8.
 
         If *path* is None, answer all other requests. *status* is from 200 to 599. For 205, use ``send_octets``, since
         205 has a framing of its own (RFC 9110 §15.3.6).
@@ -172,7 +172,7 @@ class TestServer(Server):
         self._recording.clear()
 
     def describe(self) -> str:
-        """Return the requests so far as text, like a trace."""
+        """Return the requests received so far as text, like a trace."""
         return describe(self.requests)
 
     def stop(self, grace_seconds: float = 0.0) -> None:

@@ -23,7 +23,7 @@ _PAUSE_SECONDS = 0.005
 def write_whole(descriptor: int, octets: bytes, may_retry: Callable[[], bool]) -> int:
     """Write *octets*, and return how many octets were written. Write whole lines at a time if possible.
 
-    If *descriptor* is full, retry while *may_retry* returns true. If it is closed or broken, return early.
+    If *descriptor* is full, retry while *may_retry* returns true. If *descriptor* is closed or broken, return early.
     """
     start = 0
     while start < len(octets):
@@ -47,7 +47,7 @@ def _wait(descriptor: int, *, is_disk: bool) -> None:
 
 
 def is_terminal(descriptor: int) -> bool:
-    """Return whether *descriptor* is a terminal. If it is negative, return False."""
+    """Return whether *descriptor* is a terminal. If *descriptor* is negative, return False."""
     return descriptor >= 0 and os.isatty(descriptor)
 
 

@@ -58,7 +58,7 @@ class TracedListener(socket.socket):
         self._emit("shutdown", {"address": address_of(self.getsockname())})
 
     def dup(self) -> "TracedListener":
-        """Return a duplicate. It emits "close" when it is closed."""
+        """Return a duplicate. When the duplicate is closed, it emits "close"."""
         duplicate = TracedListener(self.family, self.type, self.proto, os.dup(self.fileno()), emit=self._emit)
         duplicate.settimeout(self.gettimeout())
         return duplicate

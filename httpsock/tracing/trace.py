@@ -54,7 +54,8 @@ def trace_on_standard_error(
 class TraceWriter:
     """Writes events to a descriptor. After ``start()`` a separate thread writes the events, until ``finish()``.
 
-    *only* restricts the trace: to one client if it is an address, or to a prefix of paths if it starts with a slash.
+    If *only* is an address, the trace has only the events of this client. If *only* starts with a slash, the trace has
+    only requests whose path starts with *only*.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class TraceWriter:
         self.server = ConnectionTracer(self, 0, "")
 
     def includes(self, client: str) -> bool:
-        """Return whether the trace includes the client at this address."""
+        """Return whether the trace includes the events of *client*, a numeric address."""
         return not self._client or client == self._client
 
     def tracer(self, peer: str) -> "ConnectionTracer":
@@ -222,7 +223,7 @@ class ConnectionTracer:
     def set_path(self, path: bytes) -> None:
         """Set the path of the current request.
 
-        If the trace selects this path, emit the buffered events. Otherwise, drop them.
+        If the trace selects this path, emit the buffered events. Otherwise, drop the buffered events.
         """
         if self._trace.path:
             self._is_wanted = path.startswith(self._trace.path)
