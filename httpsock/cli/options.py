@@ -210,7 +210,7 @@ def _fault(text: str) -> "Rule":
 
 
 def _assign_positional(parser: ArgumentParser, options: argparse.Namespace) -> None:
-    """Store positional arguments as the folder and the port, in either order."""
+    """Store the positional arguments as the folder and the port. The user may give these two in either order."""
     for place in options.places:
         # A folder whose name is a number is served.
         if place.isascii() and place.isdigit() and options.port is None and not os.path.isdir(place):

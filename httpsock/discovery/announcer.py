@@ -215,11 +215,11 @@ class Announcer:
         self._send_twice({each: each for each in joined + removed}, Device.alive)
 
     def _device_at(self, interface: Interface) -> Device:
-        """Return the device with a LOCATION at the interface's address."""
+        """Return the announced device with a LOCATION at the address of *interface*."""
         return self._device._replace(location=url_of(interface.address, self._port).removesuffix("/") + self._path)
 
     def _leave(self, interface: Interface) -> None:
-        """Remove an interface, with its pending answers and its device."""
+        """Leave the group on *interface*. Drop its queued answers and its device."""
         self._answers.drop(interface)
         self._close(interface)
         del self.devices[interface]

@@ -73,7 +73,7 @@ class Shares:
 
 
 class Answer(NamedTuple):
-    """A queued answer to *peer*, to be sent at the time *due*. *described* is the interface that it describes.
+    """A queued answer to *peer*, to be sent at the time *due*. *described* is the interface that the answer describes.
 
     *number* keeps the order of answers with the same time.
     """

@@ -82,7 +82,10 @@ def with_zone(address: str, number: int) -> str:
 
 
 def is_on_local_network(host: str) -> bool:
-    """Return whether *host* is on this machine or on a local network. For IPv6, this means the same link."""
+    """Return whether *host* is on this machine or on a local network.
+
+    An IPv6 host on a local network has a link-local address.
+    """
     address = ipaddress.ip_address(host.partition("%")[0])
     # Our sockets never receive IPv4-mapped IPv6 addresses.
     return any(address in network for network in _LOCAL_NETWORKS)

@@ -63,7 +63,7 @@ class Hosts:
         self._specific = [known[plain] for host in self._specific if (plain := host.partition("%")[0]) in known]
 
     def interfaces(self) -> list[Interface]:
-        """Return the interfaces that have these addresses at the moment. Raise OSError if the look-up fails."""
+        """Return the interfaces that have the server's addresses at the moment. Raise OSError if the look-up fails."""
         own = [interface(host) for host in self._specific if _is_ours(host)]
         return [*dict.fromkeys(own + self._of_networks())]
 

@@ -2,8 +2,8 @@
 
 Takes a folder and a name relative to it, gives a file descriptor. A check of the name is not enough, since an attacker
 may create a symlink between check and open. So the kernel opens each folder on the way without following symlinks. If
-it meets a symlink, this module computes the real path. If the real path is within the folder, it is opened in the same
-way. If an attacker swaps in a symlink, the client gets a refusal, never a file from outside.
+the kernel meets a symlink, this module computes the real path. If the real path is within the folder, the kernel opens
+the real path in the same way. If an attacker swaps in a symlink, the client gets a refusal, never a file from outside.
 
 Next: representation, then handler.
 
