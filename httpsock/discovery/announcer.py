@@ -366,7 +366,7 @@ class Announcer:
                 self._sockets[due.received_on].sendto(due.datagram, due.peer)
 
     def _interface_towards(self, peer: tuple[Any, ...], received_on: Interface) -> Interface:
-        """Return the interface by which datagrams to *peer* leave. An answer to *peer* contains its address.
+        """Return the interface by which datagrams to *peer* leave. Answers to *peer* describe this interface.
 
         Raise DatagramError if the interface is new and not announced yet.
         """

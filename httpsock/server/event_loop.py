@@ -255,10 +255,7 @@ class EventLoop:
                 self._admit(connected, address[0] if address else "unknown", tick)
 
     def _admit(self, connected: socket.socket, client: str, tick: Tick) -> None:
-        """Start the connection *connected*.
-
-        If the limit is reached and the client exceeds its share, close *connected* instead.
-        """
+        """Start the connection *connected*. Close it instead if the limit is reached and *client* exceeds its share."""
         if self._limit.is_full and self._limit.exceeds_share(client):
             connected.close()
             return
