@@ -107,7 +107,7 @@ def _target(options: argparse.Namespace, stack: ExitStack) -> Target:
 
 
 def _is_incomplete(results: list[Result], *, is_ours: bool) -> bool:
-    """Print how many cases and checks were not tried. Return True if one was not tried or stops the server.
+    """Print how many cases and checks were not tried. If there are any, or if one stopped the server, return True.
 
     *is_ours* is true if check has started the server.
     """

@@ -30,7 +30,7 @@ sys.exit(main(sys.argv[1:]))
 
 
 def test_check_needs_only_the_standard_library() -> None:
-    """It runs without site-packages, and without the package httpsock."""
+    """The command check runs without site-packages, and without the package httpsock."""
     start = f"{sys.executable} -m httpsock --port {{port}} {{root}}"
     result = subprocess.run(
         [sys.executable, "-I", "-S", "-c", _CHECK, "check", "--start", start, "--only", "R036"],

@@ -34,7 +34,7 @@ def test_there_are_many_variants() -> None:
 
 
 def test_the_fuzzer_finds_a_fault() -> None:
-    """The fuzzed function fails if its input has more than four commas."""
+    """The function in this test fails if its input has more than four commas."""
 
     def faulty(octets: bytes) -> None:
         if octets.startswith(b"bytes=") and octets.count(b",") > 4:

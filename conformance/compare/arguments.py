@@ -31,7 +31,7 @@ def load_arguments() -> dict[str, Argument]:
 
 
 def accusations(comparison: Comparison) -> dict[str, list[str]]:
-    """Return the names of well-known servers that break a MUST, for each requirement."""
+    """For each MUST that a well-known server breaks, return the names of these servers, by requirement number."""
     found: dict[str, list[str]] = {}
     for server in comparison.compared:
         for difference in server.differences:

@@ -42,7 +42,7 @@ class Chapter(NamedTuple):
 
 
 class Compared(NamedTuple):
-    """The results of one server. *source* says where its package came from."""
+    """The results of one server. *source* says where the server's package came from."""
 
     name: str
     title: str

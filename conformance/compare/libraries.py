@@ -48,7 +48,7 @@ class Library(NamedTuple):
 
 
 def _python(name: str, title: str, *packages: str, driver: str = "", **environment: str) -> Library:
-    """Describe a parser that pip installs. *driver* is its name in drivers.py. The default is *name*."""
+    """Describe a parser that pip installs. *driver* is the name of its driver in drivers.py, by default *name*."""
     version = f"{{python}} -c 'from importlib.metadata import version; print(version(\"{packages[0]}\"))'"
     start = f"{{python}} {_HERE / 'drivers.py'} {driver or name}"
     return Library(name, Server(name, "pip", title, version, start, packages), environment)
@@ -71,7 +71,7 @@ LIBRARIES = (
 
 
 class Read(NamedTuple):
-    """The results of one parser for each case, by name. *reasons* has the reason of each refusal."""
+    """The results of one parser, by the name of the case. *reasons* has the reason of each refusal."""
 
     title: str
     version: str

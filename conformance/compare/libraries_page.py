@@ -60,7 +60,7 @@ def _counts(read: "Read") -> list[str]:
 
 
 def _chapters(read: "Read") -> list[str]:
-    """Return one table cell for each chapter. The cell counts the cases that the parser reads wrongly."""
+    """Return one table cell for each chapter. Each cell counts the cases that the parser reads wrongly."""
     counts = Counter((case.chapter, read.readings[case.name].name) for case in load_cases())
     cells = [[counts[chapter, name] for name in _LISTED] for chapter in CHAPTERS]
     return [" · ".join(map(str, cell)) if any(cell) else "–" for cell in cells]

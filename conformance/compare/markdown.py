@@ -24,7 +24,7 @@ _MAX_NAMES = 6
 
 
 def render_markdown(comparison: Comparison) -> str:
-    """Return the page."""
+    """Return the page on servers as Markdown."""
     groups = group(comparison)
     parts = [
         f"# {TITLE}",

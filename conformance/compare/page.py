@@ -43,7 +43,7 @@ section:target { outline: 2px solid var(--link); outline-offset: .5rem }
 
 
 def render_page(comparison: Comparison) -> str:
-    """Return the page. It is also well-formed XML."""
+    """Return the page on servers as HTML that is also well-formed XML."""
     groups = group(comparison)
     parts = [
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>',

@@ -80,7 +80,7 @@ class Installation:
         self._uses_apt = uses_apt
 
     def _place(self, server: Server) -> Path:
-        """Return a folder for the packages of this server. Other servers may need other versions."""
+        """Return the folder for the packages of *server*. Each server has its own folder."""
         return self._folder / re.sub(r"\W+", "-", server.name)
 
     def _python(self, server: Server) -> Path:

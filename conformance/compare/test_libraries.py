@@ -86,7 +86,7 @@ def test_the_driver_of_h11_gives_accepted_requests_and_the_reason_of_a_refusal()
 
 
 def test_an_undocumented_exception_becomes_a_refusal() -> None:
-    """The library is not installed, so the driver raises ModuleNotFoundError."""
+    """In this test, the driver can't import h11, so it raises ModuleNotFoundError."""
     driver = Path(libraries.__file__).with_name("drivers.py")
     corpus = json.dumps([{"name": "a", "octets": ""}])
     done = subprocess.run(

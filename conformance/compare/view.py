@@ -27,12 +27,12 @@ class Group(NamedTuple):
 
     @property
     def section(self) -> str:
-        """The section of the first requirement."""
+        """The RFC section of the group's first requirement."""
         return load_requirements()[self.requirements[0]].section
 
     @property
     def says(self) -> str:
-        """The first requirement as a sentence."""
+        """The group's first requirement as a sentence."""
         return load_requirements()[self.requirements[0]].says
 
     @property
@@ -124,7 +124,7 @@ def introduction(comparison: Comparison) -> list[str]:
 
 
 def of_server(server: Compared, groups: list[Group], level: str) -> list[tuple[Group, int]]:
-    """Return the groups at *level* that include *server*. Each comes with the number of the server's failures."""
+    """Return each group at *level* that includes *server*, with the number of the server's failures."""
     return [
         (one, len(difference.names))
         for one in groups

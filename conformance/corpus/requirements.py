@@ -56,7 +56,8 @@ _CHAPTERS = {
 class Requirement(NamedTuple):
     """One requirement.
 
-    *untestable* is the reason why no test can check it. *one_sided* is the reason why no request can break it.
+    If no test can check the requirement, *untestable* is the reason. Some requirements concern only responses, so no
+    request can break them. *one_sided* is then the reason.
     """
 
     id: str

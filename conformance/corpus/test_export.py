@@ -12,7 +12,7 @@ from .cases import load_cases
 
 
 def test_the_export_has_each_case_to_the_last_octet(capsys: pytest.CaptureFixture[str]) -> None:
-    """The export also has the requests that a parser must accept, and the status of the refusal."""
+    """For each case, the export also has the requests that a parser must accept, and the status of the refusal."""
     assert main(["export"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [(entry["name"], base64.b64decode(entry["octets"])) for entry in found] == [

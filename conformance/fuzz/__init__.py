@@ -3,7 +3,7 @@
 generator     generates valid requests, and octets with random changes
 faults        puts one fault into a request
 lenient       splits a request into its parts without either parser
-differences   the classes of known differences, in differences.toml
+differences   the kinds of known differences, in differences.toml
 search        the search, and the command fuzz
 
 Imports corpus and parsers.

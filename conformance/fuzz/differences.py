@@ -1,6 +1,6 @@
-"""Known differences between httpsock's parser and h11, in classes. A predicate for each class recognises the octets.
+"""Kinds of known differences between httpsock's parser and h11. A predicate for each kind recognises the octets.
 
-The table differences.toml has the section, the direction and the reason of each class. The direction says which parser
+The table differences.toml has the section, the direction and the reason of each kind. The direction says which parser
 refuses. The predicates do not use httpsock's grammar. Otherwise they could not detect errors in this grammar.
 """
 
@@ -20,7 +20,7 @@ TABLE = Path(__file__).parent / "differences.toml"
 
 
 class Class(NamedTuple):
-    """A class of known differences. *example* is a short request that shows the difference."""
+    """A kind of known difference between the two parsers. *example* is a short request that shows the difference."""
 
     name: str
     section: str
@@ -35,7 +35,7 @@ class Class(NamedTuple):
 
 
 def load_classes() -> dict[str, Class]:
-    """Return all classes by name, in the order of the table."""
+    """Return all kinds of known differences by name, in the order of the table."""
     with TABLE.open("rb") as table:
         return {
             name: Class(name, entry["section"], entry["direction"], entry["says"], _unfold(entry["example"]))
@@ -295,16 +295,19 @@ PREDICATES: dict[str, Callable[[LenientRequest], bool]] = {
 
 
 def explain(difference: Difference) -> list[str]:
-    """Return the names of the classes that explain *difference*. If there are none, the difference is a finding."""
+    """Return the names of the kinds of known differences that match *difference*.
+
+    If there are none, the difference is a finding.
+    """
     request = LenientRequest(difference.octets)
     direction = difference.direction
     return [name for name in _NAMES.get(direction, ()) if PREDICATES[name](request)]
 
 
 def contradict(request_octets: bytes) -> list[str]:
-    """Return the classes that say that a parser refuses this request.
+    """Return the names of the known differences in which one parser refuses this request.
 
-    Both parsers accepted the request, so there should be no such class.
+    Both parsers accepted the request, so there should be no such difference.
     """
     request = LenientRequest(request_octets)
     return [name for name, entry in CLASSES.items() if entry.is_refusal and PREDICATES[name](request)]

@@ -91,7 +91,7 @@ ODD_LINES = (
 
 @dataclass
 class Draft:
-    """The parts of a request, before octets() joins the parts."""
+    """The parts of a request. The method octets() joins the parts."""
 
     method: bytes
     target: bytes
@@ -221,7 +221,7 @@ def _odd_trailer(random: Random, draft: Draft) -> None:
 
 
 def _too_much(random: Random, draft: Draft) -> None:
-    """Make one part of *draft* about as long as httpsock allows. It differs by at most three octets or lines."""
+    """Make one part of *draft* about as long as httpsock's limit. The difference is at most three octets or lines."""
     kind, more = random.randrange(6), random.randrange(-3, 4)
     if kind == 0:
         draft.target = b"/" + b"a" * (8192 - len(draft.method) - len(b" / HTTP/1.1\r\n") + more)

@@ -1,4 +1,4 @@
-"""The fuzzer: parse generated octets with httpsock and h11. If no class explains a difference, it is a finding.
+"""The fuzzer: parse generated octets with httpsock and h11. A difference of no known kind is a finding.
 
 ``python3 -m conformance fuzz --minutes 10`` runs for 10 minutes. Each finding is shrunk to the fewest octets that still
 show it. Then it is written as a candidate for the corpus: ``<name>.http`` with its entry in ``candidates.toml``. If a
@@ -40,7 +40,7 @@ class Finding(NamedTuple):
 
 
 class Findings:
-    """The findings of a run, one of each kind. *classes* counts the known differences, by class."""
+    """The findings of a run, one of each kind. *classes* counts the known differences, by the kind of difference."""
 
     def __init__(
         self, read: Callable[[bytes], ParseResult] = read_by_httpsock, *, max_seconds: float = _MAX_SECONDS
@@ -71,9 +71,9 @@ class Findings:
         return finding is not None and finding.kind == kind
 
     def _judge(self, octets: bytes, classes: Counter[str] | None) -> Finding | None:
-        """Return a finding for a slow parse, a crash, or a difference that no class explains.
+        """Return a finding for a slow parse, a crash, or a difference of no known kind.
 
-        If some classes explain the difference, return None, and count these classes in *classes*.
+        If the difference is of a known kind, count it in *classes* and return None.
         """
         # Measure the processor time of this thread, so that a busy machine does not cause a finding.
         started = time.thread_time()
@@ -149,7 +149,7 @@ def _without_lines(octets: bytes, is_better: Callable[[bytes], bool]) -> bytes:
 
 
 def _without_runs(octets: bytes, is_better: Callable[[bytes], bool]) -> bytes:
-    """Remove each run of octets that is not needed, long runs first. *is_better* accepts or rejects a result."""
+    """Remove each sequence of octets that is not needed, long ones first. *is_better* accepts or rejects a result."""
     size = max(len(octets) // 2, 1)
     while size:
         position = 0

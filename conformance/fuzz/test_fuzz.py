@@ -1,4 +1,4 @@
-"""The fuzzer: the table explains every difference between the parsers, and a new difference would be found."""
+"""The fuzzer: differences.toml explains every difference between the parsers, and the fuzzer finds new differences."""
 
 import re
 import tomllib
@@ -46,7 +46,7 @@ def test_generated_inputs_make_no_finding(inputs: int) -> None:
 
 
 def test_the_cases_of_the_corpus_make_no_finding() -> None:
-    """The classes also cover the differences that the tables of the corpus explain case by case."""
+    """The kinds of known differences also cover the differences that the tables of the corpus explain case by case."""
     findings = Findings()
     for octets in CORPUS:
         findings.try_octets(octets)
@@ -103,7 +103,7 @@ def test_each_class_of_the_table_has_a_predicate_and_each_predicate_a_class() ->
 
 
 def test_each_example_is_explained_by_its_own_class_alone() -> None:
-    """The test also fails if the parsers no longer differ on an example."""
+    """If the parsers no longer differ on an example in differences.toml, this test fails too."""
     explained = {}
     for name, entry in CLASSES.items():
         difference = difference_of(entry.example)
@@ -132,7 +132,7 @@ def test_each_class_has_a_section_a_direction_and_a_reason() -> None:
 
 
 def read_like_h11(octets: bytes) -> ParseResult:
-    """Return h11's result. The fuzzer gets it in place of httpsock's result."""
+    """Parse *octets* with h11. Tests give this function to the fuzzer in place of httpsock's parser."""
     return read_by_h11(octets)
 
 
@@ -185,7 +185,7 @@ def unmemoised() -> Iterator[None]:
 def test_an_error_put_into_the_parser_is_found(
     monkeypatch: pytest.MonkeyPatch, name: str, wrong: object, octets: bytes
 ) -> None:
-    """The given *octets* show the error, and generated octets show it too."""
+    """The fuzzer finds the error in *octets*, and also in generated octets."""
     assert Findings().try_octets(octets) is None
     request_parser.known_heads.cache_clear()
     monkeypatch.setattr(f"httpsock.{name}", wrong)

@@ -68,7 +68,7 @@ def may_go_on(case: Case) -> bool:
 
 
 def may_turn_away(case: Case, status: int) -> bool:
-    """Return whether *status*, a redirect or 404, is allowed as a refusal of the request-target."""
+    """Return whether a server may refuse the request-target of *case* with *status*, a redirect or 404."""
     if case.requirement in _MAY_REDIRECT and status in _REDIRECTS:
         return True
     # RFC 9110 §7.1: GET of an asterisk names no resource, and the RFC does not forbid 404 for it.
@@ -76,7 +76,7 @@ def may_turn_away(case: Case, status: int) -> bool:
 
 
 def may_go_on_behind_refusal(case: Case) -> bool:
-    """Return whether the connection may stay open after a refusal, because *case* matches the grammar."""
+    """Return whether the connection may stay open after a refusal of *case*, because *case* matches the grammar."""
     return case.requirement in _IN_THE_GRAMMAR
 
 

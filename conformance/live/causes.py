@@ -44,7 +44,7 @@ class Cause(NamedTuple):
 
     @property
     def section(self) -> str:
-        """The RFC section of the first requirement."""
+        """The RFC section of the cause's first requirement."""
         return load_requirements()[self.requirements[0]].section
 
     @property
@@ -96,9 +96,9 @@ def _cause(failures: Sequence[Result]) -> Cause:
 
 
 def _join_family(groups: dict[tuple[str, str, str], list[Result]]) -> list[Cause]:
-    """If a server ignores If-Match and If-Unmodified-Since, return one cause for all such failures.
+    """If a server ignores both If-Match and If-Unmodified-Since, join all failures that follow from this.
 
-    Remove these failures from *groups*. If the server evaluates one of the fields, return an empty list.
+    Return a list with this one cause, and remove its failures from *groups*. Otherwise return an empty list.
     """
     keys = [key for key in groups if key[0] == "MUST" and key[1] in _FAMILY and key[2] == _FAMILY_SHAPE]
     if {number for _, number, _ in keys} != _FAMILY:

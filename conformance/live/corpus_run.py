@@ -51,7 +51,7 @@ class _Prober:
         self._timeouts = 0
 
     def trial(self, case: Case, number: int) -> Trial:
-        """Return the trial of *case*. *number* is its position in the corpus."""
+        """Return a Trial that sends *case*. *number* is the position of the case in the corpus."""
         probe = probe_of(case, number, is_alone=not self._plain.pipelines)
         return Trial(case.name, partial(self._attempt, probe, number), partial(self._untried, probe))
 
@@ -91,7 +91,7 @@ class _Prober:
         return result._replace(requirement=judgement.requirement, level=level)
 
     def _judge_alone(self, probe: Probe, number: int, judgement: Judgement) -> Judgement:
-        """Retry the case without a second request behind it. If the case then passes, blame pipelining."""
+        """Retry the case without a second request behind it. If it then passes, return a failure of pipelining."""
         if probe.is_alone and probe.accepted_count > 1:
             # The case itself consists of several requests, and this server does not support pipelining.
             return judgement._replace(is_should=True, requirement=PIPELINING)
@@ -138,7 +138,7 @@ def speaks_http_2(transcript: wire.Transcript) -> bool:
 def _judgement(
     probe: Probe, number: int, transcript: wire.Transcript, reading: wire.Reading, plain: PlainAnswer
 ) -> Judgement:
-    """Judge the syntax and the meaning of the octets received."""
+    """Judge the syntax and the meaning of the octets that the server sent."""
     if transcript.ended == "refused":
         return Judgement("the connection is refused")
     if transcript.ended == "flooded":

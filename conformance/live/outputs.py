@@ -20,7 +20,7 @@ _MAX_REASONS = 3
 
 
 def show(octets: bytes) -> str:
-    """Return the first octets as printable ASCII, with escapes as in Python."""
+    """Return the first part of *octets* as printable ASCII, with escapes as in Python."""
     text = ascii(octets[:_MAX_SHOWN])[2:-1].replace("\\\\", "\\")
     return text if len(octets) <= _MAX_SHOWN else f"{text} … ({len(octets)} bytes)"
 
@@ -189,7 +189,7 @@ def as_html(results: Sequence[Result], title: str) -> str:
 
 
 def _section(cause: Cause) -> str:
-    """Return one cause as HTML. Its failures are folded."""
+    """Return one cause as HTML, with its failures in a folded element."""
     numbers = ", ".join(cause.requirements)
     title = f"{cause.says} ({len(cause.failures)} × {numbers}, {cause.section})"
     failures = "".join(

@@ -34,13 +34,13 @@ class Progress:
         self._drawer = threading.Thread(target=self._draw_until_over, daemon=True)
 
     def __enter__(self) -> Self:
-        """Start to draw the line if the stream is a terminal."""
+        """If the stream is a terminal, start to draw the progress line."""
         if self._stream is not None and self._stream.isatty():
             self._drawer.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Erase the line. Print how many reported trials were not printed."""
+        """Erase the progress line. If some reports were not printed, print how many."""
         self._over.set()
         if self._drawer.is_alive():
             self._drawer.join()
@@ -54,7 +54,7 @@ class Progress:
 
     @contextmanager
     def running(self, name: str) -> Iterator[None]:
-        """Within the block, show *name* in the line. It is the name of a trial or of another slow step."""
+        """While the block runs, show *name* in the progress line. It is the name of a trial or of another slow step."""
         with self._lock:
             self._running[name] = time.monotonic()
         try:
@@ -96,13 +96,13 @@ class Progress:
                 self._stream.flush()
 
     def _erased(self) -> str:
-        """Forget the line. Return the characters that erase it from the terminal."""
+        """Forget the progress line. Return the characters that erase it from the terminal."""
         blank = f"\r{' ' * len(self._line)}\r" if self._line else ""
         self._line = ""
         return blank
 
     def _current(self) -> str:
-        """Return the line. It has the number of trials that have ended, and the trial that has run longest."""
+        """Return the progress line: the number of trials that have ended, and the trial that has run longest."""
         parts = [f"{len(self._ended)} of {len(self._expected)} tried"] if self._expected else []
         if self._running:
             name, began = next(iter(self._running.items()))

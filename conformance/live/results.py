@@ -52,9 +52,9 @@ def section_of_result(result: Result) -> str:
 
 
 def matches(name: str, number: str, only: str | None) -> bool:
-    """Return whether *only* selects a case or check. None selects everything.
+    """Return whether *only* selects the case or check called *name* with the requirement *number*.
 
-    *only* may be part of the name, or of the requirement's number, section or chapter.
+    *only* may be part of the name, or of the requirement's number, section or chapter. None selects everything.
     """
     if only is None:
         return True

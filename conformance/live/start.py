@@ -164,7 +164,7 @@ class StartedServer:
 def started(recipe: Recipe) -> Iterator[StartedServer]:
     """Start a server with a folder of known files.
 
-    Yield it, and stop it at the end. If it does not start, raise StartError.
+    Yield the server, and stop it at the end. If it does not start, raise StartError.
     """
     with tempfile.TemporaryDirectory(prefix="conformance-") as folder, tempfile.TemporaryFile() as output:
         root = Path(folder) / "root"

@@ -23,7 +23,7 @@ _MAX_RESTARTS = 200
 
 
 class End(NamedTuple):
-    """How the server stopped. *says* is a message, and *output* has its last lines of output.
+    """How the server stopped. *says* is a message, and *output* has the server's last lines of output.
 
     If *may_pass* is true, the server still accepts connections, and may answer again.
     """
@@ -118,7 +118,7 @@ class Target:
             self.deadline -= self._extra_seconds
 
     def restart(self) -> bool:
-        """Start the program again. Return whether it answers."""
+        """Start the server again. Return whether it answers."""
         if self._server is None or self._left_starts == 0:
             return False
         self._left_starts -= 1

@@ -76,7 +76,7 @@ def verdict_on(name: str, *statuses: int) -> tuple[str | None, bool]:
     ],
 )
 def test_behaviour_that_the_rfc_allows_passes(name: str, statuses: list[int]) -> None:
-    """Each answer comes from a well-known server, or an earlier version of the check wrongly failed it."""
+    """Each answer comes from a well-known server, or an earlier version of the check wrongly called it a failure."""
     assert verdict_on(name, *statuses) == (None, False)
 
 
@@ -148,9 +148,9 @@ def test_a_fault_that_the_case_is_not_about_is_reported_under_its_own_requiremen
 
 
 def _answer_alone(is_alone: Callable[[bytes], bool]) -> Callable[[socket.socket], None]:
-    """Return a server that reads once.
+    """Return the behaviour of a server that reads each connection once.
 
-    If *is_alone* is true of the octets, it answers each request with 404. Otherwise it sends a single 400.
+    If *is_alone* returns true for the octets, the server answers each request with 404. Otherwise it sends one 400.
     """
 
     def converse(connected: socket.socket) -> None:
@@ -167,7 +167,7 @@ def _answer_alone(is_alone: Callable[[bytes], bool]) -> Callable[[socket.socket]
 
 
 def test_a_server_without_pipelining_gets_each_case_without_a_sentinel() -> None:
-    """If a case consists of several requests, it fails the requirement on pipelining."""
+    """A case that itself has several requests fails on such a server, under the requirement on pipelining."""
     with serving(_answer_alone(lambda octets: octets.count(b" HTTP/1.") == 1)) as address:
         results = {result.name: result for result in check_corpus(Target(address), "R0")}
     assert results["a-get-with-host-alone"].outcome is Outcome.PASSED
@@ -177,7 +177,7 @@ def test_a_server_without_pipelining_gets_each_case_without_a_sentinel() -> None
 
 
 def test_a_case_that_fails_only_with_a_request_behind_it_is_reported_as_pipelining() -> None:
-    """This server refuses two requests in one read if one of them is HTTP/1.0."""
+    """The server in this test refuses two requests in one read if one of them is HTTP/1.0."""
     with serving(_answer_alone(lambda octets: b"/sentinel" not in octets or b"HTTP/1.0" not in octets)) as address:
         results = {result.name: result for result in check_corpus(Target(address), "R034")}
     found = results["http-1-0-with-host"]
@@ -323,7 +323,7 @@ def test_failures_with_one_likely_cause_are_one_paragraph_and_the_gravest_come_f
 
 
 def test_failures_of_one_requirement_are_grouped_by_their_verdicts() -> None:
-    """Numbers and quotations do not count, except the expected status."""
+    """The messages in a group may differ in numbers and quotations, but not in the expected status."""
     results = [
         *(_result("MUST", "R100", why=f"{count} bytes, then '{count}'") for count in range(3)),
         *(_result("MUST", "R122", why=f"the status is {status}, not 200") for status in (412, 304)),
@@ -357,7 +357,7 @@ def test_the_bytes_of_failures_are_printed_if_there_are_few_or_with_the_option_a
 
 
 def test_each_level_of_a_case_or_a_check_has_an_explanation() -> None:
-    """The report would leave out failures at an unknown level."""
+    """If a level had no explanation, the report would leave out its failures."""
     levels = {case.level for case in _CASES.values()} | {check.level for check in CHECKS}
     assert levels <= causes.LEVELS.keys()
 

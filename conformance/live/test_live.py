@@ -68,7 +68,7 @@ def test_the_strict_reader_and_h11_find_no_fault_in_the_responses_of_httpsock(re
 
 
 def test_each_refusal_by_httpsock_has_the_status_of_the_table_and_closes(results: dict[str, Result]) -> None:
-    """A case may allow several statuses. For httpsock, the table requires one of them."""
+    """A case may allow other servers several statuses. For httpsock, the table requires one status."""
     wrong = {}
     for number, case in enumerate(_CASES, 1):
         expected = case.expected["httpsock"]
@@ -220,7 +220,7 @@ def _send_slowly(connected: socket.socket) -> None:
 def test_a_hostile_server_that_answers_plain_requests_costs_no_more_than_the_time_limit(
     converse: Callable[[socket.socket], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each case and each check has a result. If no time is left for a case, it is skipped."""
+    """Each case and each check has a result. If no time is left for a case, the case is skipped."""
     monkeypatch.setattr(command, "_CORPUS_SECONDS", 0.1)
     monkeypatch.setattr(command, "_SEMANTICS_SECONDS", 0.2)
 
@@ -290,7 +290,7 @@ def test_a_500_is_a_failure_in_every_case() -> None:
 
 
 def test_every_case_has_a_verdict_for_any_number_of_answers() -> None:
-    """A case without an answer passes only if the RFC lets a server close without a response."""
+    """If a server sends no answer, a case passes only if the RFC lets a server close without a response."""
     wrong = []
     all_statuses = [(), *product((200, 400, 404), repeat=2), (404, 404, 404, 404)]
     plain = PlainAnswer(404, echoes=False)

@@ -89,7 +89,7 @@ def eat_memory(connected: socket.socket) -> None:
 
 
 def reset(connected: socket.socket) -> None:
-    """Let the later close of the connection send a reset (RST)."""
+    """Set a socket option, so that closing the connection sends a reset (RST)."""
     connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
 
 
@@ -116,7 +116,7 @@ def url(address: tuple[str, int]) -> str:
 def test_a_server_that_does_not_answer_for_a_large_file_fails_that_check_by_name(
     misbehave: Converse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The other checks of this file are skipped. Each may cost the server gigabytes of memory."""
+    """The other checks of the large file are skipped, since each may cost the server gigabytes of memory."""
     monkeypatch.setattr(ranges, "_HEAVY_SECONDS", 0.3)
     with serving(stranger(misbehave)) as address:
         code, results = run(tmp_path, url(address), "--only", "5 GiB")
@@ -174,7 +174,7 @@ def test_a_check_of_many_requests_ends_within_its_own_time(tmp_path: Path, monke
 def test_a_server_that_one_case_keeps_from_answering_others_stalls_and_the_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The server handles one connection at a time. After a BREW, it blocks for two seconds."""
+    """In this test, the server handles one connection at a time. A request with the method BREW blocks it for 2 s."""
     monkeypatch.setattr(target, "_ANSWER_SECONDS", 0.3)
     turn = threading.Lock()
 

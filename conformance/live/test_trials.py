@@ -66,7 +66,7 @@ def run(tmp_path: Path, program: str, *options: str) -> tuple[int, dict[str, dic
 def test_every_case_that_stops_the_server_is_named_and_the_others_are_tried(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The check starts the server again each time. It repeats the other cases that were in progress.
+    """After each stop, the check starts the server again, and repeats the other cases that were in progress.
 
     The report has the exit code and the last output of the server.
     """
@@ -98,7 +98,7 @@ def test_a_server_that_does_not_start_again_is_gone(tmp_path: Path, capsys: pyte
 
 
 def test_a_stop_that_no_single_case_causes_is_reported_with_all_cases_in_progress(tmp_path: Path) -> None:
-    """Each of these cases passes on a new server, so none of them is blamed."""
+    """If it is tried alone on a new server, each case in progress passes. The report therefore blames none of them."""
     _, results = run(tmp_path, _WORN_OUT, "--only", "RFC 9112 §7")
     stops = [result for result in results.values() if result["stops_server"]]
     assert [result["name"] for result in stops] == ["the-server-stays-up"]
@@ -109,7 +109,7 @@ def test_a_stop_that_no_single_case_causes_is_reported_with_all_cases_in_progres
 def test_cases_behind_the_one_that_silences_the_server_do_not_fail(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The silent server still accepts connections. Each case that silences it is named."""
+    """A silent server accepts connections, but answers nothing. The report names each case that silences it."""
     monkeypatch.setattr(corpus_run, "_MIN_EXCHANGE_SECONDS", 0.4)
     monkeypatch.setattr(target, "_ANSWER_SECONDS", 0.4)
     monkeypatch.setattr(target, "_RETURN_SECONDS", 0.1)
@@ -152,7 +152,7 @@ def test_if_a_server_that_check_did_not_start_stops_the_report_names_all_cases_i
 
 
 class _Late:
-    """Makes trials that pass after *times* time-outs. *names* has one entry for each attempt."""
+    """Makes trials that pass after *times* time-outs. *names* lists the name of the trial at each attempt."""
 
     def __init__(self, times: int = 1) -> None:
         self._times = times
@@ -188,7 +188,7 @@ def test_many_cases_that_timed_out_beside_others_are_tried_again_alone() -> None
 
 
 def test_if_many_cases_time_out_alone_too_the_others_are_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server itself is slow."""
+    """If many cases time out even when they are tried alone, the server itself is slow."""
     monkeypatch.setattr(trials, "_MAX_LATE", 3)
     late, names = _Late(times=9), [f"case-{number}" for number in range(40)]
     with serving(lambda connected: connected.sendall(b"HTTP/1.1 404 No\r\n\r\n")) as address:
@@ -198,7 +198,7 @@ def test_if_many_cases_time_out_alone_too_the_others_are_not_repeated(monkeypatc
 
 
 def test_if_a_case_tried_again_alone_stops_the_server_only_that_case_is_blamed() -> None:
-    """Other cases that timed out are skipped."""
+    """After that, the other cases that timed out are skipped."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         closed = Target(listener.getsockname()[:2])
     late = _Late()

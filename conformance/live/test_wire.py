@@ -160,7 +160,7 @@ def test_reading_an_endless_response_stops() -> None:
 
 
 def test_the_client_ends_its_side_immediately_or_after_some_silence() -> None:
-    """This server answers only after the client has closed its side."""
+    """The server in this test answers only after the client has closed its side."""
 
     def converse(connected: socket.socket) -> None:
         with connected.makefile("rb") as stream:

@@ -62,7 +62,7 @@ class _Ended(NamedTuple):
 class _Round:
     """One run of trials until the server stops.
 
-    A trial in *suspects* may have stopped it. A trial in *late* timed out.
+    A trial in *suspects* may have stopped the server. A trial in *late* timed out.
     """
 
     def __init__(self, target: Target, progress: Progress) -> None:
@@ -112,7 +112,7 @@ class _Round:
 def run_trials(target: Target, trials: Sequence[Trial], progress: Progress | None = None) -> list[Result]:
     """Try all trials and return the results in order.
 
-    If the server stopped for no known cause, an additional result called LAST comes at the end.
+    If the server stopped for no known cause, an additional result at the end reports this stop.
     """
     progress = progress or Progress()
     progress.expect(trial.name for trial in trials)
@@ -199,7 +199,7 @@ class _Run:
                 return
 
     def _try_one(self, trial: Trial) -> _Ended:
-        """Try *trial* alone and store its result. Return whether the server is down, and whether the trial is late."""
+        """Try *trial* alone and store the result. Return whether the server is down and whether the trial timed out."""
         with self._progress.running(trial.name):
             result, _, is_late = trial.attempt()
         is_late = is_late and result.outcome is Outcome.FAILED

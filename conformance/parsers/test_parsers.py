@@ -100,7 +100,7 @@ def test_h11_reaches_the_same_verdict_octet_by_octet_unless_the_table_gives_a_re
 
 @pytest.mark.slow
 def test_h11_reaches_the_same_verdict_on_a_case_cut_in_two_unless_the_table_gives_a_reason() -> None:
-    """A cut can lead to a refusal, since h11 limits only the size of incomplete events."""
+    """h11 limits the size of an event only while the event is incomplete. A cut can therefore lead to a refusal."""
     wrong = []
     for case in CASES:
         for position in cut_positions(case.octets, 1_000):

@@ -101,7 +101,7 @@ off=20 error code=10 reason="Missing `:`"
 
 
 def test_the_input_of_a_test_of_llhttp_gets_host_and_an_end(tmp_path: Path) -> None:
-    """Line ends become CRLF. A pause of llhttp does not count as a refusal. Tests of lenient modes are left out."""
+    """Line ends also become CRLF. Tests of lenient modes are left out."""
     _write(tmp_path / "request" / "a.md", _LLHTTP)
     first, second = read_llhttp(tmp_path)
     octets = b"GET /\x1b\ta HTTP/1.1\r\nHost: a\r\nA: b\n\r\n"

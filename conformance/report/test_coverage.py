@@ -113,7 +113,7 @@ def test_a_requirement_is_covered_by_a_check_or_by_cases_that_keep_and_break_it(
 
 
 def test_a_one_sided_requirement_needs_no_case_that_breaks_it() -> None:
-    """R081 is a one-sided requirement: no request can break it."""
+    """R081 concerns only responses, so no request can break it."""
     kept = cover([_case("R081", None)], [])
     assert next(each for each in kept if each.requirement.id == "R081").gap is None
 

@@ -123,7 +123,7 @@ def test_the_chapters_of_rfc_9112_come_first_and_section_10_comes_after_section_
     ],
 )
 def test_a_verdict_is_described_in_words(verdict: Verdict, ours: str, theirs: str) -> None:
-    """The words include the status of httpsock's refusals, but not of h11's."""
+    """The description includes the status of a refusal by httpsock, but not by h11."""
     assert describe(verdict, has_status=True) == ours
     assert describe(verdict, has_status=False) == theirs
 

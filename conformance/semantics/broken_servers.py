@@ -78,12 +78,12 @@ def answer_plain(behaviour: Behaviour, root: Path, request: bytes) -> bytes:
 
 
 def answer_wrong_ranges(content_range: str, octets: bytes, request: bytes) -> bytes:
-    """Answer every request with a 206 that has these octets but lacks necessary fields."""
+    """Answer every request with a 206 that has *content_range* and *octets* but lacks necessary fields."""
     return respond(206, octets, Content_Range=content_range, Content_Type="text/html")
 
 
 def answer_multipart(content: bytes, request: bytes) -> bytes:
-    """Answer with a multipart 206 that has this content."""
+    """Answer with a multipart 206. Its content is *content*."""
     return respond(206, content, Content_Type="multipart/byteranges; boundary=edge")
 
 
@@ -93,7 +93,7 @@ def answer_twice_framed(request: bytes) -> bytes:
 
 
 def answer_conditions_first(request: bytes) -> bytes:
-    """Answer a request with a condition with 412, and any other request with 404."""
+    """If a request has a condition, answer with 412. Otherwise answer with 404."""
     return respond(412 if b"\nIf-" in request else 404)
 
 

@@ -154,7 +154,7 @@ class Chapter(list[Check]):
     def check(
         self, name: str, requirement: str, level: str
     ) -> Callable[[Callable[[Session], str | None]], Callable[[Session], str | None]]:
-        """Add the decorated function as a check. *name* describes a server that passes."""
+        """Add the decorated function as a check. The sentence *name* is true of each server that passes the check."""
 
         def add(run: Callable[[Session], str | None]) -> Callable[[Session], str | None]:
             self.add(name, requirement, level, run)
@@ -165,12 +165,12 @@ class Chapter(list[Check]):
     def add(
         self, name: str, requirement: str, level: str, run: Callable[[Session], str | None], *, is_heavy: bool = False
     ) -> None:
-        """Add the function *run* as a check. *name* describes a server that passes."""
+        """Add the function *run* as a check. The sentence *name* is true of each server that passes the check."""
         self.append(Check(name, requirement, level, functools.partial(_verdict, run), is_heavy))
 
 
 def _verdict(run: Callable[[Session], str | None], session: Session) -> str | None:
-    """Call *run*. Return the fault that it returns or raises, or None."""
+    """Call the check *run*. Return the fault that it returns or raises, or None."""
     try:
         return run(session)
     except FaultError as fault:

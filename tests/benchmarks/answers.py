@@ -121,7 +121,7 @@ def with_validators(request: str, answer_to: Callable[[str], Answer]) -> str:
 
 
 def _check(workload: Workload, request: str, answer: Answer, root: pathlib.Path) -> None:
-    """Raise WrongAnswerError if *answer* has a wrong status, coding or content. A listing must have the last name."""
+    """Raise WrongAnswerError if *answer* has a wrong status, coding or content. A listing must have its last file."""
     if answer.status != workload.status:
         raise WrongAnswerError(f"answers {answer.status}, not {workload.status}")
     path = request.split()[1].partition("?")[0]

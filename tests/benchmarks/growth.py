@@ -24,7 +24,7 @@ class Curve(NamedTuple):
 
 
 def make_growing_root(work: pathlib.Path) -> pathlib.Path:
-    """Make a folder below *work* with the files for all curves. Return the new folder."""
+    """Make a folder below *work* with the files for all workloads that measure growth. Return the new folder."""
     work.chmod(0o755)
     root = work / "growing"
     root.mkdir()
@@ -42,7 +42,7 @@ def make_growing_root(work: pathlib.Path) -> pathlib.Path:
 
 
 def curves() -> Iterator[Curve]:
-    """Yield three curves: by number of connections, by file size, and by number of names in a folder."""
+    """Yield three series of workloads: by number of connections, by file size, and by number of names in a folder."""
     by_connections = (
         Workload(f"connections-{count}", f"1 KiB file, {count:,} connections", connections=count, has_floor=True)
         for count in CONNECTIONS

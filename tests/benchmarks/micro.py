@@ -127,7 +127,7 @@ def _heads() -> dict[str, str]:
 def _steps(
     request: str, make_step: Callable[[bytes], Callable[[], object]]
 ) -> Callable[[int], Iterator[Callable[[], object]]]:
-    """Return a function that makes steps. Each step parses *request* with another number in place of {n}."""
+    """Return a function that makes steps. Each step parses *request* with a different number in place of {n}."""
     numbers = iter(range(FIRST_NUMBER, 10 * FIRST_NUMBER))
 
     def prepare(count: int) -> Iterator[Callable[[], object]]:

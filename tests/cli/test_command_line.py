@@ -90,7 +90,6 @@ def test_a_server_that_cannot_be_announced_still_serves(
 def test_a_folder_is_announced_at_the_addresses_at_which_its_server_listens(
     hosts: list[str], folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Some requested addresses may not exist, and an inherited socket may have other addresses."""
     need_address("::1")
     announced: list[str] = []
 

@@ -105,7 +105,7 @@ def test_a_json_trace_has_one_object_for_each_call(server: httpsock.Server, capf
 
 
 def test_a_trace_with_closed_standard_error_is_dropped(server: httpsock.Server, tmp_path: pathlib.Path) -> None:
-    """The output file may get descriptor 2. The trace must not end up in this file."""
+    """If standard error is closed, the output file may get descriptor 2. The trace must not end up in this file."""
     command = [*COMMAND, "get", "--trace", "-o", "hello.txt", server.url + "hello.txt"]
     without = ["sh", "-c", 'exec "$@" 2>&-', "sh", *command]
     done = subprocess.run(without, cwd=tmp_path, env=ENVIRONMENT, timeout=60, check=False)
@@ -375,7 +375,7 @@ def test_the_output_file_may_be_a_pipe(server: httpsock.Server) -> None:
 def test_a_symlink_at_the_name_of_the_part_is_not_followed(
     name: str, server: httpsock.Server, tmp_path: pathlib.Path, capfdbinary: Captured
 ) -> None:
-    """Another user could make a symlink, so that the download overwrites any file."""
+    """Otherwise another user could make a symlink, so that the download overwrites any file."""
     victim = tmp_path / "victim"
     victim.write_bytes(b"ours")
     (tmp_path / name).symlink_to(victim)

@@ -250,7 +250,7 @@ def test_a_connection_that_the_server_has_ended_is_not_used_again() -> None:
 
 
 def close_at_the_second_request(answer: bytes) -> Coroutine:
-    """Return a server function that answers one request and closes the connection after the next one."""
+    """Return a server function that answers one request and closes the connection after the next request."""
 
     def converse(connected: socket.socket) -> None:
         answering(answer)(connected)

@@ -47,13 +47,13 @@ def respond(octets: bytes, url: str = URL) -> Iterator[ClientResponse]:
 
 
 def accepts(download: Download, octets: bytes, url: str = URL) -> bool:
-    """Return whether *download* accepts the response *octets* as the rest of the part."""
+    """Return whether *download* accepts the response *octets* as the rest of the incomplete file."""
     with respond(octets, url) as response:
         return download.accepts(response)
 
 
 def rest(first: int, *field_lines: str, content: bytes = b"", content_range: str | None = None) -> bytes:
-    """Return a 206 with the octets of WHOLE from *first* on. If *content* is given, return a 206 with *content*."""
+    """Return a 206 with the octets of the file from position *first* on. If *content* is given, send this instead."""
     value = content_range or f"bytes {first}-{len(WHOLE) - 1}/{len(WHOLE)}"
     content = content or WHOLE[first:]
     return ok(content, f"Content-Range: {value}", *(field_lines or ['ETag: "v1"']), status="206 Partial Content")
@@ -72,7 +72,7 @@ def receive(download: Download, octets: bytes, url: str = URL) -> None:
 
 
 def broken_off(path: pathlib.Path, *field_lines: str, octets: int = 4) -> None:
-    """Download WHOLE to *path*, but end the connection after this number of *octets*. A part remains."""
+    """Start a download to *path*, but end the connection after this number of *octets*. An incomplete file remains."""
     download = Download(str(path), URL, resumes=False)
     with pytest.raises(IncompleteError):
         receive(download, ok(WHOLE, *(field_lines or ['ETag: "v1"']))[: octets - len(WHOLE)])
@@ -80,7 +80,7 @@ def broken_off(path: pathlib.Path, *field_lines: str, octets: int = 4) -> None:
 
 
 def note_with(**changes: object) -> str:
-    """Return the text of a valid note with *changes*."""
+    """Return the text of a valid note on an interrupted download, with *changes*."""
     return json.dumps({"url": URL, "source": URL, "validator": '"v1"', "coding": "", "length": 10, **changes})
 
 
@@ -375,7 +375,7 @@ def a_socket(path: pathlib.Path) -> None:
 
 
 def a_link(path: pathlib.Path) -> None:
-    """Create a symlink to a valid note."""
+    """Create a symlink to a valid note on a download."""
     (path.parent / "elsewhere").write_text(note_with())
     path.symlink_to("elsewhere")
 
@@ -386,18 +386,18 @@ def a_link_to_a_device(path: pathlib.Path) -> None:
 
 
 def a_second_name(path: pathlib.Path) -> None:
-    """Create a hard link to a valid note."""
+    """Create a hard link to a valid note on a download."""
     (path.parent / "elsewhere").write_text(note_with())
     os.link(path.parent / "elsewhere", path)
 
 
 def too_much(path: pathlib.Path) -> None:
-    """Write a note that is too long."""
+    """Write a note on a download that is longer than the client allows."""
     path.write_text(note_with() + " " * 65536)
 
 
 def brackets(path: pathlib.Path) -> None:
-    """Write JSON that is nested too deeply."""
+    """Write a note on a download as JSON that is nested too deeply."""
     path.write_text("[" * 100_000)
 
 

@@ -69,7 +69,7 @@ def statuses_of(log: list[Exchange], path: str) -> list[int]:
 
 
 def outcome(document: str) -> str:
-    """Return the text that the script of page_with() wrote into its paragraph."""
+    """Return the text that the script in the page *document* wrote into its paragraph."""
     match = re.search(r'<p id="outcome">(.*?)</p>', document, re.DOTALL)
     assert match, f"no outcome in {document!r}"
     return match[1]

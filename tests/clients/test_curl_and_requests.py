@@ -28,7 +28,7 @@ MANY_OCTETS = 24 * 1024 * 1024
 
 @pytest.fixture
 def curl(tmp_path: pathlib.Path) -> Curl:
-    """Return a function that runs curl in the folder *home*. It ignores the user's settings and proxies."""
+    """Return a function that runs curl in the folder *home*. curl ignores the user's settings and proxies."""
     arguments = [tool("curl"), "-q", "--silent", "--show-error", "--noproxy", "*", "--max-time", str(PATIENCE_SECONDS)]
     home = tmp_path / "home"
     home.mkdir()
@@ -284,7 +284,7 @@ def test_garbage_gets_a_status_line(server: httpsock.Server) -> None:
 
 @pytest.fixture
 def session() -> Iterator[requests.Session]:
-    """Make a session of requests that ignores the user's settings and proxies."""
+    """Make a session of the library requests. It ignores the user's settings and proxies."""
     with requests.Session() as session:
         session.trust_env = False
         yield session

@@ -107,7 +107,7 @@ def root(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def lowest_free_descriptor() -> int:
-    """Return the number of the next file descriptor."""
+    """Return the number that the next new file descriptor will get."""
     descriptor = os.open(os.devnull, os.O_RDONLY)
     os.close(descriptor)
     return descriptor

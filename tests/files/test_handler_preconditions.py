@@ -30,7 +30,7 @@ VALUES = {
 def status_by_the_rfc(*held: bool | None) -> int | None:
     """Return the status for four preconditions, or None (RFC 9110 §13.2.2).
 
-    Each value of *held* is True, False, or None for a missing field.
+    Each value of *held* says whether a condition is true. None means that the field is missing.
     """
     if_match, if_unmodified_since, if_none_match, if_modified_since = held
     # Step 1, and step 2 if there is no If-Match.
@@ -140,7 +140,7 @@ def test_preconditions_are_ignored_if_the_answer_is_another_error_or_redirect(
 
 @pytest.mark.parametrize(("method", "status"), [("POST", 405), ("DELETE", 405), ("OPTIONS", 204), ("FOO", 501)])
 def test_preconditions_do_not_apply_to_other_methods(root: DocumentRoot, method: str, status: int) -> None:
-    """Only GET and HEAD have preconditions here (RFC 9110 §13.2.1; requirements R118 and R124)."""
+    """The server applies preconditions only to GET and HEAD (RFC 9110 §13.2.1; requirements R118 and R124)."""
     for condition in ('If-Match: "x"', "If-None-Match: *", f"If-Modified-Since: {MODIFIED}"):
         assert ask(root, get("/alphabet.txt", condition, method=method)).status == status
 

@@ -142,7 +142,7 @@ def test_a_sibling_repaired_with_unchanged_times_is_verified_after_a_second(
 
 
 def test_a_large_file_with_a_small_sibling_is_searched_for_after_a_second(aged: pathlib.Path) -> None:
-    """The server does not cache large files, so their cached look-ups are valid for only a second."""
+    """A cached look-up of a large file is valid for only a second."""
     make(aged / "zeros.txt", bytes(100_000))
     make(aged / "zeros.txt.gz", gzipped(bytes(100_000)))
     age(aged)
@@ -296,17 +296,17 @@ def write(sibling: pathlib.Path) -> None:
 
 
 def move_in(sibling: pathlib.Path) -> None:
-    """Move a compressed sibling here from another folder."""
+    """Move a compressed file from another folder to the path *sibling*."""
     make(sibling.parent.parent / "made", gzipped(HELLO)).rename(sibling)
 
 
 def link_in(sibling: pathlib.Path) -> None:
-    """Make a hard link to a compressed sibling in another folder."""
+    """Create a hard link at *sibling* to a compressed file in another folder."""
     os.link(make(sibling.parent.parent / "made", gzipped(HELLO)), sibling)
 
 
 def point_in(sibling: pathlib.Path) -> None:
-    """Make a symlink to a compressed sibling in another folder."""
+    """Create a symlink at *sibling* to a compressed file in another folder."""
     make(sibling.parent / "sub" / "made", gzipped(HELLO))
     sibling.symlink_to("sub/made")
 

@@ -204,7 +204,7 @@ PIECES = ["/", ".", "%2e", "..", "%2f", "%5c", "a", "b:c", ".git", "\xff", '"', 
 
 
 def spelled_paths() -> Iterator[bytes]:
-    """Yield all paths of up to three PIECES, and random paths of up to nine."""
+    """Yield all paths of up to three pieces, such as "..", "%2f" or "a", and random paths of up to nine pieces."""
     chosen = random.Random(1)
     longer = [chosen.choices(PIECES, k=chosen.randint(4, 9)) for _ in range(3000)]
     for pieces in itertools.chain(*(itertools.product(PIECES, repeat=count) for count in range(4)), longer):
@@ -236,7 +236,7 @@ def check_reference(path: bytes) -> None:
 
 
 def test_links_in_a_listing_lead_into_its_folder() -> None:
-    """If relative links would lead elsewhere, the path is redirected first (requirements R142 and R146)."""
+    """If relative links would lead elsewhere, the client is first redirected (requirements R142 and R146)."""
     for path in spelled_paths():
         check_references_in_folder(path)
 
@@ -286,7 +286,7 @@ def normalise(path: bytes) -> list[bytes] | None:
 
 @each_row("length", range(6))
 def test_equivalent_paths_have_one_name(length: int) -> None:
-    """Compare the result with a second implementation (requirements R138 and R146)."""
+    """The test compares the result with a second implementation (requirements R138 and R146)."""
     pieces = [b"/", b".", b"%2e", b"%2F", b"%5C", b"a", b".git"]
     for chosen in itertools.product(pieces, repeat=length):
         path = b"/" + b"".join(chosen)

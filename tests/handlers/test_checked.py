@@ -85,7 +85,7 @@ def test_a_handler_that_raises_is_answered_with_500(ask: Ask, error: BaseExcepti
 def test_steps_that_raise_are_answered_with_500(
     ask: Ask, error: BaseException, request_octets: bytes, reads: bool
 ) -> None:
-    """If *reads*, the handler reads the content before it raises."""
+    """If *reads* is true, the handler reads the content before it raises the error."""
 
     def handler(request: Request, context: Context) -> Steps[Response]:
         if reads:

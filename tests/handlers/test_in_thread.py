@@ -199,7 +199,10 @@ def test_a_server_that_stops_waits_for_the_call(serve: Serve, gate: Gate) -> Non
 
 
 def test_a_server_that_stops_cuts_the_call_off_after_the_grace(serve: Serve, gate: Gate) -> None:
-    """A call that waits for a free thread never runs. The result of a running call is discarded."""
+    """When the server stops, calls that still wait for a thread never run.
+
+    The results of running calls are discarded.
+    """
     reports: list[str] = []
     server = serve(None, handler=behind(gate), report=reports.append)
     clients = [connect(server.port) for _ in range(33)]

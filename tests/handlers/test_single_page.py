@@ -143,7 +143,7 @@ def test_without_an_index_a_page_is_missing(folder: pathlib.Path, serve: Callabl
 def test_the_index_comes_before_the_folders_404_page(folder: pathlib.Path, ask: Ask) -> None:
     """The server opens 404.html first and must close it again.
 
-    The page is too large for the cache, so its response holds an open file.
+    In this test, 404.html is too large for the cache, so its response holds an open file.
     """
     (folder / "404.html").write_bytes(b"<!DOCTYPE html>" + b" " * 100_000)
     assert ask("/users", BROWSER).content == INDEX
@@ -151,7 +151,7 @@ def test_the_index_comes_before_the_folders_404_page(folder: pathlib.Path, ask: 
 
 
 def test_the_single_page_works_with_any_handler(serve: Callable[..., httpsock.Server]) -> None:
-    """The handler answers in steps, for the missing page and for the index."""
+    """The handler in this test answers in steps, both for the missing page and for the index."""
 
     def handler(request: Request, context: Context) -> Steps[Response]:
         yield

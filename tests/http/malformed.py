@@ -35,7 +35,7 @@ def field(octets: bytes) -> bytes:
 
 
 def framed(octets: bytes) -> bytes:
-    """Return a POST with the field lines *octets*. Five octets follow, which may be its content."""
+    """Return a POST with the field lines *octets*, followed by five more octets."""
     return b"POST / HTTP/1.1\r\nHost: localhost\r\n" + octets + b"\r\n\r\nhello"
 
 

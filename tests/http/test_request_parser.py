@@ -118,7 +118,7 @@ def test_a_memoised_head_equals_a_parsed_one() -> None:
 @however_cut
 @each_row("count", [1, 2])
 def test_empty_lines_before_a_request_are_ignored(cut: Cut, count: int) -> None:
-    """The limit starts anew before each request (RFC 9112 §2.2, requirement R004)."""
+    """The limit on empty lines starts anew before each request (RFC 9112 §2.2, requirement R004)."""
     octets = (b"\r\n" * count + get_root()) * 3
     assert outcome_of(cut, octets, SMALL) == [PLAIN, PLAIN, PLAIN, Pause.NEED_DATA]
 

@@ -351,7 +351,7 @@ def test_an_idle_server_sends_no_event(inspect: Callable[..., Inspected]) -> Non
 
 
 def receive_until(client: socket.socket, end: bytes) -> bytes:
-    """Receive and return all octets up to the end of the chunk with *end*."""
+    """Receive and return all octets, up to the end of the chunk that contains *end*."""
     octets = b""
     while end not in octets or not octets.endswith(b"\r\n"):
         octets += client.recv(65536)

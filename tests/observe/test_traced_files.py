@@ -91,7 +91,7 @@ def looks(events: list[tuple[str, Any]]) -> Iterator[tuple[str, str]]:
 def test_every_call_is_an_event(
     path: str, follow_links: bool, site: pathlib.Path, calls: list[tuple[str, str]]
 ) -> None:
-    """Look up three times: without a cache, with a fresh cache, and with a cache that is older than a second."""
+    """The test looks up each path without a cache, with a fresh cache, and with a cache older than a second."""
     collected = Collected(site, follow_links=follow_links)
     for monotonic in (0.0, 0.5, 2.0):
         calls.clear()

@@ -415,7 +415,7 @@ def test_a_new_process_takes_over_without_standard_error(serving: Start, closed:
 
 @in_each_form
 def test_each_process_of_a_restart_closes_all_its_sockets(serving: Start, processes: str) -> None:
-    """Python reports each socket that is open when its process ends."""
+    """If a socket is still open when a process ends, Python prints a warning."""
     command = [sys.executable, "-W", "always::ResourceWarning", "-m", "httpsock"]
     program = serving("--quiet", "--processes", processes, command=command)
     line(program)

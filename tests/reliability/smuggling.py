@@ -135,16 +135,16 @@ FRONT_ENDS = {"nginx": _nginx, "haproxy": _haproxy, "caddy": _caddy}
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """Send the variants to httpsock, directly and through each installed proxy."""
+    """Send the ambiguous requests to httpsock, directly and through each installed proxy."""
     made = variants()
     present = [name for name in FRONT_ENDS if is_installed(name)]
     return [_alone(made), *(_behind(name, made if is_long else made[::6]) for name in present)]
 
 
 def _alone(made: list[bytes]) -> Row:
-    """Send the variants to httpsock directly.
+    """Send the ambiguous requests *made* to httpsock directly.
 
-    Count the variants where httpsock refuses the first request but answers the hidden one.
+    Count how often httpsock refuses the first request but answers the hidden one.
     """
     wrong = []
     with _backend() as subject:
@@ -201,7 +201,7 @@ def _wait_for(port: int) -> None:
 
 
 def _poisons(port: int, octets: bytes) -> bool:
-    """Send the variant *octets*. Return whether another client then gets a wrong answer."""
+    """Send the ambiguous request *octets*. Return whether another client then gets a wrong answer."""
     # Do not end this side of the connection: nginx would assume that the client is gone.
     ask(port, octets, quiet_seconds=0.1)
     answers = [_own(port, number) for number in range(3)]

@@ -152,7 +152,7 @@ def serving(
 
 
 def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int) -> None:
-    """Wait for an answer. Before its first answer, a server may not handle signals yet."""
+    """Wait for the server's first answer. Before that, a signal may kill the server."""
     latest = time.monotonic() + PATIENCE_SECONDS
     while process.poll() is None and time.monotonic() < latest:
         with contextlib.suppress(OSError):
@@ -198,9 +198,9 @@ def receive_all(client: socket.socket) -> bytes:
 
 
 def ask(port: int, octets: bytes, *, quiet_seconds: float = 0.0) -> bytes:
-    """Send *octets* on a new connection and close this side. Return everything that the server sends.
+    """Send *octets* on a new connection, and close the client's side. Return everything that the server sends.
 
-    With *quiet_seconds*, keep this side open instead. Read until the server has sent nothing for *quiet_seconds*.
+    If *quiet_seconds* is given, leave the client's side open. Read until the server has sent nothing for this time.
     """
     with connect(port) as client:
         with contextlib.suppress(ConnectionError):

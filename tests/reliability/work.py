@@ -28,9 +28,9 @@ _SMALL = get("/hello.txt", "Connection: close")
 
 
 def run(server: str, *, is_long: bool) -> list[Row]:
-    """Return a row for each construct.
+    """Return a row of results for each construct, such as a request with a long field.
 
-    If *is_long* is true, the row has the delays. Otherwise it has only the answer.
+    If *is_long* is true, the row has the delays of another client. Otherwise it has the status of the answer.
     """
     with site() as root:
         _fill(root / "many", 2000 if is_long else 20)
@@ -48,7 +48,7 @@ def _fill(folder: pathlib.Path, count: int) -> None:
 
 
 def _answered(subject: Subject, what: str, construct: Construct, server: str) -> Row:
-    """Send *construct* once. Return its status, and whether the server still answers another client."""
+    """Send *construct* once. Return a row with the status, and whether the server still answers another client."""
     answer = ask(subject.port, construct.octets)
     status = answer[9:12].decode() or "closed"
     is_served = ask(subject.port, _SMALL).endswith(b"Hello, socket.\n")

@@ -179,7 +179,7 @@ def test_if_all_connections_are_busy_new_clients_wait_and_files_can_be_opened(
 
 
 def test_idle_connections_are_evicted_if_descriptors_run_out(limited: Limit) -> None:
-    """The embedding program has opened files until no descriptor was free."""
+    """In this test, the program that embeds the server opens files until no descriptor is free."""
     program = limited(64, "-c", GREEDY_PROGRAM)
     idle = program.connect(get("/hello.txt"))
     assert receive_answer(idle).content == HELLO
@@ -360,7 +360,7 @@ def test_a_connection_with_an_unread_request_is_not_evicted(folder: pathlib.Path
 
 
 def test_accepting_pauses_until_there_is_room(folder: pathlib.Path, limit_of_one: None) -> None:
-    """The server reports the pause once. After a connection ends, the server accepts from one listening socket."""
+    """The server reports the pause once."""
     settings = Settings(serve_folder(DocumentRoot(folder)))
     reports: list[str] = []
     with ExitStack() as stack:
@@ -450,7 +450,7 @@ def test_a_report_that_fails_does_not_end_the_event_loop(folder: pathlib.Path, m
 
 
 def test_a_deadline_may_be_years_away(folder: pathlib.Path) -> None:
-    """The time is too long for one poll() call."""
+    """A time of years is too long for one poll() call."""
     a_century = 100 * 365 * 86_400.0
     with working(folder, ["192.0.2.1"] * 2, Timeouts(idle=a_century)) as (port, _), connect(port) as client:
         client.sendall(get("/hello.txt"))

@@ -368,7 +368,7 @@ def test_long_work_is_cut_off_at_the_end_of_the_grace(start_loop: StartLoop, mon
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells how much memory is in use")
 def test_an_idle_connection_holds_no_file(start_loop: StartLoop, folder: pathlib.Path) -> None:
-    """The file changes before each download, so the cache cannot hold the file."""
+    """In this test, the file changes before each download, so the cache cannot hold the file."""
     running = start_loop()
     with ExitStack() as stack:
         before = resident_octets()
@@ -603,7 +603,7 @@ def test_a_client_in_the_accept_queue_at_the_end_is_answered(folder: pathlib.Pat
 
 
 def test_a_spurious_wake_up_has_no_effect(start_loop: StartLoop) -> None:
-    """stop() only wakes the event loop. The loop goes on, since the phase of the server has not changed."""
+    """If the loop is woken while the server still serves, the loop goes on."""
     running = start_loop()
     running.loop.stop(PATIENCE_SECONDS)
 

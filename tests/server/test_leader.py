@@ -92,7 +92,7 @@ def test_connected_clients_are_served_while_a_disk_blocks_another(disk: SlowDisk
 
 
 def test_other_requests_of_the_same_tick_are_answered(disk: SlowDisk, serve: Callable[..., Server]) -> None:
-    """Two of the twenty requests block. The other requests arrive before, between and after these two."""
+    """In this test, two of twenty requests block. The others arrive before, between and after these two."""
     with ExitStack() as stack:
         server = stack.enter_context(serve(threads=3))
         clients = [stack.enter_context(connect(server.port)) for _ in range(20)]
@@ -223,7 +223,7 @@ def test_a_blocked_connection_is_cut_off_after_the_grace(serve: Callable[..., Se
 def test_every_request_is_answered_however_often_the_leader_changes(
     serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
-    """A leader counts as stalled after 0 s, so a follower may take over at any moment."""
+    """In this test, a leader counts as stalled after 0 s, so a follower may take over at any moment."""
     monkeypatch.setattr("httpsock.server.leader._STALL_SECONDS", 0.0)
     logged: list[object] = []
     with serve(threads=threads, log=logged.extend) as server, switching_often():

@@ -159,7 +159,7 @@ def test_a_port_that_is_in_use_is_an_error(folder: pathlib.Path, server: Server,
 
 @NO_DESCRIPTORS
 def test_a_port_that_is_free_at_one_address_only_is_an_error(folder: pathlib.Path, nothing_left: None) -> None:
-    """The same address is given twice, so the second bind() always fails. The server must not retry forever."""
+    """In this test, both addresses are equal, so the second bind() always fails. The server must not retry forever."""
     with pytest.raises(OSError, match=r".") as raised:
         Server(folder, hosts=("127.0.0.1", "127.0.0.1"), port=0)
 

@@ -121,9 +121,9 @@ def receive_all(connected: socket.socket) -> bytes:
 
 
 def talk(port: int, octets: bytes, *, ends: bool = True) -> bytes:
-    """Send *octets* on a new connection.
+    """Send *octets* on a new connection. Return everything that the server sends.
 
-    If *ends* is true, close this side. Return everything that the server sends.
+    If *ends* is true, close the client's side after *octets*.
     """
     with connect(port) as client:
         client.sendall(octets)

@@ -15,7 +15,7 @@ TOOL_SECONDS = 180
 def tool(*names: str) -> str:
     """Return the path of the first program in *names* that is installed. If none is installed, skip the test.
 
-    If the environment sets HTTPSOCK_REQUIRE_TOOLS, as in CI, fail instead.
+    If the environment sets HTTPSOCK_REQUIRE_TOOLS, as in CI, fail the test instead of skipping it.
     """
     for name in names:
         if path := shutil.which(name):

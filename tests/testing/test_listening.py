@@ -200,7 +200,7 @@ def test_a_port_closes_and_opens_without_a_descriptor_left(listener: socket.sock
 
 
 def test_the_process_that_closed_the_port_opens_it_again(listener: socket.socket) -> None:
-    """After a restart, the old process still holds the listening socket."""
+    """Two processes share a listening socket. The first one closes the port, and only the first one opens it again."""
     old = port_with(OPEN_FOR_EVER, CLOSED, OPEN_FOR_EVER)
     old_queue = old.accept_queue(listener)
     port = port_with(OPEN_FOR_EVER)
@@ -251,7 +251,7 @@ def test_a_process_that_replaces_another_finds_the_port_closed_and_opens_it() ->
 
 
 class SharedListener(socket.socket):
-    """A listening socket. If *is_raced*, another process shuts the socket down just before this process."""
+    """A listening socket. If *is_raced* is true, another process seems to shut it down at the same time."""
 
     is_raced = False
 
@@ -262,7 +262,7 @@ class SharedListener(socket.socket):
         return duplicate
 
     def shutdown(self, how: int, /) -> None:
-        """Stop listening. If *is_raced*, shut down twice, as two processes would."""
+        """Stop listening. If *is_raced* is true, shut down twice, as two processes would."""
         if self.is_raced:
             self.is_raced = False
             super().shutdown(how)
@@ -402,7 +402,7 @@ def test_a_connection_is_accepted_late_or_never(server: TestServer, *, stops: bo
 
 
 def test_a_connection_that_one_server_leaves_in_the_queue_is_accepted_by_another(listener: socket.socket) -> None:
-    """After a restart, the old process and the new one poll the same accept queue."""
+    """Two servers poll the same accept queue. One of them delays accept() for an hour."""
     with TestServer(listeners=[listener.dup()]) as old, TestServer(listeners=[listener]) as new:
         new.respond("/x", content=b"new")
         old.fault("slow-accept=3600")
