@@ -350,7 +350,7 @@ class DocumentRoot:
             os.close(descriptor)
         small = self._cache.get_stale((name, coding), state)
         # Mostly the file has not changed since it was last read. Then reuse its representation, with the digest.
-        if small is None or small.octets != octets or small.media_type != (media_type or small.media_type):
+        if small is None or not small.still_holds(octets, tick.time) or media_type not in ("", small.media_type):
             media_type = media_type or content_type_of(name, octets, is_whole=True)
             small = self._represented(media_type, coding, opened, tick, octets=octets)
         if is_settled(opened, tick.time) and not self._file_system.has_link(self.directory, relative):

@@ -214,7 +214,8 @@ class Lookups:
         for path, reference in lookup.contents:
             representation = reference()
             # The stamps include the length.
-            if representation is None or self._read(path, representation.length) != representation.octets:
+            is_valid = representation and representation.still_holds(self._read(path, representation.length), tick.time)
+            if not is_valid:
                 return False
         lookup.fresh_until = tick.monotonic + FRESH_SECONDS
         return True

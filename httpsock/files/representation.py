@@ -84,6 +84,13 @@ class Representation:
             self._not_modified = Response(Status.NOT_MODIFIED, self.caching_fields)
         return self._not_modified
 
+    def still_holds(self, octets: bytes, now: float) -> bool:
+        """Return whether *octets* are the content, and Last-Modified is not later than *now*.
+
+        It is later if the clock has been set back (RFC 9110 §8.8.2.1).
+        """
+        return self.octets == octets and (self.validators.last_modified or 0) <= now
+
     def part(self, offset: int, length: int) -> Part:
         """Return a part of a response: *length* octets from *offset* on."""
         if self.file is None:

@@ -113,6 +113,15 @@ def test_the_cache_stays_within_its_memory_limit(tmp_path: pathlib.Path, monkeyp
     assert [each() is not None for each in stored] == [False, True, True, True]
 
 
+def test_last_modified_is_not_in_the_future_after_the_clock_is_set_back(folder: pathlib.Path) -> None:
+    """Last-Modified must not be later than Date (RFC 9110 §8.8.2.1)."""
+    served = DocumentRoot(folder)
+    first = represent(served, b"/hello.txt")
+    assert first.validators.last_modified == LONG_AGO
+    back = represent(served, b"/hello.txt", now=LONG_AGO - 10.5, monotonic=1.0)
+    assert back.validators == (first.validators.etag, LONG_AGO - 11)
+
+
 # --- Changes that stat() does not show ------------------------------------------------------------
 
 
