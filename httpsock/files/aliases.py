@@ -23,12 +23,10 @@ Names = frozenset[str]
 
 
 class Aliases:
-    """Detects second names of hidden files below the folder *root*. Several threads may use one object."""
+    """Detects second names of hidden files below the root. Several threads may use one object."""
 
-    def __init__(self, root: str, file_system: FileSystem, *, follow_links: bool) -> None:
-        self._root = root
+    def __init__(self, file_system: FileSystem) -> None:
         self._file_system = file_system
-        self._follow_links = follow_links
         self._cache: FileCache[Names] = FileCache(_CACHE_OCTETS)
 
     def has_hidden(
@@ -42,7 +40,7 @@ class Aliases:
         for number, segment in enumerate(segments):
             if may_be_alias(segment):
                 folder = os.sep.join(segments[:number])
-                status = self._file_system.lstat(os.path.join(self._root, folder, segment))
+                status = self._file_system.lstat(os.path.join(self._file_system.root, folder, segment))
                 if segment in self._listed(folder, seen, monotonic, now):
                     continue
                 names = self._names_of(status, folder)
@@ -54,7 +52,7 @@ class Aliases:
         """Return the names listed in *folder* that look like aliases."""
         if (names := seen.get(folder)) is not None:
             return names
-        status = self._file_system.stat(os.path.join(self._root, folder))
+        status = self._file_system.stat(os.path.join(self._file_system.root, folder))
         key, state = (folder, None), file_stamp(status)
         if (names := self._cache.get(key, state, monotonic)) is None:
             with self._scandir(folder) as entries:
@@ -77,7 +75,8 @@ class Aliases:
 
         def is_same(other: str) -> bool:
             with contextlib.suppress(OSError):
-                return os.path.samestat(self._file_system.lstat(os.path.join(self._root, folder, other)), status)
+                path = os.path.join(self._file_system.root, folder, other)
+                return os.path.samestat(self._file_system.lstat(path), status)
             return False
 
         # On some file systems the inode numbers of a listing differ from those of stat(). Then compare every entry.
@@ -85,5 +84,5 @@ class Aliases:
 
     @contextlib.contextmanager
     def _scandir(self, folder: str) -> Iterator[Iterator[os.DirEntry[str]]]:
-        with self._file_system.scandir(self._root, folder, follow_links=self._follow_links) as entries:
+        with self._file_system.scandir(folder) as entries:
             yield self._file_system.listed(folder, entries)

@@ -15,7 +15,7 @@ import errno
 import io
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from httpsock.http.handler import Tick
@@ -104,7 +104,7 @@ class DocumentRoot:
         follow_links: bool = False,
         siblings: bool = True,
         cache_control: str = "no-cache",
-        file_system: FileSystem | None = None,
+        file_system: Callable[..., FileSystem] = FileSystem,
     ) -> None:
         """Serve *directory*. Raise OSError if it is not a folder, or if it can't be read.
 
@@ -115,20 +115,18 @@ class DocumentRoot:
         # Reject an empty name, for which abspath() returns the current folder.
         os.scandir(self.directory if os.fspath(directory) else "").close()
         self._show_hidden = show_hidden
-        self._follow_links = follow_links
         self._siblings = siblings
         self._vary = "Accept-Encoding" if siblings else None
         self._cache_control = cache_control
         # Whether a fresh look-up may be used unchecked: the max-age of *cache_control* allows stale answers.
         self._allows_staleness = allows_staleness(cache_control)
-        file_system = file_system or FileSystem()
-        self._file_system = file_system
-        self._stat = file_system.stat
-        self._cache: FileCache[Representation] = file_system.cache(_CACHE_OCTETS)
+        self._file_system = file_system(self.directory, follow_links=follow_links)
+        self._stat = self._file_system.stat
+        self._cache: FileCache[Representation] = self._file_system.cache(_CACHE_OCTETS)
         # For each possible sibling, the Content-Type of its file, or "" if it is not a valid sibling.
         self._verified: FileCache[str] = FileCache(_VERDICTS_OCTETS)
-        self._lookups = Lookups(self.directory, file_system, follow_links=follow_links)
-        self._aliases = Aliases(self.directory, file_system, follow_links=follow_links)
+        self._lookups = Lookups(self._file_system)
+        self._aliases = Aliases(self._file_system)
         self._budget = ListingBudget(_MAX_LISTED)
 
     def find(self, path: bytes, accept_encoding: bytes | None, tick: Tick) -> Found:
@@ -218,7 +216,7 @@ class DocumentRoot:
         """
         path, accept_encoding = key
         if not name.is_folder or not holds_references(path, name):
-            self._file_system.check_folder(self.directory, name.relative, follow_links=self._follow_links)
+            self._file_system.check_folder(name.relative)
             return Redirect(name)
         for index_name in INDEX_NAMES:
             index = os.path.join(name.relative, index_name)
@@ -296,7 +294,7 @@ class DocumentRoot:
 
         with contextlib.closing(self._plain(name, status, tick)) as plain:
             original = Original(plain.length, None if plain.file else plain.octets)
-            descriptor = self._open_beneath(name + CODINGS[coding])
+            descriptor = self._file_system.open(name + CODINGS[coding])
             with io.FileIO(descriptor) as sibling:
 
                 def read(offset: int, length: int) -> bytes:
@@ -320,11 +318,7 @@ class DocumentRoot:
 
     def _passes_symlink(self, relative: str) -> bool:
         """Return whether a symlink is on the path to *relative*. If symlinks are allowed, always return False."""
-        return not self._follow_links and self._file_system.has_link(self.directory, relative)
-
-    def _open_beneath(self, relative: str) -> int:
-        """Return a descriptor of the file *relative*. Raise OSError if that fails."""
-        return self._file_system.open(self.directory, relative, follow_links=self._follow_links)
+        return not self._file_system.follow_links and self._file_system.has_link(relative)
 
     def _open(
         self, name: str, coding: str | None, tick: TickMemo, verified: FileStamp = (), media_type: str = ""
@@ -335,7 +329,7 @@ class DocumentRoot:
         FileNotFoundError if the sibling has changed since it was *verified*.
         """
         relative = name + CODINGS[coding] if coding else name
-        descriptor = self._open_beneath(relative)
+        descriptor = self._file_system.open(relative)
         try:
             opened = os.fstat(descriptor)
             state = verified or file_stamp(opened)
@@ -353,7 +347,7 @@ class DocumentRoot:
         if small is None or not small.still_holds(octets, tick.time) or media_type not in ("", small.media_type):
             media_type = media_type or content_type_of(name, octets, is_whole=True)
             small = self._represented(media_type, coding, opened, tick, octets=octets)
-        if is_settled(opened, tick.time) and not self._file_system.has_link(self.directory, relative):
+        if is_settled(opened, tick.time) and not self._file_system.has_link(relative):
             memory = 2 * len(octets) + len(name) + _CACHED_OVERHEAD
             self._cache.put((name, coding), state, small, memory, tick.monotonic)
         return small
@@ -391,9 +385,7 @@ class DocumentRoot:
     def _entries(self, relative: str) -> Iterator[Entry]:
         """Return an iterator over the visible entries of a folder. Raise OSError if the folder can't be opened."""
         opened = contextlib.ExitStack()
-        entries = opened.enter_context(
-            self._file_system.scandir(self.directory, relative, follow_links=self._follow_links)
-        )
+        entries = opened.enter_context(self._file_system.scandir(relative))
 
         def look_up() -> Iterator[Entry]:
             with opened:
@@ -421,9 +413,9 @@ class DocumentRoot:
         """Return the status of a symlink's target. Raise OSError if the target lies outside the root."""
         status = self._stat(self._prefix + relative)
         if stat.S_ISDIR(status.st_mode):
-            self._file_system.check_folder(self.directory, relative, follow_links=self._follow_links)
+            self._file_system.check_folder(relative)
         elif stat.S_ISREG(status.st_mode):
-            os.close(self._open_beneath(relative))
+            os.close(self._file_system.open(relative))
         return status
 
     def _stat_regular(self, relative: str) -> os.stat_result | None:

@@ -1,8 +1,8 @@
 """The file system: the system calls of a document root.
 
 Takes names, gives the results of the calls. A traced server uses a subclass, which also emits events. So that its trace
-is complete, a document root makes all calls for files and folders through this class. Next: confinement, which opens
-files beneath the root and no others.
+is complete, a document root makes each call that names a file or folder through this class. Next: confinement, which
+opens files beneath the root and no others.
 
 POSIX.1 (the calls); RFC 9110 §17.3 (attacks based on file and path names).
 """
@@ -30,14 +30,17 @@ Value = TypeVar("Value")
 class FileSystem:
     """The system calls of a document root. A subclass may observe them."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: str, *, follow_links: bool = False) -> None:
+        """Look at files below *root*, an absolute path. If *follow_links* is true, symlinks may lead out of *root*."""
+        self.root = root
+        self.follow_links = follow_links
         # The system's own functions, since a method around them would cost time at each request.
         self.stat: Callable[[str], os.stat_result] = os.stat
         self.lstat: Callable[[str], os.stat_result] = os.lstat
 
-    def has_link(self, root: str, relative: str) -> bool:
-        """Return whether the path from *root* to *relative* has a symlink. If the path does not exist, return False."""
-        below = root
+    def has_link(self, relative: str) -> bool:
+        """Return whether the path to *relative* has a symlink. If the path does not exist, return False."""
+        below = self.root
         with contextlib.suppress(OSError):
             for name in relative.split(os.sep):
                 below = os.path.join(below, name)
@@ -45,13 +48,13 @@ class FileSystem:
                     return True
         return False
 
-    def open(self, root: str, relative: str, *, follow_links: bool) -> int:
-        """Open *relative*, a name below the folder *root*, and return its descriptor. Raise OSError if that fails."""
-        return open_beneath(root, relative, follow_links=follow_links)
+    def open(self, relative: str) -> int:
+        """Open *relative*, a name below the root, and return its descriptor. Raise OSError if that fails."""
+        return open_beneath(self.root, relative, follow_links=self.follow_links)
 
-    def check_folder(self, root: str, relative: str, *, follow_links: bool) -> None:
-        """Open *relative*, a folder below *root*, and close it. Raise OSError if that fails."""
-        check_folder_beneath(root, relative, follow_links=follow_links)
+    def check_folder(self, relative: str) -> None:
+        """Open *relative*, a folder below the root, and close it. Raise OSError if that fails."""
+        check_folder_beneath(self.root, relative, follow_links=self.follow_links)
 
     def read(self, descriptor: int, length: int) -> bytes:
         """Return the next *length* octets of a file. If fewer octets are left, return all of these."""
@@ -61,11 +64,9 @@ class FileSystem:
         """Return a file object, to send a large file in parts. When the object is closed, it closes *descriptor*."""
         return io.FileIO(descriptor)
 
-    def scandir(
-        self, root: str, relative: str, *, follow_links: bool
-    ) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
+    def scandir(self, relative: str) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
         """Return a context manager that gives the entries of a folder. Raise OSError if it can't be opened."""
-        return scandir_beneath(root, relative, follow_links=follow_links)
+        return scandir_beneath(self.root, relative, follow_links=self.follow_links)
 
     def listed(self, relative: str, entries: Iterator[Item]) -> Iterator[Item]:  # noqa: ARG002 (for an observer)
         """Return *entries*, the entries of the folder *relative*. A subclass may count them."""

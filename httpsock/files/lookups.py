@@ -120,10 +120,8 @@ class TickMemo:
 class Lookups:
     """A cache of look-ups below *root*. If it is full, an old look-up is evicted. All threads share it."""
 
-    def __init__(self, root: str, file_system: FileSystem, *, follow_links: bool) -> None:
-        self._root = root
+    def __init__(self, file_system: FileSystem) -> None:
         self._file_system = file_system
-        self._follow_links = follow_links
         # Look-ups by the codings of the client, then by path.
         self._lookups: dict[Codings, dict[bytes, Lookup]] = {}
         # The same look-ups by Accept-Encoding, then by path.
@@ -176,14 +174,14 @@ class Lookups:
         cached. The caller must call ``folder`` for the file's folder before it looks for compressed siblings. Then a
         sibling that appears later changes the folder's stamp.
         """
-        path = os.path.join(self._root, file)
+        path = os.path.join(self._file_system.root, file)
         # The state of a sibling ends with the state of its file.
         files = [(path, cached.state[-STAMP_LENGTH:])]
-        contents = [(path, weakref.ref(original.value))] if original else []
+        contents = [(file, weakref.ref(original.value))] if original else []
         skipped = codings
         if coding := cached.value.coding:
             files.append((path + CODINGS[coding], cached.state[:STAMP_LENGTH]))
-            contents.append((files[1][0], weakref.ref(cached.value)))
+            contents.append((file + CODINGS[coding], weakref.ref(cached.value)))
             skipped = codings[: codings.index(coding)]
         siblings = tuple(path + CODINGS[coding] for coding in skipped)
         folder = os.path.dirname(file)
@@ -211,18 +209,18 @@ class Lookups:
         """
         if not lookup.contents or self._stamps_of_present(lookup.missing, tick.time) != []:
             return False
-        for path, reference in lookup.contents:
+        for name, reference in lookup.contents:
             representation = reference()
             # The stamps include the length.
-            is_valid = representation and representation.still_holds(self._read(path, representation.length), tick.time)
+            is_valid = representation and representation.still_holds(self._read(name, representation.length), tick.time)
             if not is_valid:
                 return False
         lookup.fresh_until = tick.monotonic + FRESH_SECONDS
         return True
 
-    def _read(self, path: str, length: int) -> bytes:
-        """Return the first octets of a file, only for a comparison. Never send them: the file may be a symlink now."""
-        descriptor = self._file_system.open(self._root, path, follow_links=True)
+    def _read(self, relative: str, length: int) -> bytes:
+        """Return the first *length* octets of the file *relative*. Raise OSError if it can't be opened."""
+        descriptor = self._file_system.open(relative)
         try:
             return self._file_system.read(descriptor, length)
         finally:
@@ -230,10 +228,10 @@ class Lookups:
 
     def _folder_state(self, relative: str, now: float) -> FolderState:
         """Return the state of the folder *relative*. If symlinks may not be followed, detect symlinks on the path."""
-        if self._follow_links or not relative:
-            status = self._file_system.stat(os.path.join(self._root, relative) if relative else self._root)
+        path = self._file_system.root
+        if self._file_system.follow_links or not relative:
+            status = self._file_system.stat(os.path.join(path, relative) if relative else path)
         else:
-            path = self._root
             for name in relative.split(os.sep):
                 path = os.path.join(path, name)
                 status = self._file_system.lstat(path)

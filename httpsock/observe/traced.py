@@ -63,9 +63,9 @@ class Instrumentation:
         """Return a new traced socket for listening."""
         return TracedListener(family, kind, emit=self.trace.server)
 
-    def file_system(self, directory: str) -> TracedFileSystem:
-        """Return the traced file system of the document root *directory*."""
-        return TracedFileSystem(directory, self.current)
+    def file_system(self, root: str, *, follow_links: bool) -> TracedFileSystem:
+        """Return the traced file system of a document root."""
+        return TracedFileSystem(root, self.current, follow_links=follow_links)
 
     def handler(self, handler: Handler) -> Handler:
         """Return *handler*. A subclass may return a handler that wraps *handler*."""

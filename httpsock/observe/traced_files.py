@@ -32,12 +32,11 @@ class _Current(Protocol):
 class TracedFileSystem(FileSystem):
     """Makes the system's own calls. For each call, passes an event to *current.emit*."""
 
-    def __init__(self, directory: str, current: _Current) -> None:
-        """Trace the calls of the document root *directory*. In events, names are relative to the root."""
-        super().__init__()
+    def __init__(self, root: str, current: _Current, *, follow_links: bool = False) -> None:
+        """Events show names relative to *root*."""
+        super().__init__(root, follow_links=follow_links)
         self._current = current
-        self._root = os.path.abspath(directory)
-        self._prefix = os.path.join(self._root, "")
+        self._prefix = os.path.join(root, "")
         self.stat = self._traced("stat", self.stat)
         self.lstat = self._traced("lstat", self.lstat)
 
@@ -54,19 +53,19 @@ class TracedFileSystem(FileSystem):
 
         return look_and_emit
 
-    def open(self, root: str, relative: str, *, follow_links: bool) -> int:
+    def open(self, relative: str) -> int:
         """Open a file. Emit an event."""
         attributes = {"name": self._shown(relative)}
         with trace_errors(self._current.emit, "open", attributes):
-            descriptor = super().open(root, relative, follow_links=follow_links)
+            descriptor = super().open(relative)
         self._current.emit("open", attributes)
         return descriptor
 
-    def check_folder(self, root: str, relative: str, *, follow_links: bool) -> None:
+    def check_folder(self, relative: str) -> None:
         """Open a folder, and close it. Emit an event."""
         attributes = {"name": self._shown(relative)}
         with trace_errors(self._current.emit, "open", attributes):
-            super().check_folder(root, relative, follow_links=follow_links)
+            super().check_folder(relative)
         self._current.emit("open", attributes)
 
     def read(self, descriptor: int, length: int) -> bytes:
@@ -80,11 +79,11 @@ class TracedFileSystem(FileSystem):
         return _TracedFile(descriptor, self._current)
 
     @contextmanager
-    def scandir(self, root: str, relative: str, *, follow_links: bool) -> Iterator[Iterator[os.DirEntry[str]]]:
+    def scandir(self, relative: str) -> Iterator[Iterator[os.DirEntry[str]]]:
         """Open a folder, and emit an event. Yield an iterator of the folder's entries."""
         with ExitStack() as opened:
             with trace_errors(self._current.emit, "scandir", {"name": self._shown(relative)}):
-                entries = opened.enter_context(super().scandir(root, relative, follow_links=follow_links))
+                entries = opened.enter_context(super().scandir(relative))
             yield entries
 
     def listed(self, relative: str, entries: Iterator[Item]) -> Iterator[Item]:
@@ -135,7 +134,7 @@ class TracedFileSystem(FileSystem):
 
     def _shown(self, path: str) -> str:
         """Return the name of *path*, relative to the root, as safe text for an event."""
-        name = path.removeprefix(self._prefix) if path != self._root else ""
+        name = path.removeprefix(self._prefix) if path != self.root else ""
         return visible(os.fsencode(name)) or "."
 
 

@@ -169,7 +169,7 @@ class ProcessLoop:
                 deadline = self._run_timers(now)
                 if not self._served.is_running and not self._children.pids():
                     break
-                if (pending := self._abandoned(now)) is not None:
+                if (pending := self._overdue(now)) is not None:
                     self._report(f"httpsock: still waiting for {', '.join(pending)}; exiting.")
                     return ExitCode.FAILED
                 self._handle_events(min(deadline - now, _MAX_POLL_SECONDS))
@@ -199,7 +199,7 @@ class ProcessLoop:
         own_deadlines = self._blocked_deadline, self._kill_deadline, self._leave_deadline
         return min(deadline for deadline in (*deadlines, *own_deadlines) if deadline > now)
 
-    def _abandoned(self, now: float) -> list[str] | None:
+    def _overdue(self, now: float) -> list[str] | None:
         """While there is time to wait, return None.
 
         After that, return descriptions of the requests and processes that still run.

@@ -322,9 +322,8 @@ def _open_root(
 
     If *tracing* is given, use a traced file system.
     """
-    directory = os.fspath(directory or "")
-    file_system = tracing.file_system(directory) if tracing else FileSystem()
-    return DocumentRoot(directory, **switches, cache_control=cache_control, file_system=file_system)
+    file_system = tracing.file_system if tracing else FileSystem
+    return DocumentRoot(directory or "", **switches, cache_control=cache_control, file_system=file_system)
 
 
 def _cache_control(fields: Sequence[tuple[str, str]], default: str) -> str:

@@ -28,6 +28,7 @@ from httpsock.http.messages import Response, Sleep, Status, Stream, Then
 from httpsock.http.request_parser import Limits, parse_head
 from httpsock.server.server import Server, print_stderr
 from httpsock.server.transport import PlainTransport, Transport
+from httpsock.tracing.sockets import address_of
 
 from .answers import Answer, Answers
 from .broken import Faults
@@ -80,11 +81,11 @@ class TestServer(Server):
     def _record(self, connected: socket.socket) -> Callable[[bytes], object]:
         """Return the function that records the octets received from *connected*."""
         try:
-            host, port = connected.getpeername()[:2]
+            peer = address_of(connected.getpeername())
         except OSError:
             # The client has disconnected.
-            host, port = "unknown", 0
-        return Arrivals(self._recording, f"[{host}]:{port}" if ":" in host else f"{host}:{port}").receive
+            peer = "unknown:0"
+        return Arrivals(self._recording, peer).receive
 
     @property
     def folder(self) -> pathlib.Path:

@@ -160,7 +160,7 @@ def test_a_folder_is_read_once_for_all_its_names(tmp_path: pathlib.Path, monkeyp
 def test_a_folder_is_read_once_in_each_tick(tmp_path: pathlib.Path) -> None:
     (tmp_path / "a~1").write_bytes(b"x")
     seen: dict[str, frozenset[str]] = {}
-    verdicts = Aliases(str(tmp_path), FileSystem(), follow_links=False)
+    verdicts = Aliases(FileSystem(str(tmp_path)))
     assert not verdicts.has_hidden(["a~1"], seen, 0.0, LATER)
     assert seen == {"": frozenset({"a~1"})}
     assert not verdicts.has_hidden(["a~1"], seen, 100.0, LATER)

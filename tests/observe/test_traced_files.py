@@ -4,6 +4,7 @@ import os
 import pathlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import pytest
@@ -24,7 +25,8 @@ class Collected:
 
     def __init__(self, folder: pathlib.Path, **settings: Any) -> None:
         self.events: list[tuple[str, Any]] = []
-        self.root = DocumentRoot(folder, **settings, file_system=TracedFileSystem(str(folder), self))
+        file_system = partial(TracedFileSystem, current=self)
+        self.root = DocumentRoot(folder, **settings, file_system=file_system)
 
     def emit(self, name: str, attributes: Mapping[str, Any]) -> None:
         """Collect an event."""
