@@ -50,7 +50,7 @@ class ArgumentParser(argparse.ArgumentParser):
         return super().format_help()
 
     def error(self, message: str) -> NoReturn:
-        """Print *message* with its credentials masked, and exit with code 2."""
+        """Mask credentials in *message*, print the result, and exit with code 2."""
         printable = visible(mask(message.encode("utf-8", "surrogateescape")).decode("utf-8", "backslashreplace"))
         self.exit(WRONG_ARGUMENT, f"{self._name}: {printable}; see {self._command} --help.\n")
 

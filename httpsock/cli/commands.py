@@ -36,7 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _import(arguments: Sequence[str]) -> tuple[Callable[[Sequence[str]], int], Sequence[str]]:
-    """Import the command in *arguments*. Return its function, and the arguments that follow its name."""
+    """Import the command in *arguments*.
+
+    Return the command's function, and the arguments that follow the command's name.
+    """
     # A folder with the name of a command is served as ./get or ./find.
     match arguments[:1]:
         case ["get"]:

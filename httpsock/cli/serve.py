@@ -194,7 +194,7 @@ def _print_if_writable(text: str) -> None:
 def _open_servers(
     options: argparse.Namespace, make: Callable[..., Server], inherited: InheritedSockets | None
 ) -> list[Server]:
-    """Return a server for each process. Use the *inherited* sockets, if any. Otherwise bind the port."""
+    """Return a server for each process. If there are *inherited* sockets, use these. Otherwise, bind the port."""
     if inherited:
         return [make(0, group) for group in inherited.for_processes(options.processes)]
     first = _open_server(options, make)
@@ -296,7 +296,7 @@ def _preload(options: argparse.Namespace) -> None:
 
 
 def _drop_root(options: argparse.Namespace, directory: str) -> str | None:
-    """If --user is given, become that user. Return an error sentence if this fails, else None."""
+    """If --user is given, become that user. If that fails, return an error sentence. Otherwise, return None."""
     if options.user is None:
         return None
     _preload(options)

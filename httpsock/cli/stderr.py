@@ -83,7 +83,7 @@ class StderrWriter:
         return text
 
     def _write_out(self, text: str) -> bool:
-        """Write *text*. Return whether all of it was written. Lines that can't be written count as dropped."""
+        """Write *text*. Return whether all of *text* was written. Lines that can't be written count as dropped."""
         octets = text.encode("utf-8", "backslashreplace")
         descriptor = standard_error()
         if descriptor < 0:

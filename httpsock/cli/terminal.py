@@ -41,9 +41,10 @@ class TerminalText:
 
 
 class Progress:
-    """A progress bar on a terminal. It appears when a transfer takes long.
+    """A progress bar on a terminal, which appears when a transfer takes long.
 
-    *octets* is how many octets of *total* have already arrived. If *total* is unknown, it is None.
+    *octets* is how many octets have already arrived. *total* is the size of the transfer, or None if this size is
+    unknown.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class Progress:
 
 
 def _columns(stream: TextIO) -> int:
-    """Return the width of the terminal, or 80 if it is unknown."""
+    """Return the width of the terminal, or 80 if the width is unknown."""
     try:
         return os.get_terminal_size(stream.fileno()).columns or 80
     except (OSError, ValueError):

@@ -68,11 +68,11 @@ class _Outgoing(NamedTuple):
 class ClientResponse:
     """A response whose head has arrived. The content is received while the caller reads it.
 
-    Iterate over the response to get pieces of any size, or ``read()`` it as a whole. Then ``close()`` it, or use
-    ``with``. *url* is the final URL, after redirects.
-    If the connection ends early, reading raises IncompleteError (RFC 9112 §8). If the framing is broken, it raises
-    ResponseError. If the server is too slow, it raises TimeoutError. Further reads raise the same error. If the
-    response was closed before its end, reading raises ValueError.
+    Iterate over the response to get pieces of any size, or call ``read()`` to get all content. Then call ``close()``,
+    or use ``with``. *url* is the final URL, after redirects. If the connection ends early, reading raises
+    IncompleteError (RFC 9112 §8). If the framing is broken, reading raises ResponseError. If the server is too slow,
+    reading raises TimeoutError. Further reads raise the same error. If the response was closed before the end of its
+    content, reading raises ValueError.
     """
 
     def __init__(self, url: Url, head: ResponseHead, connection: ClientConnection) -> None:
@@ -158,7 +158,7 @@ class Client:
     """Sends requests over HTTP/1.1, and returns the responses.
 
     ``with Client() as client, client.get(url) as response: ...`` Use a client from one thread at a time. The client
-    follows at most *redirects* redirects. If *redirects* is 0, it returns the redirect response itself. *trace*
+    follows at most *redirects* redirects. If *redirects* is 0, the client returns the redirect response itself. *trace*
     receives an event for each socket call.
     """
 
@@ -303,7 +303,7 @@ def format_head(method: str, url: Url, fields: Fields, content: bytes) -> bytes:
 
 
 def check_request_field(name: str, value: str) -> None:
-    """Raise ValueError if the field is malformed, or if only the client itself may set it."""
+    """Raise ValueError if the field is malformed, or if only the client itself may set the field."""
     check_field(name, value)
     if name.lower() in _OWN_FIELDS:
         raise ValueError(f"the client itself sets the field {name}")

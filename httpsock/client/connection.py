@@ -63,7 +63,7 @@ class ClientTimeouts:
 
 
 def resolve(host: str, port: int, emit: Emit = discard) -> list[Address]:
-    """Return the addresses of *host*, a name or a numeric address. Raise socket.gaierror if it has no address."""
+    """Return the addresses of *host*, a name or a numeric address. Raise socket.gaierror if *host* has no address."""
     # Pass the name as octets, so that Python does not change it.
     with trace_errors(emit, "getaddrinfo", {"host": host}):
         found = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM)
@@ -190,7 +190,7 @@ class ClientConnection:
     def is_reusable(self) -> bool:
         """Whether the connection can be used for another request.
 
-        This is false if the server has closed its end, or has sent unexpected octets.
+        A connection is not reusable if the server has closed its end, or has sent unexpected octets.
         """
         return self.is_idle and self._parser.is_reusable and not self._has_octets()
 
@@ -201,7 +201,7 @@ class ClientConnection:
 
     @property
     def content_length(self) -> int | None:
-        """The length of the content in octets, or None if the last head did not announce it."""
+        """The length of the content in octets, or None if the last head did not announce the length."""
         return self._parser.content_length
 
     @property
@@ -275,7 +275,7 @@ class ClientConnection:
     def receive_head(self) -> ResponseHead:
         """Return the head of the final response.
 
-        Raise ResponseError if it is malformed. Raise TimeoutError if the server is too slow.
+        Raise ResponseError if the head is malformed. Raise TimeoutError if the server is too slow.
         """
         seconds = self._timeouts.response
         deadline = time.monotonic() + seconds
@@ -286,7 +286,7 @@ class ClientConnection:
         return head
 
     def _final_head(self) -> ResponseHead | None:
-        """Skip interim heads, and return the final head. Return None if it has not arrived yet."""
+        """Skip interim heads, and return the final head. If the final head has not arrived yet, return None."""
         while isinstance(event := self._parser.next_event(), ResponseHead):
             self._emit("parse", {"status": event.status, "phrase": visible(event.phrase)}, head=event.octets)
             if not event.is_interim:
@@ -314,7 +314,10 @@ class ClientConnection:
         return time.monotonic() + seconds, f"the server sent nothing for {seconds:g} s"
 
     def _receive(self, deadline: float, reason: str) -> None:
-        """Receive octets, and pass them to the parser. At *deadline*, raise TimeoutError with the message *reason*."""
+        """Receive octets, and pass the octets to the parser.
+
+        At *deadline*, raise TimeoutError with the message *reason*.
+        """
         began = time.monotonic()
         try:
             self._wait_until(deadline)
@@ -330,7 +333,7 @@ class ClientConnection:
     def _has_octets(self) -> bool:
         """Return whether recv() would return immediately.
 
-        It could return octets or the end of the stream, or raise an error.
+        Then recv() would return octets or the end of the stream, or raise an error.
         """
         return bool(_ready([self._socket], selectors.EVENT_READ, 0.0))
 

@@ -37,12 +37,12 @@ _MAX_NOTE_OCTETS = 64 * 1024
 
 
 class OutputError(Exception):
-    """The content can't be written to its file."""
+    """The content of a response can't be written to a file."""
 
 
 @contextlib.contextmanager
 def _writing(path: str) -> Iterator[None]:
-    """Turn any OSError into an OutputError. Its message contains *path*."""
+    """Raise an OutputError in place of any OSError. The message of the OutputError contains *path*."""
     try:
         yield
     except OSError as error:
@@ -62,9 +62,9 @@ class _Part(NamedTuple):
 
 
 def _open_own(path: str, flags: int) -> int:
-    """Open a regular file of this user. Raise OSError if it is a link, a pipe or another user's file.
+    """Open the regular file *path* of this user. Raise OSError if *path* is a link, a pipe or another user's file.
 
-    The name is predictable, so in a shared folder another user may have created such a file.
+    In a shared folder, another user may have created a file with this name, since the name is predictable.
     """
     # With O_NONBLOCK, a pipe without a reader fails instead of blocking.
     safely = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -86,7 +86,7 @@ def _check_own(found: os.stat_result) -> None:
 
 
 def _fault_of(found: os.stat_result) -> str | None:
-    """Return the reason to distrust a file, or None if it can be trusted."""
+    """Return the reason to distrust the file with the status *found*, or None if the file can be trusted."""
     if not stat.S_ISREG(found.st_mode):
         return "it is not a regular file"
     # Windows has no such owners and links.
@@ -98,8 +98,8 @@ def _fault_of(found: os.stat_result) -> str | None:
 class Download:
     """A download to the file *path*. If *resumes* is true, continue an earlier download if possible.
 
-    If *path* exists but is not a regular file, write the content directly to it. Examples are ``/dev/null`` and a pipe.
-    All methods raise OutputError if the file can't be written.
+    If *path* exists but is not a regular file, write the content directly to *path*. Examples are ``/dev/null`` and a
+    pipe. All methods raise OutputError if the file can't be written.
     """
 
     def __init__(self, path: str, url: str, *, resumes: bool) -> None:
@@ -139,7 +139,7 @@ class Download:
     def accepts(self, response: ClientResponse) -> bool:
         """Return whether *response* is usable for this download.
 
-        If there is an earlier part, a response is not usable if it is a 416, or if it comes from another final URL.
+        If there is an earlier part, a 416 is not usable, and a response from another final URL is not usable either.
         """
         return self._part is None or (response.status != 416 and response.url == self._part.source)
 
@@ -191,7 +191,7 @@ class Download:
         self._drop_note()
 
     def close(self) -> None:
-        """Close the file, even if it is incomplete."""
+        """Close the file, even if the content is incomplete."""
         if self._file is None or self._file.closed:
             return
         with _writing(self.part_path):
@@ -234,7 +234,10 @@ class Download:
 
 
 def _read_note(path: str) -> _Part | None:
-    """Return the contents of FILE.resume, or None if they are invalid. Raise OSError if the file can't be trusted."""
+    """Return the contents of FILE.resume, or None if the contents are invalid.
+
+    Raise OSError if the file can't be trusted.
+    """
     with open(path, "rb", opener=_open_own) as note:
         octets = note.read(_MAX_NOTE_OCTETS)
     if len(octets) == _MAX_NOTE_OCTETS:

@@ -64,7 +64,7 @@ class Url(NamedTuple):
 
 
 def parse_url(text: str) -> Url:
-    """Parse *text* as a Url. Raise UrlError with the reason if it is malformed or not supported."""
+    """Parse *text* as a Url. Raise UrlError with the reason if *text* is malformed or not supported."""
     octets = _octets_of(text)
     shown = grammar.printable(octets)
     if len(octets) > _MAX_OCTETS:
@@ -91,7 +91,7 @@ def _octets_of(text: str) -> bytes:
 
 
 def _parse_authority(authority: bytes) -> tuple[str, int]:
-    """Return the host and the port. Raise UrlError if one of them is invalid, or if there is a user name."""
+    """Return the host and the port. Raise UrlError if either is invalid, or if there is a user name."""
     shown = grammar.printable(authority)
     if b"@" in authority:
         # RFC 9110 §4.2.4: a password would end up in logs and histories, and text before "@" can pose as the host.

@@ -84,11 +84,10 @@ class Announcer:
 
     The folder is served at *port* of the addresses *hosts*. Among *hosts*, 0.0.0.0 and :: stand for the addresses on
     all networks, even on networks that appear later. *description* is a middleware of the folder's server. Its path is
-    part of each LOCATION.
-    *is_replaced* returns whether a successor process announces the folder now. If it does, this announcer ends without
-    a byebye. If a network fails, the announcer skips it, and passes the reason to *report*. *trace* receives an event
-    for each socket call. *group_port* is for tests. If it is 0, the system picks a free port.
-    Raise OSError if every address fails and *hosts* has neither 0.0.0.0 nor ::.
+    part of each LOCATION. *is_replaced* returns whether a successor process announces the folder now. If a successor
+    does, this announcer ends without a byebye. If a network fails, the announcer skips this network, and passes the
+    reason to *report*. *trace* receives an event for each socket call. *group_port* is for tests. If *group_port* is 0,
+    the system picks a free port. Raise OSError if every address fails and *hosts* has neither 0.0.0.0 nor ::.
     """
 
     def __init__(
@@ -219,7 +218,7 @@ class Announcer:
         return self._device._replace(location=url_of(interface.address, self._port).removesuffix("/") + self._path)
 
     def _leave(self, interface: Interface) -> None:
-        """Leave the group on *interface*. Drop its queued answers and its device."""
+        """Leave the group on *interface*. Drop the interface's queued answers and its device."""
         self._answers.drop(interface)
         self._close(interface)
         del self.devices[interface]
@@ -270,7 +269,7 @@ class Announcer:
         self._guard(self._send_due_answers, now)
 
     def _guard(self, step: Callable[..., object], *arguments: object) -> None:
-        """Run one step of the loop. If it fails, report the error and return, so that the loop continues."""
+        """Run one step of the loop. If the step fails, report the error, so that the loop continues."""
         try:
             step(*arguments)
         except OSError as error:
@@ -283,7 +282,7 @@ class Announcer:
             self._report_once(f"{place.filename}:{place.lineno}", traceback.format_exc())
 
     def _report_faults(self, faults: dict[str, OSError]) -> None:
-        """Report each error once, with its reason and the address that can't be announced."""
+        """Report each error of *faults* once, with the address that can't be announced."""
         for key, fault in faults.items():
             # A key that starts with "_" is a step of the loop, not an address.
             place = "" if key.startswith("_") else f" at {key}"
@@ -327,7 +326,7 @@ class Announcer:
                 self._receive(each, receiver, now)
 
     def _receive(self, interface: Interface, receiver: socket.socket, now: float) -> None:
-        """Receive one datagram. If it is a search by a neighbour, queue the answers."""
+        """Receive one datagram. If the datagram is a search by a neighbour, queue the answers."""
         try:
             # 3. Communicate: one recvfrom() returns one whole datagram and its source address.
             octets, peer = receiver.recvfrom(_MAX_OCTETS + 1)

@@ -75,7 +75,7 @@ class Shares:
 class Answer(NamedTuple):
     """A queued answer to *peer*, to be sent at the time *due*. *described* is the interface that the answer describes.
 
-    *number* keeps the order of answers with the same time.
+    If two answers have the same time, the answer with the lower *number* comes first.
     """
 
     due: float
@@ -87,7 +87,7 @@ class Answer(NamedTuple):
 
 
 class Answers:
-    """The queue of answers, in the order of their times."""
+    """The queue of answers, sorted by the times at which to send the answers."""
 
     def __init__(self, now: float) -> None:
         self._queue: list[Answer] = []

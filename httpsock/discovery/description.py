@@ -32,10 +32,11 @@ _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
 def format_description(device: Device, name: str) -> bytes:
-    """Return the description of *device* as XML, with its *name* and the folder's URL.
+    """Return the description of *device* as XML, with the *name* and the folder's URL.
 
     The description has no services, as UDA 2.0 §2.1 allows. The folder's URL is relative to the description's URL, so
-    one description fits every address of the server. XML can't hold control characters, so they are escaped as text.
+    one description fits every address of the server. XML can't hold control characters, so control characters are
+    escaped as text.
     """
     return f"""<?xml version="1.0" encoding="utf-8"?>
 <root xmlns="urn:schemas-upnp-org:device-1-0" configId="1">
@@ -60,10 +61,10 @@ class Description(NamedTuple):
     base: str
 
     def page(self, location: Url) -> Url | None:
-        """Return the presentation URL, or None if it is missing or not http.
+        """Return the presentation URL, or None if the URL is missing or is no http URL.
 
-        Resolve a relative URL against URLBase (UDA 1.0). If there is no URLBase, resolve it against *location*, the URL
-        of the description.
+        Resolve a relative URL against URLBase (UDA 1.0). If there is no URLBase, resolve the URL against *location*,
+        the URL of the description.
         """
         if not self.presentation:
             return None
@@ -90,7 +91,7 @@ def _decoded(octets: bytes) -> str:
 
 
 def _first(pattern: re.Pattern[str], text: str) -> str:
-    """Return the text of the first matching element, or ""."""
+    """Return the text of the first element that matches *pattern*, or "" if no element matches."""
     match = pattern.search(text)
     if match is None:
         return ""

@@ -76,7 +76,7 @@ def sender(address: tuple[Any, ...]) -> str:
 
 
 def with_zone(address: str, number: int) -> str:
-    """Return *address*. If it is link-local, add its zone, which is the interface's index *number* (RFC 4007 §11)."""
+    """Return *address*. If *address* is link-local, add its zone: the interface's index *number* (RFC 4007 §11)."""
     needs_zone = number and ":" in address and ipaddress.ip_address(address).is_link_local
     return f"{address}%{number}" if needs_zone else address
 

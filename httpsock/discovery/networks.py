@@ -145,7 +145,7 @@ def _attributes(octets: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _all(kind: int) -> Iterator[bytes]:
-    """Request a dump from the kernel. Yield the content of each message. Raise OSError if that fails.
+    """Request a dump from the kernel. Yield the content of each message. Raise OSError if the request fails.
 
     *kind* selects what the dump lists: links or addresses.
     """

@@ -158,7 +158,7 @@ def _send_searches(
 
 
 def _receive_answer(receiver: socket.socket, emit: Emit) -> Iterator[tuple[str, Datagram]]:
-    """Receive one datagram. If it is an answer, yield the sender's address and the answer."""
+    """Receive one datagram. If the datagram is an answer, yield the sender's address and the answer."""
     try:
         octets, peer = receiver.recvfrom(_MAX_OCTETS)
         datagram = _parse_answer(octets, emit)

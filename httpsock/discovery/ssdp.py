@@ -38,7 +38,7 @@ _mx = re.compile(r"[0-9]{1,9}")
 
 
 class DatagramError(Exception):
-    """A malformed or irrelevant SSDP message. It gets no answer, since its source address may be forged."""
+    """A malformed or irrelevant SSDP message. The receiver does not answer, since the source address may be forged."""
 
     def __init__(self, reason: str, section: str) -> None:
         super().__init__(f"{reason} ({section})")
@@ -99,7 +99,7 @@ class Search(NamedTuple):
 
 
 def parse_datagram(octets: bytes) -> Datagram:
-    """Parse *octets* as a Datagram. Raise DatagramError with the reason if they are malformed."""
+    """Parse *octets* as a Datagram. Raise DatagramError with the reason if *octets* are malformed."""
     if len(octets) > _MAX_OCTETS:
         raise DatagramError(f"the datagram has {len(octets)} bytes; the limit is {_MAX_OCTETS}", "UDA 2.0 §1.1.2")
     start_line, crlf, rest = octets.partition(b"\r\n")

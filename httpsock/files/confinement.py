@@ -111,9 +111,9 @@ def _real_relative(root: str, relative: str) -> str:
 
 
 def _open_checked(root: str, relative: str) -> int:
-    """Open *relative* on Windows, where openat() is missing, and then compare the file with its real path.
+    """Open *relative* on Windows, where openat() is missing. Then check that the file's real path is beneath *root*.
 
-    This check is weaker: an attacker who swaps links at the right moment can deceive it.
+    This check is weaker: an attacker who swaps links at the right moment can pass the check.
     """
     real = os.path.join(os.path.realpath(root), _real_relative(root, relative))
     descriptor = os.open(real, _ANY)

@@ -106,9 +106,9 @@ class DocumentRoot:
         cache_control: str = "no-cache",
         file_system: Callable[..., FileSystem] = FileSystem,
     ) -> None:
-        """Serve *directory*. Raise OSError if it is not a folder, or if it can't be read.
+        """Serve *directory*. Raise OSError if *directory* is not a folder, or can't be read.
 
-        If *siblings* is true, send compressed siblings of files to clients that accept them.
+        If *siblings* is true, send compressed siblings of files to clients that accept compressed content.
         """
         self.directory = os.path.abspath(directory)
         self._prefix = os.path.join(self.directory, "")
@@ -289,7 +289,7 @@ class DocumentRoot:
             return None
 
     def _verify(self, name: str, coding: str, status: os.stat_result, tick: TickMemo) -> str:
-        """Return the Content-Type of the file *name* if its compressed sibling has the same content, else ""."""
+        """Return the Content-Type of the file *name*. If its compressed sibling has other content, return ""."""
         from .siblings import Original  # few folders have compressed siblings
 
         with contextlib.closing(self._plain(name, status, tick)) as plain:
@@ -306,7 +306,7 @@ class DocumentRoot:
             return plain.media_type if is_its_sibling else ""
 
     def _cached_file(self, name: str, coding: str | None, state: FileStamp, tick: TickMemo) -> Representation | None:
-        """Return the cached file if it was read in this *state* and its path has no symlink, else None.
+        """Return the cached file. If its state was not *state*, or if its path now has a symlink, return None.
 
         The state alone is not enough: if the folder is moved out of the root and a symlink takes its place, the file
         keeps its state.

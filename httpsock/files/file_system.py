@@ -61,7 +61,10 @@ class FileSystem:
         return read_whole(descriptor, length)
 
     def file(self, descriptor: int) -> io.FileIO:
-        """Return a file object, to send a large file in parts. When the object is closed, it closes *descriptor*."""
+        """Return a file object for *descriptor*, to send a large file in parts.
+
+        Closing the object closes *descriptor*.
+        """
         return io.FileIO(descriptor)
 
     def scandir(self, relative: str) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:

@@ -92,7 +92,7 @@ def _respond_to_other_method(request: Request) -> Response:
 
 
 def _check(request: Request, representation: Representation, now: float) -> Response | None:
-    """Return a 304 or 412 if the preconditions require it, else None."""
+    """Return a 304 or 412 if the preconditions require one of these, else None."""
     verdict = preconditions.evaluate(request, representation.validators, now)
     if verdict is PROCEED:
         return None
@@ -130,7 +130,10 @@ def _select_ranges(request: Request, representation: Representation, now: float)
 
 
 def _partial(representation: Representation, byte_ranges: list[ByteRange]) -> Response:
-    """Return a 206. One range is sent as it is, several ranges are sent as multipart/byteranges (RFC 9110 §15.3.7)."""
+    """Return a 206. A single range is sent alone.
+
+    Several ranges are sent as multipart/byteranges (RFC 9110 §15.3.7).
+    """
     if len(byte_ranges) == 1:
         (byte_range,) = byte_ranges
         content_range = ("Content-Range", format_content_range(byte_range, representation.length))

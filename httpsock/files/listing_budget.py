@@ -70,7 +70,7 @@ class Allotment:
         self.held = 0
 
     def charge(self, items: Iterable[Item]) -> Iterator[Item]:
-        """Yield *items*, and charge them to the budget in batches. Raise OSError if the budget is used up.
+        """Yield *items*, and charge the items to the budget in batches. Raise OSError if the budget is used up.
 
         The first few items are free, so that short listings always succeed.
         """

@@ -102,7 +102,7 @@ class Lookup:
 
 
 class TickMemo:
-    """The results of a document root in one tick. All requests of the tick use them."""
+    """The results that a document root has found in one tick. All requests of the tick share these results."""
 
     __slots__ = ("folders", "found", "listed_names", "monotonic", "number", "time")
 
@@ -118,7 +118,10 @@ class TickMemo:
 
 
 class Lookups:
-    """A cache of look-ups below *root*. If it is full, an old look-up is evicted. All threads share it."""
+    """A cache of look-ups below *root*. All threads share the cache.
+
+    If the cache is full, an old look-up is evicted.
+    """
 
     def __init__(self, file_system: FileSystem) -> None:
         self._file_system = file_system
@@ -132,7 +135,7 @@ class Lookups:
     def folder(self, relative: str, tick: TickMemo) -> FolderState:
         """Return the state of a folder. Use the file system only once in a *tick*. Raise OSError if a call fails.
 
-        While the state is unchanged, return the same object, so that look-ups share it.
+        While the state is unchanged, return the same object, so that look-ups share this object.
         """
         state = tick.folders.get(relative)
         if state is None:
@@ -171,7 +174,7 @@ class Lookups:
         """Cache a result: the request *key* led to *file*, and *cached* is the representation of *file*.
 
         *codings* are the codings that the client prefers, best first. *original* is the uncompressed file if it is
-        cached. The caller must call ``folder`` for the file's folder before it looks for compressed siblings. Then a
+        cached. The caller must call ``folder`` for the file's folder before the search for compressed siblings. Then a
         sibling that appears later changes the folder's stamp.
         """
         path = os.path.join(self._file_system.root, file)
@@ -202,10 +205,10 @@ class Lookups:
         self._put(key, codings, lookup)
 
     def is_confirmed(self, lookup: Lookup, tick: TickMemo) -> bool:
-        """Return whether an expired look-up is still valid. If it is, extend it by a second.
+        """Return whether an expired look-up is still valid. Extend a valid look-up by a second.
 
-        The caller has compared the stamps. This function compares the content of the files with the cached octets. It
-        also checks that no new compressed sibling exists.
+        The caller has compared the stamps. This function compares the content of the files with the cached octets. This
+        function also checks that no new compressed sibling exists.
         """
         if not lookup.contents or self._stamps_of_present(lookup.missing, tick.time) != []:
             return False

@@ -64,7 +64,7 @@ def parse_path(path: bytes) -> ResourceName | Refusal:
 
 
 def _parse_path(path: bytes) -> ResourceName | Refusal:
-    """Return the result of ``parse_path``. The result depends only on *path*, so it can be cached."""
+    """Return the result of ``parse_path``. The result depends only on *path*, so the result can be cached."""
     decoded = percent_decode(path)
     if b"\0" in decoded:
         number = decoded[: decoded.index(b"\0")].count(b"/")
@@ -208,7 +208,7 @@ def _resolved(path: bytes, *, is_browser: bool) -> list[bytes]:
 
 
 def _whole(name: ResourceName) -> bytes:
-    """Return the whole path of *name*. It starts with a single slash."""
+    """Return the whole path of *name*. This path starts with a single slash."""
     path = b"".join(b"/" + percent_encode(os.fsencode(segment)).encode("ascii") for segment in name.segments)
     return path + b"/" if name.is_folder else path
 

@@ -63,7 +63,7 @@ class Representation:
 
     @property
     def caching_fields(self) -> tuple[tuple[str, str], ...]:
-        """The fields for caches. A 304 repeats them (RFC 9110 §15.4.5)."""
+        """The fields for caches, which a 304 repeats (RFC 9110 §15.4.5)."""
         last_modified = self.validators.last_modified
         dated = () if last_modified is None else (("Last-Modified", format_http_date(last_modified)),)
         etag = ("ETag", self.validators.etag.decode("ascii"))
@@ -72,7 +72,7 @@ class Representation:
 
     @property
     def whole(self) -> Response:
-        """The response with the whole content. It is made only once for a cached file."""
+        """The response with the whole content. For a cached file, this response is made only once."""
         if self._whole is None:
             self._whole = Response(Status.OK, self.fields, (self.part(0, self.length),), self.file)
         return self._whole
@@ -110,7 +110,7 @@ def validators_of(etag: bytes, opened: os.stat_result, now: float) -> Validators
 
 
 def etag_of_state(opened: os.stat_result, now: float) -> bytes:
-    """Return the entity-tag of a large file, computed from its status instead of its content.
+    """Return the entity-tag of a large file. Compute the tag from the file's status, not from its content.
 
     If the file has just changed, it could change again with the same times. Then the tag is weak, so that no client
     joins parts of two versions (RFC 9110 §8.8.1).

@@ -91,7 +91,7 @@ def _is_verified_gzip(read: Read, length: int, original: Original) -> bool:
 
 
 def _decompresses_to(compressed: bytes, octets: bytes) -> bool:
-    """Return whether *compressed* is one gzip member, and its content is exactly *octets*."""
+    """Return whether *compressed* is one gzip member whose content is exactly *octets*."""
     decompressor = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
     try:
         # Decompress one octet more than expected: enough to notice longer content, and to reach the end.
@@ -102,7 +102,10 @@ def _decompresses_to(compressed: bytes, octets: bytes) -> bool:
 
 
 def _is_verified_zstd(read: Read, length: int, original: Original) -> bool:
-    """Return whether a Zstandard file is a single, complete frame. If the frame states a length, it must match."""
+    """Return whether a Zstandard file is a single, complete frame.
+
+    If the frame states a length, this length must match.
+    """
     head = read(0, _MAX_ZSTD_HEAD)
     if len(head) < 6 or not head.startswith(_ZSTD):
         return False
@@ -132,7 +135,7 @@ def _is_verified_zstd(read: Read, length: int, original: Original) -> bool:
 
 
 def _end_of_zstd_blocks(read: Read, offset: int) -> int | None:
-    """Return where the blocks that start at *offset* end, or None if they are incomplete (RFC 8878 §3.1.1.2)."""
+    """Return where the blocks that start at *offset* end, or None if the blocks are incomplete (RFC 8878 §3.1.1.2)."""
     for _ in range(_MAX_ZSTD_BLOCKS):
         head = read(offset, 3)
         if len(head) < 3:
@@ -148,7 +151,7 @@ def _end_of_zstd_blocks(read: Read, offset: int) -> int | None:
 
 
 def _is_verified_brotli(read: Read, length: int, original: Original) -> bool:
-    """Return whether a file may be *original*, compressed with Brotli. Only its first and last octets are checked."""
+    """Return whether a file may be *original*, compressed with Brotli. Check only the file's first and last octets."""
     head = read(0, _BROTLI_HEAD)
     if head.startswith(_OTHER_FORMATS):
         return False

@@ -92,7 +92,7 @@ def _checked_response(response: Response, request: Request) -> Response:
 # Most handlers send the same fields again and again.
 @lru_cache(maxsize=1024)
 def _check_fields(fields: tuple[tuple[str, str], ...]) -> None:
-    """Raise ValueError if a field is malformed, or if only the server may set it."""
+    """Raise ValueError if a field is malformed, or if only the server may set the field."""
     for name, value in fields:
         check_field(name, value)
         if name.lower() in _OWN_FIELDS:

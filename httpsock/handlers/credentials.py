@@ -103,7 +103,7 @@ class Credentials:
 
 
 def parse_credentials(authorization: bytes | None) -> tuple[bytes, bytes] | None:
-    """Return the name and the password in an Authorization field. If it is missing or malformed, return None."""
+    """Return the name and the password in an Authorization field. If the field is missing or malformed, return None."""
     match = _basic.fullmatch(authorization or b"") if len(authorization or b"") <= _MAX_CREDENTIALS else None
     if match is None:
         return None

@@ -123,7 +123,10 @@ def _declared(octets: bytes, syntax: Syntax) -> bytes:
 
 
 def _declared_in_source(octets: bytes, patterns: tuple[bytes, ...]) -> bytes:
-    """Return the charset that a comment in the first two lines declares, or b"". Try each of *patterns*."""
+    """Return the charset that a comment in the first two lines declares.
+
+    If none of *patterns* matches, return b"".
+    """
     lines = octets[:_MAX_SOURCE_OCTETS].split(b"\n", 2)[:2]
     return next((label for line in lines for pattern in patterns if (label := _first(pattern, line))), b"")
 
@@ -153,7 +156,7 @@ def _up_to_meta() -> re.Pattern[bytes]:
 
 
 def _declared_in_html(octets: bytes) -> bytes:
-    """Return the first charset that a meta tag declares, or b"".
+    """Return the first charset that a meta tag declares, or b"" if no meta tag declares a charset.
 
     A browser obeys even a meta tag behind its prescan of 1,024 octets. So this function searches all *octets*.
     """
@@ -181,7 +184,7 @@ def _attributes(octets: bytes, position: int) -> tuple[dict[bytes, bytes], int]:
 
 
 def _declared_in_meta(attributes: dict[bytes, bytes]) -> bytes:
-    """Return the charset that a meta tag with these *attributes* declares, or b""."""
+    """Return the charset that a meta tag with these *attributes* declares. If it declares no charset, return b""."""
     if charset := attributes.get(b"charset"):
         return charset
     if attributes.get(b"http-equiv", b"").strip(b"\t\n\f\r ").lower() != b"content-type":

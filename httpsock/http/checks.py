@@ -41,7 +41,7 @@ def check_seconds(name: str, value: object) -> None:
 
 
 def field_list(fields: object) -> list[tuple[str, str]]:
-    """Return *fields* as a list of pairs (name, value). Raise TypeError if that is impossible.
+    """Return *fields* as a list of pairs (name, value). Raise TypeError if *fields* has another form.
 
     *fields* may be a mapping, or pairs of name and value.
     """

@@ -161,7 +161,7 @@ def check_chunked(transfer_encoding: bytes, content_length: bytes | None, minor_
 def is_persistent(connection: bytes | None, minor_version: int) -> bool:
     """Return whether the connection persists after a message (RFC 9112 §9.3).
 
-    *connection* is the value of the message's Connection field, or None.
+    *connection* is the value of the message's Connection field. If the message has no such field, *connection* is None.
     """
     if connection is None:
         return minor_version == 1
@@ -247,8 +247,8 @@ class ChunkedDecoder:
     def decode(self, octets: bytes) -> Decoded:
         """Return the content in *octets*, and how many octets were used.
 
-        Unused octets are an incomplete line or CRLF. The caller must pass them again, followed by new octets. Raise
-        FramingError at the first octet that breaks the framing.
+        Unused octets are an incomplete line or CRLF. The caller must pass these octets again, followed by new octets.
+        Raise FramingError at the first octet that breaks the framing.
         """
         content: list[bytes] = []
         position = 0
@@ -387,7 +387,10 @@ def field_line_fault(line: bytes, name: str) -> FramingError | None:
 
 
 def _field_line_reason(line: bytes, text: bytes) -> tuple[str, str]:
-    """Return why *line* is not a field line, and the section of the RFC. *text* is the line without its end."""
+    """Return why *line* is not a field line, and the section of the RFC.
+
+    *text* is *line* without its line end.
+    """
     if not line.endswith(b"\r\n"):
         return "ends with a bare LF, not with CRLF", "RFC 9112 §2.2"
     if text.startswith((b" ", b"\t")):

@@ -228,9 +228,9 @@ def can_be_http_date(seconds: int) -> bool:
 
 
 def parse_http_date(field_value: bytes, now: float) -> int | None:
-    """Return the seconds since 1970 of an HTTP-date in any of its three forms, or None if the date is invalid.
+    """Return an HTTP-date as seconds since 1970, or None if the date is invalid. All three forms are allowed.
 
-    If a two-digit year would be more than 50 years later than *now*, it is a year in the past (RFC 9110 §5.6.7).
+    If a two-digit year would be more than 50 years after *now*, a year in the past is meant (RFC 9110 §5.6.7).
     """
     for form in _DATES:
         if match := re.fullmatch(form, field_value):

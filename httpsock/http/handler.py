@@ -76,7 +76,7 @@ class Context(Protocol):
 
     @property
     def is_stopping(self) -> bool:
-        """Whether the server is stopping. If it is, an endless response should end."""
+        """Whether the server is stopping. If the server is stopping, an endless response should end."""
 
     @property
     def max_content(self) -> int:
@@ -105,7 +105,7 @@ Middleware = Callable[[Handler], Handler]
 
 
 def respond(handler: Handler, request: Request, context: Context) -> Steps[Response]:
-    """Call *handler*, run its steps if there are any, and return the response.
+    """Call *handler*, run any steps of the handler, and return the response.
 
     A middleware uses this function to change the response of the handler that it wraps.
     """

@@ -43,11 +43,11 @@ Part = TypeVar("Part")
 class Parsers(NamedTuple):
     """The functions that parse the parts of a head that are not cached.
 
-    *line* parses a request line. *section* parses all field lines. Its second argument is the minor version. *line* and
-    *section* raise RequestError or FramingError.
-    *tail* parses the last field lines of a head and returns their fields. It returns None in three cases: if a line is
-    invalid, if a name is repeated, or if a field determines the host, the framing or the persistence.
-    The octets of a section or a tail start with the CRLF before its first line and end with the empty line.
+    *line* parses a request line. *section* parses all field lines. The second argument of *section* is the minor
+    version. *line* and *section* raise RequestError or FramingError. *tail* parses the last field lines of a head and
+    returns their fields. *tail* returns None if a line is invalid, if a name is repeated, or if a field determines the
+    host, the framing or the persistence. The octets of a section or a tail start with the CRLF before its first line
+    and end with the empty line.
     """
 
     line: Callable[[bytes], RequestLine]
@@ -146,7 +146,7 @@ class KnownHeads:
         return stem
 
     def _is_repeated(self, octets: bytes) -> bool:
-        """Remember *octets*, and return whether they came before."""
+        """Remember *octets*. Return whether the same octets came before."""
         hashed = hash(octets)
         place = hashed % _MAX_HASHES
         if self._hashes[place] == hashed:
@@ -156,7 +156,7 @@ class KnownHeads:
 
 
 def _put(parts: dict[bytes, Part], octets: bytes, part: Part) -> None:
-    """Store the result *part* for *octets* in the cache *parts*. If the cache is full, clear it first."""
+    """Store the result *part* for *octets* in the cache *parts*. If the cache is full, first clear the cache."""
     if len(parts) >= _MAX_PARTS:
         parts.clear()
     parts[octets] = part

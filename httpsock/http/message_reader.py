@@ -36,7 +36,7 @@ class MessageReader:
     """The base of a parser. Call ``receive`` with octets, then call ``next_event`` until it returns a Pause.
 
     If a head announces content, the parser sets *_decoder*. The reader removes the decoder at the end of the content.
-    The methods raise FramingError. ``next_event`` turns it into an error about a request or a response.
+    The methods raise FramingError. ``next_event`` turns this error into an error about a request or a response.
     """
 
     __slots__ = ("_decoder", "_has_ended", "unread")

@@ -127,10 +127,10 @@ class Target(NamedTuple):
 class Request(NamedTuple):
     """The parsed head of a request.
 
-    *head* has the octets received. *request_line* is the first line, for the log. *content_length* is in octets. It is
-    None if the content is chunked.
-    *fields* has only the fields that a file server needs (MEANINGFUL_FIELDS in ``request_parser``). Each name occurs
-    once, in lower case. If a field has several lines, their values are joined with commas (RFC 9110 §5.3).
+    *head* has the octets received. *request_line* is the first line, for the log. *content_length* is in octets. If the
+    content is chunked, *content_length* is None. *fields* has only the fields that a file server needs
+    (MEANINGFUL_FIELDS in ``request_parser``). Each name occurs once, in lower case. If a field has several lines, their
+    values are joined with commas (RFC 9110 §5.3).
     """
 
     head: bytes
@@ -164,7 +164,7 @@ class Request(NamedTuple):
     def expectations(self) -> list[bytes]:
         """The members of the Expect field in lower case. Only the first sixteen count.
 
-        HTTP/1.0 has no such field (RFC 9110 §10.1.1).
+        An HTTP/1.0 request has no expectations (RFC 9110 §10.1.1).
         """
         members = each_member(self.fields.get(b"expect", b"")) if self.minor_version else iter(())
         return [member.lower() for member in islice(members, _MAX_EXPECTATIONS)]
@@ -182,7 +182,7 @@ Part = bytes | FileSlice
 
 
 class Sleep(NamedTuple):
-    """A stream yields this if it has nothing to send for *seconds*.
+    """A stream yields a Sleep if the stream has nothing to send for *seconds*.
 
     Meanwhile the server may evict the connection. If the client closes the connection, the stream ends. So a stream
     should sleep only if the client can continue with another request, as with event streams.
@@ -201,12 +201,11 @@ class Stream(NamedTuple):
 
     Other connections run between two chunks. If there are no octets to send yet, yield b"" to let other connections
     run, or yield a Sleep to wait. Without a Sleep, the server notices a lost client only when it sends octets. The
-    server closes the iterator at the end.
-    *length* is the length of the content in octets. If it is None, the content is chunked. To an HTTP/1.0 client, the
-    content then ends with the connection (RFC 9112 §6.3).
+    server closes the iterator at the end. *length* is the length of the content in octets. If *length* is None, the
+    content is chunked. For an HTTP/1.0 client, such content ends with the connection (RFC 9112 §6.3).
 
-    *then* is for tests of clients, see ``testing/exact.py``. If it is set, *chunks* yields a whole response with its
-    head. The response is sent unchanged, even to HEAD.
+    *then* is for tests of clients, see ``testing/exact.py``. If *then* is set, *chunks* yields a whole response with
+    its head. The response is sent unchanged, even to HEAD.
     """
 
     chunks: Iterator[bytes | Sleep]
@@ -224,7 +223,7 @@ Content = tuple[Part, ...] | Stream
 def unsent_parts(
     first: bytes, second: bytes, length: int, rest: tuple[Part, ...]
 ) -> tuple[bytes | memoryview, tuple[Part, ...]]:
-    """Return the octets to send next, and the parts to send after them.
+    """Return the octets to send next, and the parts to send after these octets.
 
     The last *length* octets of *first* + *second* are unsent. All of *rest* is unsent, too. Never copy *second*, since
     it may be a cached file that many connections with slow readers share.
@@ -252,11 +251,10 @@ class Response:
     and closes it after sending. A response for a cached file is sent many times, so never change a response.
 
     If the fields do not give the length of the content, *has_length* is false. Only a response to HEAD or a response
-    with a stream may omit the length (RFC 9110 §9.3.2).
-    *content_length* is the length in octets, also for HEAD. It is 0 if the length of a stream is unknown.
-    *field_lines* has the field lines and the empty line after the head. *first_write* has these lines. If the first
-    part of the content is short, *first_write* has this part, too. *rest* has the other parts. For a Stream,
-    *first_write* and *rest* are empty.
+    with a stream may omit the length (RFC 9110 §9.3.2). *content_length* is the length in octets, also for HEAD. If the
+    length of a stream is unknown, *content_length* is 0. *field_lines* has the field lines and the empty line after the
+    head. *first_write* has these lines. If the first part of the content is short, *first_write* has this part, too.
+    *rest* has the other parts. For a Stream, *first_write* and *rest* are empty.
     """
 
     __slots__ = (

@@ -35,7 +35,7 @@ def etag_of(octets: bytes) -> bytes:
 
 
 def tag_digest() -> blake2b:
-    """Return an empty digest for a strong entity-tag. Update it with the octets of the content."""
+    """Return an empty digest for a strong entity-tag. The caller updates the digest with the octets of the content."""
     return blake2b(digest_size=12)
 
 
@@ -59,7 +59,7 @@ PROCEED, NOT_MODIFIED, FAILED = Verdict
 def evaluate(request: Request, validators: Validators, now: float) -> Verdict:
     """Return the verdict of the preconditions of a GET or HEAD: steps 1 to 4 of RFC 9110 §13.2.2.
 
-    Step 5 is If-Range. It concerns only the range, so ``range_applies`` evaluates it.
+    Step 5 is If-Range. If-Range concerns only the range, so ``range_applies`` evaluates If-Range.
     """
     fields = request.fields
     if (if_match := fields.get(b"if-match")) is not None:
@@ -79,7 +79,10 @@ def evaluate(request: Request, validators: Validators, now: float) -> Verdict:
 
 
 def range_applies(request: Request, validators: Validators, now: float) -> bool:
-    """Return whether the Range field applies: If-Range is absent or matches (RFC 9110 §13.1.5)."""
+    """Return whether the Range field applies (RFC 9110 §13.1.5).
+
+    The Range field applies if If-Range is absent or matches.
+    """
     if_range = request.fields.get(b"if-range")
     if if_range is None:
         return True

@@ -160,7 +160,7 @@ class RequestParser(MessageReader):
     def _next_unusual(self, last_line: int) -> Event:
         """Return the next event if the head is long or incomplete, or follows an empty line.
 
-        *last_line* is the position where the head's last line ends. If the head is incomplete, it is -1.
+        *last_line* is the position where the head's last line ends. If the head is incomplete, *last_line* is -1.
         """
         if self.unread.startswith(b"\r\n"):
             self._skip_empty_line()
@@ -232,9 +232,9 @@ def known_heads(max_field_lines: int) -> KnownHeads:
 
 
 def _parse_request_line(octets: bytes) -> RequestLine:
-    """Return the parsed request line. Raise RequestError if it is invalid.
+    """Return the parsed request line. Raise RequestError if the line is invalid.
 
-    The result depends only on *octets* and is immutable, so it can be cached.
+    The result depends only on *octets* and is immutable, so the result can be cached.
     """
     match = grammar.request_line.fullmatch(octets)
     if match is None or match[4] != b"1":
@@ -337,7 +337,7 @@ def _check_first_line(octets: bytes, maximum: int) -> None:
 
 
 def _method_fault(octets: bytes) -> RequestError | None:
-    """Return the fault of the method in the first line, or None. The method may be incomplete."""
+    """If the method in the first line is invalid, return its fault, else None. The method may be incomplete."""
     method = octets.partition(b"\n")[0].removesuffix(b"\r").partition(b" ")[0]
     passed = grammar.token.match(method)
     valid = passed.end() if passed else 0
@@ -363,7 +363,7 @@ def _request_line_fault(line: bytes) -> RequestError | None:
 
 
 def _request_line_reason(line: bytes, text: bytes) -> str:
-    """Return why *line* is not a request line. *text* is the line without its end."""
+    """Return why *line* is not a request line. *text* is *line* without its line end."""
     if protocol := foreign_protocol(line):
         return protocol
     if b"\r" in text:

@@ -82,8 +82,8 @@ class IncompleteError(ResponseError):
 class ResponseHead(NamedTuple):
     """The parsed head of a response.
 
-    *octets* are the octets received. *phrase* is the reason phrase. *field_lines* are in the order received. Their
-    names are in lower case, and their values have no surrounding whitespace.
+    *octets* are the octets received. *phrase* is the reason phrase. *field_lines* are in the order received. Names are
+    in lower case, and values have no surrounding whitespace.
     """
 
     octets: bytes
@@ -150,7 +150,7 @@ class ResponseParser(MessageReader):
     def is_reusable(self) -> bool:
         """Whether the connection can be used for another request.
 
-        The last response must be complete, and no octets may follow it. The client must not read such octets as the
+        The last response must be complete, and no octets may follow. A client must not take such octets for the
         response to a later request (RFC 9112 §9.3).
         """
         is_quiet = not self.unread and not self._has_ended
@@ -195,7 +195,7 @@ class ResponseParser(MessageReader):
         return Pause.CLOSED if self._has_ended else Pause.NEED_DATA
 
     def _error(self, fault: FramingError) -> ResponseError:
-        """Return *fault* as a ResponseError. Change the reason if it fits only a server."""
+        """Return *fault* as a ResponseError. Change a reason that fits only a server."""
         match fault.kind:
             case FramingFault.INCOMPLETE:
                 return self.incomplete("ended")
@@ -235,7 +235,10 @@ class ResponseParser(MessageReader):
         return Pause.NEED_DATA
 
     def _next_line(self) -> bytes:
-        """Return the next line with its LF, or b"" if it is incomplete. Raise ResponseError if the head is too long."""
+        """Return the next line with its LF, or b"" if the line is incomplete.
+
+        Raise ResponseError if the head is too long.
+        """
         allowed = self._limits.head - self._head_octets
         stop = self.unread.find(b"\n", 0, allowed) + 1
         if not stop and len(self.unread) >= allowed:
@@ -278,7 +281,10 @@ class ResponseParser(MessageReader):
         return head
 
     def _count_interim(self, head: ResponseHead) -> None:
-        """Count an interim response. Raise ResponseError if there are too many, or if it is a 101."""
+        """Count an interim response.
+
+        Raise ResponseError if there are too many interim responses, or if this one is a 101.
+        """
         if head.status == 101:
             raise ResponseError("the server switches protocols (101), which was not requested", "RFC 9110 §15.2.2")
         self._interim_responses += 1
@@ -350,7 +356,7 @@ def _check_beginning(octets: bytes, *, is_all: bool) -> None:
 
 
 def _parse_status_line(line: bytes) -> _StatusLine:
-    """Return the parsed status line. Raise ResponseError if it is malformed, or if the version is not HTTP/1.x."""
+    """Return the parsed status line. Raise ResponseError if *line* is malformed, or if the version is not HTTP/1.x."""
     text = line.removesuffix(b"\n").removesuffix(b"\r")
     if not line.endswith(b"\r\n"):
         raise ResponseError("the status line ends with a bare LF, not with CRLF", "RFC 9112 §2.2")

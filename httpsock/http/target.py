@@ -22,7 +22,7 @@ _MAX_MEMOISED = 261
 
 
 def parse_target(method: bytes, request_target: bytes) -> Target:
-    """Return the parsed *request_target*. Raise RequestError if it is invalid for *method*."""
+    """Return the parsed *request_target*. Raise RequestError if *request_target* is invalid for *method*."""
     if method == b"CONNECT":
         _check_authority_form(request_target)
         return Target(TargetForm.AUTHORITY, b"", None, is_encoded=True)

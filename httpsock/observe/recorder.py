@@ -46,7 +46,10 @@ _LATENCIES = 28
 
 
 class Recorder(TraceWriter):
-    """A trace that holds its latest events in memory. If *forward_to* is given, that trace gets the events too."""
+    """A trace that holds its latest events in memory.
+
+    If *forward_to* is given, the trace *forward_to* gets the events too.
+    """
 
     def __init__(
         self, forward_to: TraceWriter | None = None, *, max_events: int = _MAX_EVENTS, max_octets: int = _MAX_OCTETS
@@ -195,8 +198,8 @@ class Recorder(TraceWriter):
 class InspectedTracer(ConnectionTracer):
     """Records the events of one connection, but not of requests for the inspector.
 
-    The events of a request are buffered until its target is known. If *forward_to* is given, that tracer gets the
-    events of all requests.
+    The events of a request are buffered until its target is known. If *forward_to* is given, the tracer *forward_to*
+    gets the events of all requests.
     """
 
     def __init__(self, recorder: Recorder, connection: int, peer: str, forward_to: ConnectionTracer | None) -> None:
@@ -248,9 +251,9 @@ class InspectedTracer(ConnectionTracer):
             self._forward_to.set_path(path)
 
     def set_own(self, *, is_own: bool) -> None:
-        """If *is_own*, drop the buffered events and later events. Otherwise record the events.
+        """Record the events of the current request, or drop them.
 
-        *is_own* means that the request is for the inspector.
+        If *is_own* is true, the request is for the inspector. Then drop its buffered events and its later events.
         """
         self._is_own = is_own
         for event in () if is_own else self._undecided:
@@ -293,6 +296,6 @@ class EventStream:
 
 
 def _object(event: Event) -> str:
-    """Return an event as JSON, with its octets in hexadecimal."""
+    """Return *event* as JSON, with the octets of the call in hexadecimal."""
     members = format_json(event).removesuffix("}\n")
     return f'{members}, "hex": "{event.octets.hex()}"}}' if event.octets else f"{members}}}"

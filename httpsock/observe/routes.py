@@ -43,12 +43,12 @@ def may_inspect(request: Request, client: str) -> bool:
 
 
 def is_shown(request: Request, client: str) -> bool:
-    """Return whether *request* asks for HTML and may be trusted. Then the response mentions the inspector."""
+    """Return whether *request* asks for HTML and may be trusted. If so, the response mentions the inspector."""
     return b"text/html" in request.fields.get(b"accept", b"") and _is_trusted(request, client)
 
 
 def announce(response: Response) -> Response:
-    """Return *response* with a field that tells the scripts of its page where the inspector is."""
+    """Return *response* with a field that tells the scripts of the page where the inspector is."""
     # A page's script can read only one field of its own response: Server-Timing (W3C).
     return response.with_members({"Server-Timing": f'inspector;desc="{PREFIX.decode()}"'})
 

@@ -107,7 +107,10 @@ class Instrumentation:
 
 
 def traced_coroutine(connection: Connection, emit: Emit, current: CurrentTracer) -> Coroutine:
-    """Return a coroutine that runs the coroutine of *connection*. It emits events for waits, time-outs and cuts."""
+    """Return a coroutine that runs the coroutine of *connection*.
+
+    The returned coroutine emits events for waits, time-outs and cuts.
+    """
     coroutine = connection.coroutine
 
     def run() -> Coroutine:
@@ -143,7 +146,10 @@ def traced_coroutine(connection: Connection, emit: Emit, current: CurrentTracer)
 
 
 def traced_handler(handler: Handler, current: CurrentTracer) -> Handler:
-    """Return a handler that calls *handler*. It emits events for the request, its content and an error response."""
+    """Return a handler that calls *handler*.
+
+    The new handler emits events for the request, its content and an error response.
+    """
 
     def respond(request: Request, context: Context) -> Response | Steps[Response]:
         emit = current.emit

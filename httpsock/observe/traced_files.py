@@ -95,7 +95,9 @@ class TracedFileSystem(FileSystem):
         self._current.emit("scandir", {"name": self._shown(relative), "entries": count})
 
     def is_verified(self, name: str, coding: str, read: Read, length: int, original: Original) -> bool:
-        """Return whether the compressed sibling *name* has the content of *original*. If it does not, emit an event.
+        """Return whether the compressed sibling *name* has the content of *original*.
+
+        If the content differs, emit an event.
 
         Emit one event for all reads, since there may be thousands of a few octets each.
         """
@@ -114,7 +116,7 @@ class TracedFileSystem(FileSystem):
         return is_verified
 
     def reference(self, name: str, found: Representation) -> Callable[[], Representation | None]:
-        """Return a weak reference to *found* that emits an event each time it is used."""
+        """Return a weak reference to *found*. Each use of the reference emits an event."""
         refer = super().reference(name, found)
 
         def use() -> Representation | None:

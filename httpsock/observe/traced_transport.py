@@ -52,7 +52,7 @@ class TracedTransport:
         return sent
 
     def send_both(self, first: bytes, second: bytes) -> int:
-        """Send *first* and then *second*, as far as the transport takes them."""
+        """Send *first* and then *second*, as many octets as the transport takes."""
         return self.send(first + second)
 
     def send_file(self, file: FileIO, offset: int, length: int) -> int:

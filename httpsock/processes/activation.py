@@ -42,7 +42,9 @@ class InheritedSockets(NamedTuple):
 
 
 def inherit_sockets(environment: MutableMapping[str, str] = os.environ) -> InheritedSockets | None:
-    """Return the sockets that variables in *environment* describe, or None. Remove the variables.
+    """Return the sockets that variables in *environment* describe. If there are no such variables, return None.
+
+    Remove the variables from *environment*.
 
     Raise ValueError if a variable is malformed. Raise ValueError or OSError if a descriptor is not a listening TCP
     socket.
@@ -75,9 +77,9 @@ def _inherit_from_parent(value: str) -> InheritedSockets:
 
 
 def _open_listener(descriptor: int, *, may_be_closed: bool = False) -> socket.socket:
-    """Return the listening TCP socket at *descriptor*. Raise ValueError or OSError if it is anything else.
+    """Return the listening TCP socket at *descriptor*. Raise ValueError or OSError if *descriptor* is anything else.
 
-    If *may_be_closed*, also accept a TCP socket that does not listen.
+    If *may_be_closed* is true, the TCP socket need not be listening.
     """
     listener = socket.socket(fileno=descriptor)
     is_tcp = listener.family in (socket.AF_INET, socket.AF_INET6) and listener.type == socket.SOCK_STREAM

@@ -65,7 +65,7 @@ class Parent:
 class Child:
     """A process that this one started. *control* is this process's end of the control channel.
 
-    If the child is already stopping, the signal *exit_signum* makes it exit immediately.
+    If the child is already stopping, the signal *exit_signum* makes the child exit immediately.
     """
 
     def __init__(self, pid: int, control: socket.socket, exit_signum: int) -> None:
@@ -153,7 +153,7 @@ class Children:
     def spawn(self, command: list[str], environment: Callable[[int], Mapping[str, str]]) -> Child:
         """Start a child that runs *command*. Raise OSError if the system refuses.
 
-        *environment* takes the descriptor of the child's end of the control channel. It returns the child's
+        *environment* takes the descriptor of the child's end of the control channel. *environment* returns the child's
         environment.
         """
         ours, theirs = socket.socketpair()
@@ -174,7 +174,7 @@ class Children:
     def reap(self) -> None:
         """Reap each child that has exited, and record its exit code.
 
-        Process 1 of a container adopts orphans. If this is process 1, it reaps the orphans too.
+        Process 1 of a container adopts orphans. If this process is process 1, it reaps the orphans too.
         """
         with contextlib.suppress(ChildProcessError):
             for pid, status in iter(_wait_for_any, (0, 0)):

@@ -123,7 +123,7 @@ class SignalQueue:
 
 
 class ProcessLoop:
-    """Runs *served* until its threads have ended and all *children* have exited.
+    """Runs *served* until all threads have ended and all *children* have exited.
 
     If *is_forked* is true, ignore Ctrl-C and SIGHUP, since the parent process handles both.
     """
@@ -262,7 +262,7 @@ class ProcessLoop:
 def _signals(*, is_forked: bool) -> tuple[list[int], list[int]]:
     """Return two lists: the signals to handle, and the signals to ignore.
 
-    A signal may be in both lists. The process first ignores it, which discards a pending signal.
+    A signal may be in both lists. The process first ignores such a signal, which discards a pending one.
     """
     if is_forked:
         # Ctrl-C reaches all processes of a terminal; here only the parent's SIGTERM counts.

@@ -30,7 +30,7 @@ _NEVER = float("inf")
 
 
 class GracefulRestart:
-    """Starts a new process, lets it take over when it is ready, and reports failures.
+    """Starts a new process, lets the new process take over when it is ready, and reports failures.
 
     *groups* are the descriptors of the listening sockets, one group for each process. One thread calls all methods.
     """
@@ -49,10 +49,7 @@ class GracefulRestart:
         self._is_ending = False
 
     def start(self, poller: Poller, now: float) -> None:
-        """Start a new process that will take over, and watch it.
-
-        Do nothing if a new process is already starting, or if this process is ending.
-        """
+        """Start a new process that is to take over the listening sockets, and watch the new process."""
         if self._starting or self._is_ending:
             return
         groups = " ".join(",".join(map(str, group)) for group in self._groups)

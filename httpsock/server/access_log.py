@@ -70,7 +70,8 @@ _memoised_shown = lru_cache(maxsize=256)(_shown)
 class TextFormat:
     """Formats an exchange as a line for a person, in local time.
 
-    If *width* is given, a long line is shortened to about *width* columns. If *is_coloured*, the status has a colour.
+    If *width* is given, a long line is shortened to about *width* columns. If *is_coloured* is true, the status has a
+    colour.
     """
 
     def __init__(self, width: int | None = None, *, is_coloured: bool = False) -> None:

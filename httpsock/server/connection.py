@@ -111,14 +111,14 @@ class Connection:
         self._transport.close()
 
     def cut(self) -> None:
-        """End the coroutine, in any state. Report an exception that its clean-up raises."""
+        """End the coroutine, in any state. Report an exception that the coroutine's clean-up raises."""
         try:
             self.coroutine.close()
         except BaseException:
             self._report_error()
 
     def shut_down(self) -> None:
-        """Shut the socket down without closing it. Then no thread can send or receive any more."""
+        """Shut the socket down without closing it. After that, no thread can send or receive any more."""
         self._transport.abort()
 
     def describe(self) -> str:
@@ -164,7 +164,7 @@ class Connection:
 
     @property
     def is_stopping(self) -> bool:
-        """Whether the server is stopping or draining. Then an endless response should end."""
+        """Whether the server is stopping or draining. If so, an endless response should end."""
         return self._settings.phase is not Phase.SERVING
 
     @property
@@ -185,7 +185,7 @@ class Connection:
         return octets
 
     def discard_content(self) -> Generator[Wait, None, int | None]:
-        """Receive and discard the rest of the content. Return its length, or None if it was left unread.
+        """Receive and discard the rest of the content. Return its length, or None if the rest was left unread.
 
         The content is left unread if the client waits for 100 (Continue). A content longer than *max_content* is left
         unread too.
@@ -350,7 +350,7 @@ class Connection:
             yield state, deadline
 
     def _request_wait(self, wait: tuple[State, float] | None) -> tuple[State, float]:
-        """Return the state and the deadline of the next wait: for a request, or for the rest of its head.
+        """Return the state and the deadline with which to wait for a request, or for the rest of a head.
 
         *wait* is the previous result. Only the first octet of a head changes the result.
         """

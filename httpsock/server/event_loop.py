@@ -95,7 +95,7 @@ class EventLoop:
         self._wake()  # the server may have been asked to stop already: see _on_wakeup
 
     def run(self) -> None:
-        """Run the event loop, or stand by to take it over, until the server has stopped."""
+        """Run the event loop, or stand by to take the loop over, until the server has stopped."""
         self._leaders.run(self._lead)
 
     def _lead(self) -> None:
@@ -127,7 +127,7 @@ class EventLoop:
     def stop(self, grace_seconds: float) -> None:
         """Wake the loop, which then stops or drains, as ``Settings.phase`` says.
 
-        After *grace_seconds*, the loop aborts responses that still run. Safe in a signal handler: this never blocks.
+        After *grace_seconds*, the loop aborts responses that still run. A signal handler may call this.
         """
         # A second call never extends the grace.
         self._grace_deadline = min(self._grace_deadline, time.monotonic() + grace_seconds)
@@ -273,7 +273,7 @@ class EventLoop:
         self._resume(connection, tick)
 
     def _pause_accepting(self, tick: Tick, reason: str | None, seconds: float = _ACCEPT_PAUSE_SECONDS) -> None:
-        """Stop accepting for *seconds*. If *reason* is given, report it. New connections wait in the accept queue."""
+        """Stop accepting for *seconds*, and report the *reason* if any. New connections wait in the accept queue."""
         now = tick.monotonic
         self._stop_accepting()
         self._accept_again_at = now + seconds

@@ -38,7 +38,7 @@ _NEVER = float("inf")
 
 
 class Superseded(Exception):  # noqa: N818 (it is no error)
-    """Another thread took the event loop over while this one was blocked."""
+    """Another thread took the event loop over while this thread was blocked."""
 
 
 class LeaderThreads:
@@ -99,7 +99,10 @@ class LeaderThreads:
         connection.start(resume)
 
     def reattach(self) -> Iterator[tuple[Connection, Wait]]:
-        """If the thread of a connection has finished, poll the connection again. Yield it with its next wait."""
+        """If the thread of a connection has finished, poll the connection again.
+
+        Yield the connection with its next wait.
+        """
         while self._finished:
             connection, wait = self._finished.pop()
             # A suspended connection may have been aborted meanwhile.
@@ -115,7 +118,7 @@ class LeaderThreads:
             yield connection, wait
 
     def begin_tick(self, now: float) -> None:
-        """Record that a tick begins *now*. If the follower sleeps, wake it."""
+        """Record that a tick begins *now*. If the follower sleeps, wake the follower."""
         self.tick_began = now
         if self._is_asleep:
             self._is_awakened.set()

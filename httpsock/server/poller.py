@@ -22,7 +22,7 @@ class Poller(Protocol):
     """The methods of epoll that the server uses."""
 
     def register(self, descriptor: int, awaited: int, /) -> None:
-        """Watch *descriptor* for the event *awaited*, until it is unregistered."""
+        """Watch *descriptor* for the event *awaited*, until ``unregister`` is called."""
 
     def modify(self, descriptor: int, awaited: int, /) -> None:
         """Watch *descriptor* for the event *awaited* from now on."""
@@ -47,7 +47,7 @@ class SelectorPoller:
         self._selector = selectors.DefaultSelector()
 
     def register(self, descriptor: int, awaited: int, /) -> None:
-        """Watch *descriptor* for the event *awaited*, until it is unregistered."""
+        """Watch *descriptor* for the event *awaited*, until ``unregister`` is called."""
         self._selector.register(descriptor, _selector_events(awaited))
 
     def modify(self, descriptor: int, awaited: int, /) -> None:
@@ -58,7 +58,7 @@ class SelectorPoller:
             self.register(descriptor, awaited)
 
     def unregister(self, descriptor: int, /) -> None:
-        """Stop watching *descriptor*. If it is not watched, do nothing."""
+        """Stop watching *descriptor*. If *descriptor* is not watched, do nothing."""
         if descriptor in self._selector.get_map():
             self._selector.unregister(descriptor)
 
@@ -87,7 +87,7 @@ def open_poller() -> Poller:
 
 
 def unsent_octets(descriptor: int) -> int:
-    """Return how many sent octets the peer has not acknowledged yet. If the system does not report it, return 0."""
+    """Return how many sent octets the peer has not acknowledged yet. If the system can't tell, return 0."""
     try:
         import fcntl
         import termios

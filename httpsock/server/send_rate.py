@@ -27,7 +27,7 @@ class SendRate:
     def is_too_slow(self, now: float, acknowledged: int) -> bool:
         """Extend the deadline for newly acknowledged octets. Return whether the deadline has passed.
 
-        *acknowledged* is the total so far.
+        *acknowledged* is the number of octets that the peer has acknowledged so far, in total.
         """
         if not self._min_rate:
             self.deadline = _ALWAYS

@@ -84,7 +84,7 @@ class Sender:
     def send(
         self, response: Response, request: Request | None, unread: bytes, began: Tick, *, is_persistent: bool
     ) -> Generator[Wait, None, object] | None:
-        """Send *response*. Return None if the kernel took all of it, else a coroutine that sends the rest.
+        """Send *response*. If the kernel takes the whole response, return None, else a coroutine that sends the rest.
 
         *began* is the current tick. If there is no valid *request*, the log shows the first line of *unread*.
         """
@@ -128,7 +128,7 @@ class Sender:
     def _finish(self, response: Response, request_line: bytes, began: Tick, framing_octets: int = 0) -> None:
         """Close *response*, and log how many octets of content were sent.
 
-        *framing_octets* is the number of octets that the chunked coding added. These octets do not count.
+        *framing_octets* is the number of octets that the chunked coding added. These octets are not content.
         """
         try:
             response.close()
@@ -246,7 +246,8 @@ class Sender:
     def _find_head(self, begun: bytes, chunk: bytes) -> bytes | None:
         """Record how much of *chunk* belongs to the head.
 
-        *begun* has the last octets of the head so far. Return *begun* for the next call, or None if the head has ended.
+        *begun* has the last octets before *chunk*. Return the last octets for the next call, or None if the head has
+        ended.
         """
         octets = begun + chunk
         stop = octets.find(_END_OF_HEAD) + len(_END_OF_HEAD)
@@ -287,7 +288,7 @@ class Sender:
             yield from self._wait_to_send()
 
     def _send_some(self, octets: bytes | memoryview, flags: int) -> bytes | memoryview:
-        """Send as many *octets* as the kernel takes now. Return the rest."""
+        """Send as many *octets* as the kernel takes now. Return the octets that are left."""
         try:
             sent = self._transport.send(octets, flags)
         except BlockingIOError as error:
@@ -297,7 +298,7 @@ class Sender:
         return b"" if sent == len(octets) else memoryview(octets)[sent:]
 
     def _send_both(self, first: bytes, second: bytes) -> bytes | memoryview:
-        """Send as much of *first* and then *second* as the kernel takes now. Return the rest."""
+        """Send as much of *first* and then *second* as the kernel takes now. Return the octets that are left."""
         try:
             sent = self._transport.send_both(first, second)
         except BlockingIOError as error:

@@ -76,8 +76,8 @@ class Server:
     """Serves the files below a folder over HTTP/1.1, or the responses of a program's handler.
 
     ``with Server("folder", port=0) as server:`` serves at ``server.url``, in threads of its own, until the block ends.
-    A process may run any number of servers. One of the *threads* serves. If a slow disk blocks it, another thread takes
-    over.
+    A process may run any number of servers. One of the *threads* serves. If a slow disk blocks this thread, another
+    thread takes over.
 
     *handler* answers the requests instead of the folder. Each *middleware* wraps the handler. The first one is
     outermost. A slow handler should run in steps, or call ``in_thread``: see http/handler.py. *transport* makes a
@@ -169,7 +169,7 @@ class Server:
         """Start the threads that serve, and return.
 
         Each thread calls *wake* when it ends. If the system allows fewer threads than wanted, report that. Raise
-        OSError if the system allows none. Raise RuntimeError if the server was started or stopped before.
+        OSError if the system allows no thread. Raise RuntimeError if the server was started or stopped before.
         """
         if self._loop or self._listeners[0].fileno() < 0:
             raise RuntimeError(f"the server has been {'started' if self._loop else 'stopped'}; make another one")
@@ -187,7 +187,7 @@ class Server:
         preload_lazy_imports()
 
     def _start_threads(self, loop: EventLoop, wake: Callable[[], object] | None) -> None:
-        """Start as many of the threads as the system allows. Raise OSError if the system allows none."""
+        """Start as many of the threads as the system allows. Raise OSError if the system allows no thread."""
 
         def run() -> None:
             try:
@@ -207,15 +207,15 @@ class Server:
                 return
 
     def clone_listeners(self) -> list[socket.socket]:
-        """Return listening sockets at the same addresses, for another process. Call it before ``start``."""
+        """Return listening sockets at the same addresses, for another process. Call this method before ``start``."""
         return [clone(listener, self._create) for listener in self._listeners]
 
     def descriptors(self) -> list[int]:
-        """Return the descriptors of the listening sockets. Call it before ``start``."""
+        """Return the descriptors of the listening sockets. Call this method before ``start``."""
         return [listener.fileno() for listener in self._listeners]
 
     def ask_to_stop(self, grace_seconds: float) -> None:
-        """Ask the server to stop, and return immediately. Safe in a signal handler.
+        """Ask the server to stop, and return immediately. A signal handler may call this.
 
         The server stops accepting. Running responses have *grace_seconds* to finish.
         """
@@ -225,7 +225,7 @@ class Server:
     def drain(self) -> None:
         """Drain: stop accepting, and close each connection after its next response.
 
-        Idle connections keep their time-outs. Safe in a signal handler.
+        Idle connections keep their time-outs. A signal handler may call this.
         """
         self._finish(math.inf, Phase.STOPPING if self._settings.phase is Phase.STOPPING else Phase.DRAINING)
 
@@ -254,7 +254,7 @@ class Server:
         return self._loop.blocked() if self._loop and self.is_running else []
 
     def serve(self) -> None:
-        """Start the server. Return when it has stopped: see ``ask_to_stop``."""
+        """Start the server. Return when the server has stopped. ``ask_to_stop`` stops the server."""
         self.start()
         self.join()
 
@@ -393,7 +393,7 @@ def _check_settings(cache_control: object, log: object, report: object, limits: 
 
 
 def check_response_field(name: str, value: str) -> None:
-    """Raise ValueError if the field is malformed, or if only the server may set it."""
+    """Raise ValueError if the field is malformed, or if only the server may set the field."""
     check_field(name, value)
     if name.lower() in _OWN_FIELDS:
         raise ValueError(f"the field {name} is set by each response itself")

@@ -28,7 +28,7 @@ from .poller import NEITHER, READABLE, WRITABLE
 
 
 class State(Enum):
-    """The reason why a connection waits. *event* is the event to poll for, or None.
+    """The reason why a connection waits. *event* is the event to poll for. If there is no such event, *event* is None.
 
     *words* describe the state in a trace.
     """

@@ -45,7 +45,7 @@ class WouldBlock(BlockingIOError):  # noqa: N818 (it is no error)
 class Transport(Protocol):
     """The calls that a connection makes. Each call may raise OSError.
 
-    If a call would block, it raises BlockingIOError.
+    A call that would block raises BlockingIOError.
     """
 
     descriptor: int
@@ -112,7 +112,7 @@ def event_of(error: BlockingIOError, needed: int) -> int:
 
 
 def send_slice(transport: Transport, file: FileIO, offset: int, length: int) -> int:
-    """Send octets of *file* with sendfile(). If sendfile() is not supported, read the octets and send them.
+    """Send octets of *file* with sendfile(). If sendfile() is not supported, read and send the octets.
 
     Return how many octets the transport took, or 0 at the end of the file.
     """
@@ -160,7 +160,7 @@ class PlainTransport:
         return os.sendfile(self.descriptor, file.fileno(), offset, length)
 
     def unsent(self) -> int:
-        """Return how many sent octets the peer has not acknowledged. If the system does not report it, return 0."""
+        """Return how many sent octets the peer has not acknowledged. If the system can't tell, return 0."""
         return unsent_octets(self.descriptor)
 
     def has_input(self) -> bool:

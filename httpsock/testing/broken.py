@@ -122,7 +122,10 @@ class Faults:
             return [each for each in self._rules if each.stage is stage and each.left]
 
     def _choose(self, stage: Stage, path: str = "") -> Rule | None:
-        """Return the rule that applies now, or None. *path* is the path of the request, if there is one."""
+        """Return the rule to apply now. If no rule applies, return None.
+
+        *path* is the path of the request, or "" if there is no request yet.
+        """
         with self._lock:
             for each in self._rules:
                 if each.stage is stage and each.left and each.rule.matches(path) and each.applies():

@@ -45,7 +45,7 @@ def exact_response(
 ) -> Response:
     """Return a response that sends exactly the octets of *parts*.
 
-    *status* is only for the log. When the response is closed, it closes *source*.
+    *status* is only for the log. Closing the response closes *source*.
     """
     return Response(status, (), Stream(parts, then=then), source)
 

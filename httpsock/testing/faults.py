@@ -58,7 +58,10 @@ class Message(NamedTuple):
 
 
 class Script(NamedTuple):
-    """The octets and pauses to send in place of the response. *then* is the action that follows: see Then."""
+    """The octets and pauses to send in place of the response.
+
+    *then* is the action that follows: see Then in http/messages.py.
+    """
 
     parts: Iterable[bytes | Sleep]
     then: Then
@@ -251,7 +254,7 @@ FAULTS = {
 class Rule(NamedTuple):
     """Selects responses or connections to break with the fault *name*. *value* is the fault's value.
 
-    *path* is one path. If *path* ends with a slash, it stands for all paths below it. None stands for all paths.
+    *path* is one path. A *path* that ends with a slash stands for all paths below. None stands for all paths.
     *probability* is from 0 to 1. *times* is how often the rule applies. None means no limit.
     """
 

@@ -190,7 +190,10 @@ class TestServer(Server):
 
 
 def _status(code: int) -> Status:
-    """Return *code* as a Status, even if no RFC defines it. Raise ValueError if ``respond`` can't send it."""
+    """Return *code* as a Status, even if no RFC defines it.
+
+    Raise ValueError if ``respond`` can't send a response with this code.
+    """
     check_number("status", code, 200, 599)
     if code == 205:
         raise ValueError("205 has a framing of its own (RFC 9110 §15.3.6): use send_octets")
@@ -202,7 +205,7 @@ def _status(code: int) -> Status:
 
 
 def _check_response(response: Response) -> None:
-    """Check that *response* can be sent repeatedly. If it can't, raise TypeError or ValueError."""
+    """Raise TypeError or ValueError if *response* can't be sent repeatedly."""
     if isinstance(getattr(response, "content", None), Stream):
         raise TypeError("a Stream can be sent only once: give a handler that makes the response")
     checked(lambda *_: response)(_GET, None)  # type: ignore[arg-type]  # no context is needed

@@ -25,9 +25,9 @@ from .tcp_info import format_tcp_info
 class Event(NamedTuple):
     """One event: its time, connection, name and attributes.
 
-    *seconds* count from the start of the connection, which is its accept() or, in a client, its socket(). *attributes*
-    become members of the JSON object. *head* is the head of a message. If the trace shows octets, *octets* has the
-    octets that the call sent or received. Credentials are already masked in *head* and *octets*.
+    *seconds* count from the start of the connection. In a server this is accept(), in a client it is socket().
+    *attributes* become members of the JSON object. *head* is the head of a message. If the trace shows octets, *octets*
+    has the octets that the call sent or received. Credentials are already masked in *head* and *octets*.
     """
 
     time: float
@@ -189,7 +189,7 @@ def _sentence(event: Event) -> str:
 
 
 def _details(event: Event) -> list[tuple[str, str]]:
-    """Return the detail lines of an event. Each has a mark, such as ">", and a text."""
+    """Return the detail lines of an event. Each line is a pair of a mark, such as ">", and a text."""
     mark = _DIRECTIONS.get(event.name, ">")
     details = []
     if "reason" in event.attributes:

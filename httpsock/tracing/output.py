@@ -68,7 +68,10 @@ def width_of(descriptor: int) -> int | None:
 
 
 def standard_error() -> int:
-    """Return the descriptor of standard error. If it is closed, return -1, since descriptor 2 may be another file."""
+    """Return the descriptor of standard error.
+
+    If standard error is closed, return -1, since descriptor 2 may be another file.
+    """
     try:
         return sys.stderr.fileno()
     except (AttributeError, OSError, ValueError):

@@ -119,7 +119,7 @@ class TracedDatagramSocket(socket.socket):
 
 @contextlib.contextmanager
 def trace_errors(emit: Emit, name: str, attributes: Mapping[str, Any] | None = None) -> Iterator[None]:
-    """Emit an event if the call within the ``with`` block fails, and re-raise its error."""
+    """Emit an event if the call within the ``with`` block fails. Raise the error again."""
     try:
         yield
     except OSError as error:

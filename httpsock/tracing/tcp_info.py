@@ -26,7 +26,7 @@ _SIZE = 232
 
 
 def tcp_info(connected: socket.socket) -> dict[str, int] | None:
-    """Return the kernel's numbers for a connection, or None if the system does not provide them."""
+    """Return the kernel's numbers for a connection. If the system does not provide these numbers, return None."""
     if not sys.platform.startswith("linux"):
         return None
     structure = b""
