@@ -68,7 +68,7 @@ class FileSystem:
         return io.FileIO(descriptor)
 
     def scandir(self, relative: str) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
-        """Return a context manager that gives the entries of a folder. Raise OSError if it can't be opened."""
+        """Return a context manager that gives the entries of a folder. Raise OSError if the folder can't be opened."""
         return scandir_beneath(self.root, relative, follow_links=self.follow_links)
 
     def listed(self, relative: str, entries: Iterator[Item]) -> Iterator[Item]:  # noqa: ARG002 (for an observer)

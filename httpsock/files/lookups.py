@@ -118,7 +118,7 @@ class TickMemo:
 
 
 class Lookups:
-    """A cache of look-ups below *root*. All threads share the cache.
+    """A cache of look-ups below the document root. All threads share the cache.
 
     If the cache is full, an old look-up is evicted.
     """
@@ -222,7 +222,7 @@ class Lookups:
         return True
 
     def _read(self, relative: str, length: int) -> bytes:
-        """Return the first *length* octets of the file *relative*. Raise OSError if it can't be opened."""
+        """Return the first *length* octets of the file *relative*. Raise OSError if the file can't be opened."""
         descriptor = self._file_system.open(relative)
         try:
             return self._file_system.read(descriptor, length)
