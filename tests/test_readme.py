@@ -333,7 +333,7 @@ def test_each_link_leads_to_a_file_and_to_a_heading_in_it() -> None:
 
 
 class Both:
-    """Run ``http.server`` and httpsock on the same folder until the block ends."""
+    """Two servers, ``http.server`` and httpsock, for the same folder. They run until the block ends."""
 
     def __init__(self, folder: pathlib.Path) -> None:
         self._folder = folder

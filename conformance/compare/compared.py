@@ -35,7 +35,10 @@ class Difference(NamedTuple):
 
 
 class Chapter(NamedTuple):
-    """Counts for one chapter. *tried* counts cases and checks. *failed* has one count for each level in LEVELS."""
+    """Counts for one chapter.
+
+    *tried* counts cases and checks. *failed* counts failures of MUST, SECURITY and SHOULD.
+    """
 
     tried: int
     failed: tuple[int, ...]
@@ -83,7 +86,7 @@ def compared(name: str, title: str, version: str, source: str, results: Sequence
 
 
 def _differences(results: Sequence[Result]) -> list[Difference]:
-    """Group the failures by cause. Leave out failures at the level POLICY."""
+    """Group the failures by cause. Leave out failures at the level POLICY, which are no errors."""
     return [
         Difference(
             cause.level,
@@ -113,7 +116,7 @@ def _cut(text: str, length: int) -> str:
 def as_json(comparison: Comparison) -> str:
     """Return *comparison* as JSON, with one line for each difference.
 
-    To keep the file short, the list "names" has all names of cases, and a difference has only indices into this list.
+    To keep the file short, the names of all cases are in one list. Each difference has positions in this list.
     """
     names = sorted({name for server in comparison.compared for found in server.differences for name in found.names})
     numbers = {name: number for number, name in enumerate(names)}

@@ -40,7 +40,10 @@ class Reading(Enum):
 
 
 class Library(NamedTuple):
-    """A parser. *server* says how to install and start its driver. *environment* has variables for the driver."""
+    """A parser.
+
+    *server* says how to install and start the parser's driver. *environment* has variables for the driver.
+    """
 
     name: str
     server: Server

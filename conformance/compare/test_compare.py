@@ -139,7 +139,7 @@ def test_results_of_a_server_go_through_json_unchanged() -> None:
 
 @pytest.mark.parametrize("server", load_servers(), ids=lambda server: server.name)
 def test_each_entry_of_the_table_can_be_read(server: Server) -> None:
-    """Each source is known, each command can be split into words, and each name in braces is known."""
+    """In each entry, the source is known, and each command can be split into words."""
     assert server.source in {"here", "apt", "pip", "npm"}
     for text in (server.start, server.back, server.version, server.build):
         assert set(re.findall(r"(?<!\$)\{(\w+)\}", text)) <= {
@@ -158,7 +158,7 @@ def test_a_server_that_needs_no_installation_is_started(tmp_path: Path) -> None:
 
 
 def test_a_proxy_starts_after_the_server_behind_it(tmp_path: Path) -> None:
-    """In the proxy's file, {back} becomes the port of the server behind it."""
+    """In the proxy's configuration file, {back} becomes the port of the server behind the proxy."""
     front = (
         "import socket, sys\n"
         "with socket.create_server(('127.0.0.1', int(sys.argv[1]))) as listener:\n"
@@ -186,7 +186,6 @@ def test_a_proxy_starts_after_the_server_behind_it(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_a_server_that_cannot_be_installed_raises_skip_error(server: Server, why: str, tmp_path: Path) -> None:
-    """The page shows the error message as the reason."""
     with pytest.raises(SkipError, match=why):
         Installation(tmp_path, uses_apt=False).prepare(server)
 

@@ -75,9 +75,9 @@ def short(chapter: str) -> str:
 
 
 def figures(server: Compared, chapter: str) -> str:
-    """Return the failures in *chapter* as text, such as "38 · 0 · 2" for the three LEVELS.
+    """Return the failures in *chapter* as text. "38 · 0 · 2" counts the failures of MUST, SECURITY and SHOULD.
 
-    If there are none, return "–". If no case of *chapter* was tried, return "not tried".
+    If there are no failures, return "–". If no case of *chapter* was tried, return "not tried".
     """
     found = server.chapters.get(chapter)
     if found is None:

@@ -38,7 +38,7 @@ def test_each_case_has_a_valid_name_requirement_section_and_level() -> None:
 
 
 def test_the_behaviour_that_a_case_allows_includes_that_of_httpsock() -> None:
-    """Otherwise the command ``check`` would fail httpsock for a correct answer."""
+    """The command ``check`` must not fail httpsock for a correct answer."""
     wrong = []
     for case in CASES:
         status = case.expected["httpsock"].status

@@ -19,7 +19,10 @@ TABLE = Path(__file__).with_name("texts.toml")
 
 
 class Text(NamedTuple):
-    """One erratum or section. *tried_by* lists the cases and checks that test it. *why* says why it does not apply."""
+    """One erratum or section.
+
+    *tried_by* lists the cases and checks that test it. If it does not apply, *why* is the reason.
+    """
 
     text: str
     says: str

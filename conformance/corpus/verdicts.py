@@ -17,7 +17,7 @@ class Understood(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """A parser's verdict on some octets: the accepted requests, then the *status* of a refusal or None."""
+    """A parser's verdict on some octets: the accepted requests, and the *status* if the parser refused the rest."""
 
     accepted: tuple[Understood, ...]
     status: int | None = None

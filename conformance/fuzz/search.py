@@ -121,7 +121,10 @@ def _outline(refusal: str | None) -> str:
 
 
 def shrink(octets: bytes, is_alike: Callable[[bytes], bool]) -> bytes:
-    """Remove or simplify as many octets as possible. *is_alike* says whether a result still shows the fault."""
+    """Remove or simplify as many octets as possible.
+
+    *is_alike* returns whether shorter octets still show the same fault.
+    """
     remaining = _SHRINKING_STEPS
 
     def is_better(smaller: bytes) -> bool:

@@ -185,7 +185,7 @@ def unmemoised() -> Iterator[None]:
 def test_an_error_put_into_the_parser_is_found(
     monkeypatch: pytest.MonkeyPatch, name: str, wrong: object, octets: bytes
 ) -> None:
-    """The fuzzer finds the error in *octets*, and also in generated octets."""
+    """The fuzzer finds the error with the given *octets*, and also with octets that it generates."""
     assert Findings().try_octets(octets) is None
     request_parser.known_heads.cache_clear()
     monkeypatch.setattr(f"httpsock.{name}", wrong)
@@ -256,7 +256,7 @@ def test_shrinking_leaves_few_and_simple_octets() -> None:
 
 
 def test_a_finding_is_written_once_as_a_candidate_for_the_corpus(tmp_path: Path) -> None:
-    """The octets become a file. The verdicts become an entry in the form of cases.toml."""
+    """The octets of the finding become a file. Its verdicts become an entry in the form of cases.toml."""
     octets = b'GET /"\x7f HTTP/1.1\r\nHost: a\r\n\r\n'
     finding = Finding(octets, "kind", 'says "this"')
     path = write_candidate(tmp_path / "candidates", finding)

@@ -44,7 +44,7 @@ class Cause(NamedTuple):
 
     @property
     def section(self) -> str:
-        """The RFC section of the cause's first requirement."""
+        """The RFC section of the first requirement that the failures break."""
         return load_requirements()[self.requirements[0]].section
 
     @property

@@ -63,7 +63,7 @@ class Response(NamedTuple):
 
 
 class FaultKind(Enum):
-    """The kinds of fault that are judged differently."""
+    """The kinds of faults. The kind decides which requirement a fault breaks."""
 
     NO_START = "the octets do not start like a response of HTTP/1"
     NO_ALLOW = "a 405 lacks Allow"
@@ -88,7 +88,10 @@ class Reading(NamedTuple):
 
 
 class _Framed(NamedTuple):
-    """The content of one response. *stop* is the position after it. *fault* says why it can't be read."""
+    """The content of one response.
+
+    *stop* is the position after the content. *fault* says why the content can't be read.
+    """
 
     content: bytes
     stop: int
@@ -119,7 +122,7 @@ def read_responses(octets: bytes, methods: Sequence[str], is_ended: object) -> R
 def _read_response(octets: bytes, at: int, method: str, *, is_ended: bool) -> tuple[Response | None, list[Fault], int]:
     """Parse the response at position *at*. Return the response, its faults, and the position after the response.
 
-    If the response is incomplete, return None in its place.
+    If the response is incomplete, return None instead of a response.
     """
     head_stop = octets.find(b"\r\n\r\n", at)
     if head_stop < 0:

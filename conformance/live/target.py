@@ -97,7 +97,10 @@ class Target:
         return True
 
     def _answers_before(self, deadline: float) -> bool:
-        """Send plain requests until *deadline*. Return whether one is answered. If one is refused, stop early."""
+        """Send plain requests until *deadline*.
+
+        Return whether the server answers one. If it refuses the connection, stop early.
+        """
         while (left := deadline - time.monotonic()) > 0:
             found = self._ask(min(left, _ANSWER_SECONDS))
             if found.received or found.ended == "refused":

@@ -240,7 +240,7 @@ def test_a_hostile_server_that_answers_plain_requests_costs_no_more_than_the_tim
 
 
 def _answer(octets: bytes) -> Callable[[socket.socket], None]:
-    """Return a server that answers anything with *octets*. It closes when the client does."""
+    """Return the behaviour of a server that answers anything with *octets*. It closes when the client does."""
 
     def converse(connected: socket.socket) -> None:
         connected.recv(65536)

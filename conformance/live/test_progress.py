@@ -163,7 +163,7 @@ def test_the_run_goes_on_behind_a_case_that_is_never_answered(
 
 
 def test_a_check_of_many_requests_ends_within_its_own_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The verdict names the request for which no time was left."""
+    """If the time of a check runs out, the verdict names the request that was not sent in time."""
     monkeypatch.setattr(semantics_run, "_CHECK_SECONDS", 0.0)
     with serving(stranger(wait)) as address:
         _, results = run(tmp_path, url(address), "--only", _ONE_OF_MANY)
@@ -246,7 +246,7 @@ def _terminal_shows(terminal: int, text: bytes) -> bytes:
 
 
 def test_a_terminal_shows_the_case_in_progress_and_how_many_are_done(tmp_path: Path) -> None:
-    """The line goes only to the terminal, and not into the report on standard output."""
+    """The progress line goes only to the terminal, and not into the report on standard output."""
     is_seen = threading.Event()
 
     def hold(connected: socket.socket) -> None:

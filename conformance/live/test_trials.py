@@ -98,7 +98,10 @@ def test_a_server_that_does_not_start_again_is_gone(tmp_path: Path, capsys: pyte
 
 
 def test_a_stop_that_no_single_case_causes_is_reported_with_all_cases_in_progress(tmp_path: Path) -> None:
-    """If it is tried alone on a new server, each case in progress passes. The report therefore blames none of them."""
+    """Each case in progress passes if it is tried alone on a new server.
+
+    The report therefore blames none of these cases.
+    """
     _, results = run(tmp_path, _WORN_OUT, "--only", "RFC 9112 §7")
     stops = [result for result in results.values() if result["stops_server"]]
     assert [result["name"] for result in stops] == ["the-server-stays-up"]
@@ -109,7 +112,10 @@ def test_a_stop_that_no_single_case_causes_is_reported_with_all_cases_in_progres
 def test_cases_behind_the_one_that_silences_the_server_do_not_fail(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A silent server accepts connections, but answers nothing. The report names each case that silences it."""
+    """A silent server accepts connections, but answers nothing.
+
+    The report names each case that makes a server silent.
+    """
     monkeypatch.setattr(corpus_run, "_MIN_EXCHANGE_SECONDS", 0.4)
     monkeypatch.setattr(target, "_ANSWER_SECONDS", 0.4)
     monkeypatch.setattr(target, "_RETURN_SECONDS", 0.1)
@@ -198,7 +204,7 @@ def test_if_many_cases_time_out_alone_too_the_others_are_not_repeated(monkeypatc
 
 
 def test_if_a_case_tried_again_alone_stops_the_server_only_that_case_is_blamed() -> None:
-    """After that, the other cases that timed out are skipped."""
+    """If the server has stopped for good, the other cases that timed out are skipped."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         closed = Target(listener.getsockname()[:2])
     late = _Late()

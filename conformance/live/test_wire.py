@@ -43,7 +43,7 @@ GOOD = {
 
 @pytest.mark.parametrize(("method", "octets", "contents"), GOOD.values(), ids=GOOD.keys())
 def test_a_valid_response_is_read_to_its_end_without_a_fault(method: str, octets: bytes, contents: list[bytes]) -> None:
-    """h11 as a client finds no fault either."""
+    """h11, used as a client, finds no fault either."""
     reading = read(octets, method)
     assert [response.content for response in reading.responses] == contents
     assert (reading.leftover, reading.faults) == (b"", [])
@@ -191,7 +191,7 @@ def test_an_exchange_stops_after_max_octets() -> None:
 
 
 def test_a_server_that_does_not_read_does_not_block_the_exchange() -> None:
-    """A response that the server sent before it closed may still arrive."""
+    """The client must still receive a response that the server sent before it closed the connection."""
 
     def converse(connected: socket.socket) -> None:
         connected.sendall(b"no")

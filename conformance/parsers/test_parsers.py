@@ -32,7 +32,7 @@ def cut_positions(octets: bytes, max_octets: int) -> Iterator[int]:
 
 
 def in_octets(octets: bytes, max_octets: int) -> list[bytes]:
-    """Cut the first *max_octets* into single octets, and the rest into pieces of 61."""
+    """Cut the first *max_octets* octets into single octets, and the rest into pieces of 61 octets."""
     rest = [octets[start : start + 61] for start in range(max_octets, len(octets), 61)]
     return [bytes([octet]) for octet in octets[:max_octets]] + rest
 

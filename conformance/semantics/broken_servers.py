@@ -155,7 +155,7 @@ def behaviours(root: Path) -> dict[str, Behaviour]:
 class Handler(socketserver.BaseRequestHandler):
     """Answers requests with the server's behaviour.
 
-    A request may ask to close. If another request arrives together with it, the handler wrongly answers both.
+    If a second request follows a request that asks to close, the handler wrongly answers both requests.
     """
 
     server: "BrokenServer"

@@ -190,7 +190,7 @@ _add("HEAD with If-Match that fails gives 412", "R121", "MUST", [f"If-Match: {_O
 def _date_form(session: Session, name: str, value: str, preferred: str, status: int) -> str | None:
     """Check that a condition with an obsolete form of a date gets *status*.
 
-    First, the same condition with the date *preferred* must get *status*. Otherwise raise InapplicableError.
+    If the same condition with the date *preferred* gets another status, raise InapplicableError.
     """
     if _status_with(session, [f"{name}: {preferred}"], [status]):
         raise InapplicableError(f"the server does not evaluate {name}")

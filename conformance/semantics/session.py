@@ -185,7 +185,7 @@ def unless(holds: object, fault: str) -> str | None:
 
 
 def expect(response: Response, *statuses: int, whether: str = "") -> str | None:
-    """Check the status of *response*. If it is not one of *statuses*, return a fault that ends with *whether*."""
+    """Check the status of *response*. If it is not one of *statuses*, return a fault. The fault ends with *whether*."""
     wanted = " or ".join(map(str, statuses))
     if response.status == 500 and 500 not in statuses:
         return OtherFault("the server fails with 500", "R116")

@@ -157,7 +157,7 @@ def _catches(check: Check, session: Session) -> bool:
 
 
 def _answer_wrongly(request: bytes) -> bytes:
-    """Answer range requests wrongly. Answer requests correctly if they only find out whether a check applies."""
+    """Answer range requests wrongly. Correctly answer the requests with which a check finds out whether it applies."""
     if request.startswith(b"X-NONE"):
         return respond(405)
     if request.startswith(b"HEAD"):
@@ -178,7 +178,7 @@ def _answer_wrongly(request: bytes) -> bytes:
     ],
 )
 def test_the_shell_lines_of_a_failure_repeat_only_the_requests_that_it_is_about(name: str, lines: list[str]) -> None:
-    """The lines are in the order of the requests. The report shows the octets of the last request."""
+    """The shell lines are in the order of the requests. The report shows the octets of the last request."""
     with running(_answer_wrongly) as address:
         (result,) = [found for found in check_semantics(Target(address), name) if found.name == name]
     found = result.reproduce.splitlines()

@@ -24,8 +24,8 @@ _DISTURBED = 0.15
 class Entrant(NamedTuple):
     """A server that takes part in a workload.
 
-    Some workloads are compared with a second workload of the same server. Requests of the second workload go to *own*.
-    If the first workload measures the access log, *own* is another process without a log. Otherwise *own* is *server*.
+    Some workloads are compared with a second workload, which the process *own* answers. To measure the cost of the
+    access log, *own* is a process without a log. Otherwise *own* is *server*.
     """
 
     server: Running

@@ -189,7 +189,7 @@ def test_responses_unfinished_after_the_grace_are_cut_and_counted(serving: Start
 
 
 def test_a_blocked_standard_error_delays_no_client(serving: Start) -> None:
-    """The log is longer than the pipe and the queue of lines, and no program reads it."""
+    """In this test, no program reads the log, which is longer than the pipe and the server's queue of lines."""
     program = serving()
     octets = get("/nothing?" + "x" * 900) * 500
     for _ in range(8):

@@ -135,7 +135,7 @@ def test_connecting_by_ipv6_works_as_by_ipv4() -> None:
 
 
 class Pair:
-    """A client's connection and its server's socket."""
+    """A client's connection, and the server's socket at the other end."""
 
     def __init__(self, timeouts: ClientTimeouts, *, is_traced: bool = True) -> None:
         ours, self.server = socket.socketpair()

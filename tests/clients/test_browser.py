@@ -33,7 +33,7 @@ Visit = Callable[..., tuple[str, list[Exchange]]]
 
 @pytest.fixture
 def browse(tmp_path: pathlib.Path) -> Browse:
-    """Return a function that loads a URL in the browser. It returns the DOM after the scripts have run."""
+    """Return a function that loads a URL in the browser. The function returns the DOM after the scripts have run."""
     browser = [tool("chromium", "chromium-browser", "google-chrome"), *OPTIONS]
     profile = f"--user-data-dir={tmp_path / 'profile'}"
 
@@ -47,7 +47,10 @@ def browse(tmp_path: pathlib.Path) -> Browse:
 
 @pytest.fixture
 def visit(browse: Browse) -> Visit:
-    """Return a function that serves a folder and loads a page from it. It returns the DOM and the access log."""
+    """Return a function that serves a folder and loads a page from it.
+
+    The function returns the DOM and the access log.
+    """
 
     def load(folder: pathlib.Path, path: str, *more: str) -> tuple[str, list[Exchange]]:
         log: list[Exchange] = []

@@ -111,7 +111,7 @@ def test_a_search_from_outside_the_network_is_not_answered() -> None:
 
 
 def test_a_search_that_is_repeated_is_answered_once(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Clients repeat a search, since a datagram may get lost."""
+    """A client repeats each search, since a datagram may get lost."""
     monkeypatch.setattr("random.uniform", lambda low, high: high)
     collected = CollectedTrace(is_client=False)
     running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, DescriptionHandler(), group_port=0, trace=collected)
@@ -584,7 +584,7 @@ def test_a_search_from_another_network_is_not_answered(folder: pathlib.Path) -> 
 
 @pytest.mark.tools
 def test_the_announcer_follows_changes_of_the_networks(folder: pathlib.Path) -> None:
-    """The system has 30 network interfaces. One is deleted, created again, and given another address."""
+    """In this test, one of 30 network interfaces is deleted, created again, and given another address."""
     output = in_a_network_of_its_own(
         f"""
         for n in $(seq 2 31); do

@@ -153,7 +153,7 @@ def test_a_folder_below_the_root_links_to_its_parent() -> None:
 
 
 def test_the_path_to_a_deep_folder_is_shortened_in_the_middle() -> None:
-    """The heading links to each parent folder. For thousands of levels, these links would take megabytes."""
+    """The heading of a listing links to each parent folder. For thousands of levels, the links would take megabytes."""
     segments = tuple(f"{number}" for number in range(1000))
     page = page_of(name=ResourceName(segments, "/".join(segments), is_folder=True, is_hidden=False))
     assert page.texts["h1"] == ["www/…/" + "/".join(segments[-12:])]
@@ -388,7 +388,7 @@ def test_many_names_are_sorted_in_steps(query: bytes) -> None:
 def test_a_heading_sorts_by_its_column_or_reverses_the_order(
     query: bytes | None, headings: list[tuple[str, str]]
 ) -> None:
-    """Each heading is a button, since crawlers would follow links."""
+    """Each heading of a column is a button, since crawlers would follow links."""
     page = page_of(file("x"), query=query)
     assert page.buttons == [(f"sort={value}", text) for value, text in headings]
     assert page.links == [("x", "x")]

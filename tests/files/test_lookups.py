@@ -179,7 +179,7 @@ def test_a_missing_sibling_is_looked_up_again_after_a_second(
 def test_a_missing_sibling_is_cached_only_if_its_folder_changed_long_ago(
     seconds: float, is_cached: bool, folder: pathlib.Path
 ) -> None:
-    """Two changes within one tick of the file system's clock give a folder the same time."""
+    """If a folder changes twice within one tick of the file system's clock, both changes give it the same time."""
     os.utime(folder, (LATER + seconds, LATER + seconds))
     served = Recorded(folder)
     served.names_for(b"/hello.txt", BROWSERS)
@@ -214,9 +214,9 @@ def test_the_look_up_of_a_file_whose_sibling_has_too_long_a_name_is_not_cached(a
 
 
 def test_clients_that_prefer_the_same_codings_share_their_look_ups(aged: pathlib.Path) -> None:
-    """A new value of Accept-Encoding needs one full look-up.
+    """Each new value of Accept-Encoding needs one full look-up.
 
-    Later look-ups use the results of other values with the same meaning.
+    Later look-ups use results of values with the same meaning.
     """
     served = Recorded(aged)
     index = os.path.join("sub", "index.html")
@@ -361,7 +361,7 @@ def test_a_sibling_that_replaces_a_folder_of_its_name_is_sent(aged: pathlib.Path
 
 @needs_posix
 def test_a_sibling_that_was_a_broken_symlink_is_sent_when_its_target_appears(aged: pathlib.Path) -> None:
-    """The target appears in another folder, so the folder of the symlink does not change."""
+    """The target of the symlink appears in another folder, so the folder of the symlink does not change."""
     (aged / "hello.txt.gz").symlink_to("sub/made")
     age(aged)
     served = DocumentRoot(aged)
@@ -433,7 +433,7 @@ def twins(folder: pathlib.Path) -> pathlib.Path:
 
 @needs_posix
 def test_a_folder_renamed_to_the_path_of_another_is_looked_up_again(twins: pathlib.Path) -> None:
-    """Both folders have the same file, so only the folder's inode shows the change."""
+    """In this test, two folders have the same file, so only the folder's inode shows the change."""
     served = DocumentRoot(twins)
     for _ in range(2):
         assert read(served, b"/without/a.txt", BROWSERS) == HELLO
@@ -472,7 +472,7 @@ def test_a_folder_that_is_deleted_and_made_again_is_looked_up_again(twins: pathl
 def test_a_folder_replaced_by_a_symlink_out_of_the_root_is_not_found(
     moved: pathlib.Path, accepted: bytes | None, folder: pathlib.Path
 ) -> None:
-    """The folder moves out of the root. A symlink to its new place replaces the folder."""
+    """In this test, the folder moves out of the root, and a symlink to its new place replaces it."""
     make(folder / "top" / "deep" / "a.txt", HELLO)
     age(folder / "top" / "deep")
     served = DocumentRoot(folder)

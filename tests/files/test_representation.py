@@ -60,7 +60,10 @@ def test_an_entity_tag_is_weak_while_the_file_may_change_with_unchanged_times(
 def test_a_range_never_mixes_two_versions_of_a_file_on_a_coarse_clock(
     folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two versions have the same length and time. If-Range with the first ETag gets the complete second version."""
+    """In this test, both versions have the same length and time.
+
+    If-Range with the first ETag gets all of the second version.
+    """
     status = status_of(folder / "large.bin", CHANGED_NS)
     monkeypatch.setattr(os, "fstat", lambda descriptor: status)
     root = DocumentRoot(folder)

@@ -158,7 +158,7 @@ def test_a_repaired_sibling_is_used(folder: pathlib.Path) -> None:
 
 
 def test_a_sibling_is_not_verified_twice_within_a_second(folder: pathlib.Path) -> None:
-    """The result of a check is valid for a second if the sibling does not change."""
+    """If the sibling does not change, the result of its check is valid for a second."""
     large = (folder / "large.bin").read_bytes()
     make(folder / "large.bin.gz", gzipped(bytes(len(large))))
     make(folder / "large.bin.zst", b"foreign")

@@ -52,9 +52,9 @@ def outcome_of_pieces(pieces: Iterable[bytes], limits: Limits = LIMITS) -> Outco
 
 
 def outcome_of(cut: Cut, octets: bytes, limits: Limits = LIMITS, *, ends: bool = False) -> Outcome:
-    """Return the events of a parser for *octets*. Assert that all pieces from *cut* give the same events.
+    """Return the events of a parser for *octets*. If *ends* is true, the end of input follows the octets.
 
-    If *ends* is true, the end of input follows the octets.
+    The function *cut* cuts the octets in several ways. Assert that each way gives the same events.
     """
     outcomes = [outcome_of_pieces([*pieces, b""] if ends else pieces, limits) for pieces in cut(octets)]
     assert all(outcome == outcomes[0] for outcome in outcomes)

@@ -112,7 +112,7 @@ def test_a_head_matches_the_patterns_or_has_a_named_fault(octets: bytes) -> None
     )
 )
 def test_field_lines_are_returned_as_sent(sent: list[tuple[bytes, bytes]]) -> None:
-    """The parser only lowers names and strips whitespace around values (requirements R035 and R040)."""
+    """The parser only converts names to lower case and strips whitespace around values (requirements R035 and R040)."""
     allowed = [(name, bytes(o for o in value if o >= 0x20 and o != 0x7F)) for name, value in sent]
     request = parse_head(get_root(*(name + b":" + value for name, value in allowed)), 100)
     assert request.field_lines == (*HOST, *((name.lower(), value.strip(b" ")) for name, value in allowed))

@@ -143,7 +143,7 @@ def test_the_target_of_a_symlink_in_a_listing_is_opened(site: pathlib.Path) -> N
 
 @needs_posix
 def test_a_cached_file_that_is_not_used_is_no_hit(site: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Its folder has moved out of the root, and a symlink to the folder is in its place."""
+    """In this test, the folder of a cached file moves out of the root, and a symlink replaces the folder."""
     collected = Collected(site)
     collected.find("/sub/b.txt", Tick(LATER, 0.0))
     outside = tmp_path_factory.mktemp("outside") / "sub"

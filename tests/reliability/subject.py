@@ -40,7 +40,10 @@ class NotStartedError(Exception):
 
 
 def known_server(text: str) -> str:
-    """Accept a name in SERVERS, or a command with {root} and {port}. For anything else, raise ArgumentTypeError."""
+    """Accept the name of a known server, or a command with {root} and {port}.
+
+    For other texts, raise ArgumentTypeError.
+    """
     try:
         if text in SERVERS or text.format(root="/", port=1, work="/") != text.format(root="", port="", work="/"):
             return text

@@ -75,7 +75,7 @@ class Dialogue:
         self.states.append(state)
 
     def resume(self) -> None:
-        """Resume the connection, even if its event has not occurred."""
+        """Resume the connection, even if the event for which it waits has not occurred."""
         if self.connection.state is State.SUSPENDED:
             # The event loop sets this state when the thread of the handler has finished.
             self._enter(State.QUEUED)

@@ -164,7 +164,7 @@ PIPELINE = (
 
 
 def assert_answers_the_pipeline(dialogue: Dialogue) -> None:
-    """Assert that all answers to PIPELINE arrive in order."""
+    """Assert that the answers to the pipelined requests arrive in order."""
     answers = dialogue.answers("GET", "HEAD", "POST", "POST")
     assert [(answer.status, len(answer.content)) for answer in answers if answer.status == 200] == [
         (200, len(HELLO)),

@@ -14,7 +14,7 @@ from tests.support.folder import ALPHABET, HELLO
 def test_a_client_that_expects_100_gets_the_final_response_immediately(
     dialogue: Dialogue, expectation: str, method: str, status: int
 ) -> None:
-    """The client may then send the content or omit it, so the server closes (requirements R075, R076 and R078)."""
+    """The client may then omit the content, so the server closes the connection (requirements R075, R076 and R078)."""
     dialogue.say(get("/hello.txt", f"Expect: {expectation}", "Content-Length: 30", method=method))
 
     answer = dialogue.answer()

@@ -469,7 +469,10 @@ class FewAtOnce:
 def test_after_a_suspension_a_client_that_has_sent_a_request_is_answered(
     folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After the suspension, all deadlines have passed. One poll reports only some of the requests."""
+    """After a suspension of the process, all deadlines have passed.
+
+    One poll reports only some of the waiting requests.
+    """
     now = [100.0]
     monkeypatch.setattr(event_loop_module, "time", SimpleNamespace(time=time.time, monotonic=lambda: now[0]))
     settings = Settings(serve_folder(DocumentRoot(folder)))

@@ -23,7 +23,7 @@ CONTENT = b"0123456789" * 2000
 
 
 def chunks() -> Iterator[bytes]:
-    """Yield empty pieces and pieces of CONTENT in turn."""
+    """Yield empty pieces and pieces of the content in turn."""
     yield b""
     for first in range(0, len(CONTENT), 7000):
         yield CONTENT[first : first + 7000]
@@ -52,7 +52,7 @@ KINDS = ["bytes", "parts", "file", "sized", "unsized"]
 
 
 def respond(kind: str, file: io.FileIO, status: int = 200) -> Response:
-    """Return a response whose content is CONTENT. *kind* selects the type of the content."""
+    """Return a response that always has the same octets as its content. *kind* selects the type of the content."""
     match kind:
         case "bytes":
             return Response(status, TEXT, CONTENT)

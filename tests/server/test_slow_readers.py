@@ -103,7 +103,7 @@ def crawling(begin: Begin, folder: pathlib.Path) -> Dialogue:
 
 
 def test_a_client_that_reads_too_slowly_is_dropped(crawling: Dialogue) -> None:
-    """The client reads every second, but its deadline comes nearer each time."""
+    """In this test, the client reads every second, but its deadline comes nearer each time."""
     assert read_at(crawling, 50) < 2 * TIMEOUTS.slow
     (exchange,) = crawling.exchanges
     assert exchange.sent < exchange.length

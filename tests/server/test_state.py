@@ -204,7 +204,7 @@ class RecordedConnection(Connection):
 
 
 def test_the_event_loop_sets_the_same_states(settings: Settings, folder: pathlib.Path) -> None:
-    """The requests suspend the handler, block the leader, get a stream, and send content."""
+    """In this test, requests suspend the handler, block the leader, get a stream, and send content."""
     gate = threading.Event()
     resumes: list[Callable[[], object]] = []
     connections: list[RecordedConnection] = []

@@ -13,7 +13,7 @@ NAMELESS = b"HTTP/1.1 200 OK\r\nST: a\r\nUSN: uuid:1::a\r\nLOCATION: nowhere\r\n
 
 @contextlib.contextmanager
 def devices(*answers: bytes, host: str = TO) -> Iterator[int]:
-    """Wait for one search on *host*, and answer it with the datagrams *answers*. Yield the port."""
+    """Yield a port on *host* that waits for one search. Answer the search with the datagrams *answers*."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as device:
         device.settimeout(PATIENCE_SECONDS)
         device.bind((host, 0))

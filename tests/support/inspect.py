@@ -15,7 +15,7 @@ EVENTS = "/.httpsock/events"
 
 
 class Message(NamedTuple):
-    """One message of an event stream. In a comment, all attributes are empty."""
+    """One message of an event stream. If the message is a comment, all attributes are empty."""
 
     id: str
     event: str

@@ -42,7 +42,10 @@ def playing(*conversations: Coroutine, host: str = "127.0.0.1") -> Iterator[str]
 
 
 def answering(*answers: bytes, seen: list[bytes] | None = None) -> Coroutine:
-    """Return a conversation that sends *answers*, one for each request. It adds the request heads to *seen*."""
+    """Return a conversation that sends *answers*, one for each request.
+
+    The conversation adds the request heads to *seen*.
+    """
 
     def converse(connected: socket.socket) -> None:
         for answer in answers:

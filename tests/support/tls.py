@@ -20,7 +20,7 @@ _RECORD_OCTETS = 16 * 1024
 def make_certificate(folder: pathlib.Path, openssl: str) -> ssl.SSLContext:
     """Write a certificate for localhost to the file "certificate" in *folder*.
 
-    Return a server's TLS context with it.
+    Return the TLS context of a server with this certificate.
     """
     key, certificate = folder / "key", folder / "certificate"
     names: list[str | pathlib.Path] = [

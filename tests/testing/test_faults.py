@@ -296,7 +296,7 @@ def test_the_same_seed_gives_the_same_random_choices() -> None:
 
 
 def test_the_choices_of_a_rule_depend_on_nothing_but_the_seed_and_its_place() -> None:
-    """clear() and a new process must not change the random choices. Two rules must make different choices."""
+    """After clear() or in a new process, a rule makes the same random choices. Two rules make different choices."""
     program = """
 from httpsock.testing.broken import Faults
 from httpsock.testing.faults import Stage, parse_rule
