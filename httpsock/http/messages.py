@@ -192,7 +192,8 @@ class Sleep(NamedTuple):
 
 
 # The action after a whole response that a stream sends octet by octet. close: end our side, and read until the client
-# ends its own. reset: RST. keep: the next request is answered. stall: send nothing more until the client closes.
+# ends its own. reset: RST. keep: the next request is answered. stall: send nothing more until the client closes. Only a
+# stalled response ends when the server stops; the others have the grace period, as all responses.
 Then = Literal["close", "reset", "keep", "stall"]
 
 

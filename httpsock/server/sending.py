@@ -13,7 +13,7 @@ import time
 import weakref
 from collections.abc import Callable, Generator, Iterator
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, repeat
 
 from httpsock.http.grammar import format_http_date
 from httpsock.http.handler import Context, Tick
@@ -221,15 +221,18 @@ class Sender:
     ) -> Generator[Wait, None, bool]:
         """Send the octets of *stream* unchanged, without a head. Return whether the connection may persist.
 
-        Raise ConnectionAbortedError if a reset must follow the octets, or if the server stops.
+        Raise ConnectionAbortedError if a reset must follow the octets, or if the server stops an endless response.
         """
         self._head_octets, self._sent, self._rate = 0, 0, None
+        is_endless = stream.then == "stall"
         # The last octets of a head that has not ended yet, or None.
         begun: bytes | None = b""
         try:
-            for chunk in chain(_chunks(stream), (_FOREVER,) if stream.then == "stall" else ()):
+            for chunk in chain(_chunks(stream), repeat(_FOREVER) if is_endless else ()):
                 if isinstance(chunk, Sleep):
-                    yield from self._sleep(chunk.seconds, may_end_early=False)
+                    if is_endless and self._context.is_stopping:
+                        raise ConnectionAbortedError("the server stops")
+                    yield from (self._sleep if is_endless else self._pause)(chunk.seconds)
                 else:
                     if begun is not None or chunk.startswith(b"HTTP/"):
                         begun = self._find_head(begun or b"", chunk)
@@ -255,11 +258,17 @@ class Sender:
         self._head_octets = self._sent + (stop - len(begun) if has_ended else len(chunk))
         return None if has_ended else octets[1 - len(_END_OF_HEAD) :]
 
-    def _sleep(self, seconds: float, *, may_end_early: bool = True) -> Generator[Wait, None, None]:
-        """Wait for *seconds*, while a stream has nothing to send.
+    def _pause(self, seconds: float) -> Generator[Wait, None, None]:
+        """Wait for *seconds* between two parts of a response. Raise ConnectionAbortedError if the client resets it."""
+        with contextlib.suppress(TimeoutError):
+            yield State.PAUSED, self._context.tick.monotonic + seconds
+            raise ConnectionAbortedError("the client reset the connection")
+        self._measure_anew()
 
-        If the server stops meanwhile, return early. If *may_end_early* is False, raise ConnectionAbortedError instead.
-        Raise ConnectionAbortedError also if the client disconnects.
+    def _sleep(self, seconds: float) -> Generator[Wait, None, None]:
+        """Wait for *seconds*, while a stream has nothing to send. If the server stops meanwhile, return early.
+
+        Raise ConnectionAbortedError if the client disconnects.
         """
         deadline = self._context.tick.monotonic + seconds
         state = State.SLEEPING
@@ -267,9 +276,7 @@ class Sender:
             while True:
                 yield state, deadline
                 if self._context.is_stopping:
-                    if may_end_early:
-                        break
-                    raise ConnectionAbortedError("the server stops")
+                    break
                 # The socket is readable: at the client's end, or with its next request, which waits for the stream.
                 if state is State.SLEEPING_UNREAD or not self._transport.has_input():
                     raise ConnectionAbortedError("the reader of the stream disconnected")
@@ -278,7 +285,10 @@ class Sender:
             # A time-out before the deadline evicts the connection.
             if self._context.tick.monotonic < deadline:
                 raise
-        # The peer has received everything: measure its speed anew.
+        self._measure_anew()
+
+    def _measure_anew(self) -> None:
+        """Measure the peer's speed from now on, if it has received everything."""
         if not self._transport.unsent():
             self._rate = None
 

@@ -7,11 +7,12 @@ A connection's coroutine yields a state and a deadline, and waits for the state'
     NEW              RECEIVING, QUEUED, LINGERING
     IDLE             RECEIVING, QUEUED, SENDING, LINGERING
     RECEIVING        IDLE, QUEUED, SENDING, LINGERING
-    QUEUED           CONTENT, SENDING, SLEEPING, SUSPENDED, IDLE, RECEIVING, LINGERING
-    CONTENT          QUEUED, SENDING, SLEEPING, SUSPENDED, IDLE, RECEIVING, LINGERING
+    QUEUED           CONTENT, SENDING, SLEEPING, PAUSED, SUSPENDED, IDLE, RECEIVING, LINGERING
+    CONTENT          QUEUED, SENDING, SLEEPING, PAUSED, SUSPENDED, IDLE, RECEIVING, LINGERING
     SENDING          QUEUED, CONTENT, SLEEPING, IDLE, RECEIVING, LINGERING
     SLEEPING         SLEEPING_UNREAD, QUEUED, CONTENT, SENDING, IDLE, RECEIVING, LINGERING
     SLEEPING_UNREAD  SLEEPING, QUEUED, CONTENT, SENDING, IDLE, RECEIVING, LINGERING
+    PAUSED           QUEUED, CONTENT, SENDING, IDLE, RECEIVING, LINGERING
     SUSPENDED        QUEUED
     LINGERING        CLOSED
 
@@ -58,6 +59,8 @@ class State(Enum):
     # A stream has nothing to send; UNREAD: the client has already sent its next request.
     SLEEPING = READABLE, "the next part of a stream"
     SLEEPING_UNREAD = NEITHER, "the next part of a stream"
+    # A response has a pause; its end follows.
+    PAUSED = NEITHER, "the next part of a response"
     # The handler waits for a thread of its own.
     SUSPENDED = None, "a thread"
     # A slow disk blocks the thread that runs it, and another thread has taken over the event loop.

@@ -167,7 +167,7 @@ def _collect(stream: Stream, context: Context) -> Steps[bytes]:
 
 def _message(response: Response, content: tuple[Part, ...], request: Request, context: Context) -> Message:
     fields = [("Date", format_http_date(context.tick.second)), *response.fields]
-    if not request.is_persistent:
+    if not request.is_persistent or context.is_stopping:
         fields.insert(1, ("Connection", "close"))
     start = response.status.line + "".join(f"{name}: {value}\r\n" for name, value in fields)
     length = sum(part.length if isinstance(part, FileSlice) else len(part) for part in content)

@@ -124,7 +124,7 @@ def _chunked(message: Message, after: bytes) -> Iterator[bytes]:
 
 
 def _endless(first: bytes, again: bytes) -> Iterator[bytes | Sleep]:
-    """Yield *first*, then *again* for ever, with pauses."""
+    """Yield *first*, then *again* for ever, with pauses. "stall" must follow: a server that stops does not wait."""
     return chain([first], chain.from_iterable(repeat((again, _ENDLESS_PAUSE))))
 
 
@@ -225,12 +225,12 @@ FAULTS = {
     "endless-head": Fault(
         "sends field lines for ever",
         "RFC 9110 §5.4",
-        lambda message, _: Script(_endless(message.start, b"X-Endless: %b\r\n" % (b"x" * 1000)), "close"),
+        lambda message, _: Script(_endless(message.start, b"X-Endless: %b\r\n" % (b"x" * 1000)), "stall"),
     ),
     "endless-1xx": Fault(
         "sends interim responses for ever",
         "RFC 9110 §15.2",
-        lambda *_: Script(_endless(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"), "close"),
+        lambda *_: Script(_endless(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"), "stall"),
     ),
     "encoding": Fault(
         "announces the content as gzip, which it is not",

@@ -6,8 +6,9 @@ import pytest
 
 from httpsock.handlers.checked import checked
 from httpsock.http.messages import Response, Sleep, Status, Stream, Then
+from httpsock.server.poller import NEITHER
 from httpsock.server.settings import Settings
-from httpsock.server.state import Phase, State
+from httpsock.server.state import IDLE_STATES, Phase, State
 from tests.server.dialogue import Begin, Dialogue
 from tests.support import get, read_answers
 
@@ -59,14 +60,15 @@ def test_a_reset_may_follow(answering: Answering) -> None:
     assert [exchange.sent for exchange in dialogue.exchanges] == [0]
 
 
-def test_a_stalled_response_ends_when_the_server_stops(answering: Answering, settings: Settings) -> None:
+@pytest.mark.parametrize("phase", [Phase.DRAINING, Phase.STOPPING])
+def test_a_stalled_response_ends_when_the_server_stops(answering: Answering, settings: Settings, phase: Phase) -> None:
     dialogue = answering(HEAD, then="stall")
     assert dialogue.hear() == HEAD
     assert dialogue.connection.state is State.SLEEPING_UNREAD
     dialogue.pass_time(1e9)
     assert dialogue.goes_on
 
-    settings.phase = Phase.STOPPING
+    settings.phase = phase
     dialogue.resume()
 
     assert not dialogue.goes_on
@@ -81,6 +83,47 @@ def test_a_pause_lies_between_two_chunks(answering: Answering) -> None:
     dialogue.pass_time(1)
 
     assert dialogue.hear() == HEAD[9:]
+
+
+def test_a_server_that_drains_sends_a_stalled_response_and_ends_it(answering: Answering, settings: Settings) -> None:
+    settings.phase = Phase.DRAINING
+    dialogue = answering(HEAD, then="stall")
+
+    assert dialogue.hear() == HEAD
+    assert not dialogue.goes_on
+
+
+@pytest.mark.parametrize("phase", [Phase.DRAINING, Phase.STOPPING])
+def test_a_pause_goes_on_while_the_server_stops(answering: Answering, settings: Settings, phase: Phase) -> None:
+    dialogue = answering(HEAD[:9], Sleep(3), HEAD[9:], then="close")
+    assert dialogue.hear() == HEAD[:9]
+    settings.phase = phase
+    assert dialogue.connection.state is State.PAUSED
+    assert dialogue.connection.state not in IDLE_STATES
+
+    dialogue.pass_time(3)
+
+    assert dialogue.hear() == HEAD[9:]
+
+
+def test_a_client_that_has_ended_its_side_receives_the_rest_after_a_pause(answering: Answering) -> None:
+    dialogue = answering(HEAD[:9], Sleep(3), HEAD[9:], then="close")
+    assert dialogue.hear() == HEAD[:9]
+    dialogue.end_our_side()
+
+    dialogue.pass_time(3)
+
+    assert dialogue.hear() == HEAD[9:]
+
+
+def test_a_pause_ends_when_the_client_resets_the_connection(answering: Answering) -> None:
+    """In this state, the poller reports only errors."""
+    dialogue = answering(HEAD[:9], Sleep(3), HEAD[9:], then="close")
+    assert dialogue.connection.state.event == NEITHER
+
+    dialogue.resume()
+
+    assert not dialogue.goes_on
 
 
 @pytest.mark.parametrize(

@@ -55,8 +55,11 @@ def _respond(request: Request, context: Context) -> Steps[Response]:
         "sleep,small": (Sleep(1), b"x"),
         "big,": (BIG, b"x"),
     }
+    exact = {name.replace("sleep", "delay"): octets for name, octets in chunks.items()}
     if last in chunks:
         return Response(200, (), Stream(iter(chunks[last])))
+    if last in exact:
+        return Response(200, (), Stream(iter(exact[last]), then="keep"))
     return Response(200, (), BIG if last == "big" else b"small")
 
 
@@ -112,6 +115,13 @@ WALKS: dict[str, tuple[Step, ...]] = {
     "a request behind a stream, then a small chunk": (get("/sleep,small"), get("/small"), 1.0),
     "a request behind a stream, then a large chunk": (get("/sleep,big"), get("/small"), 1.0, Dialogue.hear),
     "a request behind the last stream": (get("/sleep", CLOSE), get("/small"), 1.0),
+    "a response that is delayed": (get("/delay"), 1.0),
+    "a response that is delayed, the last": (get("/delay", CLOSE), 1.0),
+    "a response that is delayed, then a small chunk": (get("/delay,small"), 1.0),
+    "a response that is delayed, then a large chunk": (get("/delay,big"), 1.0, Dialogue.hear),
+    "a response that is delayed before the content": (post("/delay", b""), 1.0),
+    "a response that is delayed, and a part of the next head": (get("/delay") + PART, 1.0),
+    "content, then a response that is delayed": (post("/read/delay", b""), b"abc", 1.0),
     "content behind a stream": (post("/sleep", b""), b"abc", 1.0),
     "a head in pieces behind a stream": (get("/sleep") + PART, get("/small")[4:], 1.0),
 }

@@ -6,7 +6,6 @@ import functools
 import math
 import os
 import select
-import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from httpsock.testing.faults import parse_rule
 from httpsock.testing.listening import FaultyQueue, Period, Port
 from tests.support import PATIENCE_SECONDS, connect, eventually, get, is_refused, receive_all, talk
 from tests.support.processes import descriptors_left
-from tests.support.program import Program, Start
+from tests.support.program import Start
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux reopens a listening socket")
 
@@ -432,49 +431,6 @@ def test_a_server_refuses_connections_before_it_starts() -> None:
 
     (other,) = listen_on(["127.0.0.1"], server.port, socket.socket)
     other.close()
-
-
-def restart(program: Program) -> None:
-    """Send SIGHUP, and wait until a new process has taken over."""
-    program.process.send_signal(signal.SIGHUP)
-    assert program.process.stderr
-    text = b""
-    while b" has taken over.\n" not in text:
-        text = program.process.stderr.readline()
-        assert b"still serving" not in text, text
-
-
-@pytest.mark.parametrize("trace", [(), ("--trace",)], ids=["plain", "traced"])
-def test_the_command_is_restarted_while_the_port_is_closed(serving: Start, trace: tuple[str, ...]) -> None:
-    program = serving(*trace, "--bind", "127.0.0.1", "--fault", "refuse=3600")
-    for _ in range(2):
-        restart(program)
-        assert is_refused(program.port)
-
-    code, _, standard_error = program.stop()
-
-    assert code == 0
-    assert "Traceback" not in standard_error
-
-
-def test_after_a_restart_the_port_opens_as_the_new_process_says(serving: Start) -> None:
-    program = serving("--bind", "127.0.0.1", "--fault", "refuse=0.2*1")
-    restart(program)
-
-    assert eventually(lambda: answers(program.port))
-
-    assert program.stop()[0] == 0
-
-
-def test_a_connection_that_waits_during_a_restart_is_answered_by_the_new_process(serving: Start) -> None:
-    program = serving("--bind", "127.0.0.1", "--fault", "slow-accept=0.5")
-    with connect(program.port) as client:
-        client.sendall(get("/hello.txt", "Connection: close"))
-        restart(program)
-
-        assert receive_all(client).startswith(b"HTTP/1.1 200 ")
-
-    assert program.stop()[0] == 0
 
 
 def answers(number: int) -> bool:
