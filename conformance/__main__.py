@@ -53,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _dispatch(arguments: Sequence[str]) -> int:
-    """Run the command that *arguments* name, or print the usage. Return the exit code."""
+    """Run the command in *arguments*, or print the usage. Return the exit code."""
     command, rest = (arguments[0], list(arguments[1:])) if arguments else (None, [])
     if command in _MODULES:
         return _run(command, rest)
@@ -81,7 +81,10 @@ def _run(command: str, arguments: list[str]) -> int:
 
 
 def _discard_output() -> None:
-    """If standard output can't be written, discard the rest of it: Python would fail again at its exit."""
+    """If standard output can't be written, discard the rest of the output.
+
+    Otherwise Python would fail again at exit.
+    """
     try:
         sys.stdout.flush()
     except OSError:

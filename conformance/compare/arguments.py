@@ -13,9 +13,9 @@ WELL_KNOWN = ("nginx", "Apache", "Caddy", "lighttpd", "HAProxy", "h2o")
 
 
 class Argument(NamedTuple):
-    """An argument against some servers. *says* is a sentence from *section* of an RFC.
+    """An argument against servers that break a rule. *says* is the rule, a sentence from *section* of an RFC.
 
-    *why* says how servers break this rule.
+    *why* says how the servers break the rule.
     """
 
     section: str

@@ -63,7 +63,7 @@ def load_servers() -> tuple[Server, ...]:
 
 
 def _server(name: str, entry: dict[str, Any], apps: dict[str, dict[str, str]]) -> Server:
-    """Parse an entry of the table. Add the files of its application."""
+    """Parse an entry of the table. Add the files of the server's application."""
     app = entry.pop("app", None)
     files = entry.pop("files", {}) | (apps[app] if app else {})
     return Server(name, title=entry.pop("title", name), packages=tuple(entry.pop("packages", ())), files=files, **entry)

@@ -17,7 +17,10 @@ class Understood(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """A parser's verdict on some octets: the accepted requests, and the *status* if the parser refused the rest."""
+    """A parser's verdict on some octets: the accepted requests.
+
+    If the parser refused the rest, *status* is the status code.
+    """
 
     accepted: tuple[Understood, ...]
     status: int | None = None

@@ -89,7 +89,7 @@ def is_of_http_1_0(case: Case) -> bool:
 
 
 def may_answer_without_a_head(case: Case) -> bool:
-    """Return whether *case* is an HTTP/0.9 request. The response has content but no head (RFC 1945 §6)."""
+    """Return whether *case* is an HTTP/0.9 request. A response to HTTP/0.9 has content but no head (RFC 1945 §6)."""
     return _SIMPLE_REQUEST.match(case.octets) is not None
 
 

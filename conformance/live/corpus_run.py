@@ -216,7 +216,7 @@ def _seconds_to_first_octet(target: Target) -> float:
 def _fails(target: Target, status: int) -> bool:
     """Return whether *target* answers GET / with 500, although it answers another path with a different *status*.
 
-    In this case, a 500 to a case of the corpus proves nothing.
+    Such a target may answer a case of the corpus with 500, too. This would prove nothing.
     """
     octets = sentinel(0).replace(b"/sentinel-0", b"/")
     plain = wire.exchange(target.address, [octets], seconds=_NEXT_SECONDS, ends=False, patience=1.0)

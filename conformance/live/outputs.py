@@ -139,7 +139,7 @@ def _plain(result: Result) -> dict[str, object]:
 def as_junit(results: Sequence[Result]) -> str:
     """Return the results as JUnit XML, with a test suite for each chapter.
 
-    A failure should fail a build only if it breaks a MUST or stops the server. Other failures are marked as skipped.
+    A failure that breaks a MUST or stops the server fails the build. Other failures are marked as skipped.
     """
     root = ET.Element("testsuites", name="conformance")
     for chapter in chapters(results):

@@ -80,8 +80,9 @@ class Judgement(NamedTuple):
 class PlainAnswer(NamedTuple):
     """How the server answers a plain request that is sent alone.
 
-    *echoes*: the content quotes the target. *pipelines*: the server answers two plain requests that are sent together.
-    *fails*: it answers GET / with 500. *closes*: it closes the connection afterwards, as the request asks.
+    If *echoes* is true, the content quotes the target. If *pipelines* is true, the server answers two plain requests
+    that are sent together. If *fails* is true, it answers GET / with 500. If *closes* is true, it closes the connection
+    after its answer, as the request asks.
     """
 
     status: int

@@ -195,7 +195,7 @@ def _faults_of_a_head(head: Response) -> list[Fault]:
 
 
 def _faults_of_a_status(head: Response) -> list[Fault]:
-    """Check the fields that depend on the status. Some must be present, and some must not."""
+    """Check the fields that depend on the status. Some must be present, others must be absent."""
     if head.status == 405 and head.field("allow") is None:
         return [Fault("405 without Allow (RFC 9110 §15.5.6)", FaultKind.NO_ALLOW)]
     if head.status == 401 and head.field("www-authenticate") is None:

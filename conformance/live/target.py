@@ -62,7 +62,7 @@ class Target:
         """Return whether the server still answers a plain request. If it does not, describe how it stopped in *end*.
 
         If the server exits with an error within *exit_seconds* after its answer, it counts as stopped. After the
-        deadline, return True without a request.
+        deadline, send no request and return True.
         """
         if time.monotonic() > self.deadline:
             return True

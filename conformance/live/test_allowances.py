@@ -76,7 +76,6 @@ def verdict_on(name: str, *statuses: int) -> tuple[str | None, bool]:
     ],
 )
 def test_behaviour_that_the_rfc_allows_passes(name: str, statuses: list[int]) -> None:
-    """Each answer comes from a well-known server, or an earlier version of the check wrongly called it a failure."""
     assert verdict_on(name, *statuses) == (None, False)
 
 
@@ -150,7 +149,7 @@ def test_a_fault_that_the_case_is_not_about_is_reported_under_its_own_requiremen
 def _answer_alone(is_alone: Callable[[bytes], bool]) -> Callable[[socket.socket], None]:
     """Return the behaviour of a server that reads each connection once.
 
-    If *is_alone* returns true for the octets, the server answers each request with 404. Otherwise it sends one 400.
+    If *is_alone* returns true for these octets, the server answers each request with 404. Otherwise it sends one 400.
     """
 
     def converse(connected: socket.socket) -> None:

@@ -86,7 +86,7 @@ def test_every_case_that_stops_the_server_is_named_and_the_others_are_tried(
 
 
 def test_a_server_that_does_not_start_again_is_gone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The remaining cases are skipped. The message quotes the output of the server."""
+    """The remaining cases are skipped, and the report quotes the output of the server."""
     mark = tmp_path / "mark"
     once = f"import os, sys\nif os.path.exists({str(mark)!r}): sys.exit('locked')\nopen({str(mark)!r}, 'w').close()\n"
     code, results = run(tmp_path, once + _FRAGILE, "--only", "R038")
@@ -238,7 +238,7 @@ def test_a_server_has_started_when_it_answers(tmp_path: Path) -> None:
 
 
 def test_a_server_that_exits_after_opening_its_port_has_not_started(tmp_path: Path) -> None:
-    """The message quotes the output of the server."""
+    """The error message quotes the output of the server."""
     script = tmp_path / "server.py"
     script.write_text(_TRIES_ITS_PORT.replace("time.sleep(0.2)", "sys.exit('no more')"), encoding="utf-8")
     with pytest.raises(StartError, match="no more"), started(Recipe(f"{sys.executable} {script} {{port}}")):

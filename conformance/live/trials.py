@@ -53,7 +53,10 @@ class Trial(NamedTuple):
 
 
 class _Ended(NamedTuple):
-    """How a trial ended. *is_down*: the server no longer answers. *is_late*: the trial timed out."""
+    """How a trial ended.
+
+    If *is_down* is true, the server no longer answers. If *is_late* is true, the trial timed out.
+    """
 
     is_down: bool
     is_late: bool

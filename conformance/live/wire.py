@@ -28,7 +28,7 @@ class Transcript(NamedTuple):
     """One connection: the octets in both directions, and how it ended.
 
     *ended* is "closed", "reset", "timed out", "refused" or "flooded". A refused connection was never established. A
-    flooded one received too many octets. If *ended_first* is true, the client closed its side before the server did.
+    flooded connection received too many octets. If *ended_first* is true, the client closed its side before the server.
     """
 
     sent: bytes
@@ -106,8 +106,8 @@ def exchange(
 ) -> Transcript:
     """Connect to *address*, send *parts*, and wait until the server closes. Return the transcript.
 
-    If *ends* is true, close the client's side after the last part. If *patience* is given, close it after this many
-    seconds without input. The exchange stops after *seconds*, or if more than *max_octets* arrive.
+    If *ends* is true, close the client's side after the last part. If *patience* is given, close the client's side
+    after this many seconds without input. The exchange stops after *seconds*, or if more than *max_octets* arrive.
     """
     deadline = time.monotonic() + seconds
     try:

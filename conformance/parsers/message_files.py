@@ -48,7 +48,7 @@ class MessageFile(NamedTuple):
 
 
 def read_gunicorn(folder: Path) -> Iterator[MessageFile]:
-    """Yield gunicorn's request files. *folder* is tests/requests in its source code."""
+    """Yield gunicorn's request files. *folder* is the folder tests/requests of gunicorn's source code."""
     for kind in ("valid", "invalid"):
         for path in sorted((folder / kind).glob("*.http")):
             octets = _unescaped(path.read_bytes().replace(b"\n", b""))
@@ -56,7 +56,7 @@ def read_gunicorn(folder: Path) -> Iterator[MessageFile]:
 
 
 def read_llhttp(folder: Path) -> Iterator[MessageFile]:
-    """Yield llhttp's tests. *folder* is test in its source code. Tests of lenient modes are left out.
+    """Yield llhttp's tests. *folder* is the folder "test" of llhttp's source code. Tests of lenient modes are left out.
 
     If a file can't be parsed, raise ValueError.
     """

@@ -50,7 +50,7 @@ summary { cursor: pointer }
 
 
 def render_page() -> str:
-    """Return the entire report as HTML. It is also well-formed XML."""
+    """Return the entire report as HTML that is also well-formed XML."""
     chapters = load_chapters()
     parts = [
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>',

@@ -43,7 +43,7 @@ def _untried(check_: Check, why: str) -> Result:
 
 
 def _attempt(target: Target, check_: Check) -> Attempt:
-    """Run one check against *target*. After the deadline, skip it."""
+    """Run one check against *target*. After the deadline, skip the check."""
     if time.monotonic() > target.deadline:
         return Attempt(_untried(check_, NO_TIME), is_doubtful=False)
     deadline = min(target.deadline, time.monotonic() + _CHECK_SECONDS)

@@ -80,7 +80,7 @@ def broken_off(path: pathlib.Path, *field_lines: str, octets: int = 4) -> None:
 
 
 def note_with(**changes: object) -> str:
-    """Return the text of a valid note on an interrupted download, with *changes*."""
+    """Return the text of a valid note with *changes*. A note describes an interrupted download."""
     return json.dumps({"url": URL, "source": URL, "validator": '"v1"', "coding": "", "length": 10, **changes})
 
 
@@ -392,12 +392,12 @@ def a_second_name(path: pathlib.Path) -> None:
 
 
 def too_much(path: pathlib.Path) -> None:
-    """Write a note on a download that is longer than the client allows."""
+    """Write a note that is longer than the client allows."""
     path.write_text(note_with() + " " * 65536)
 
 
 def brackets(path: pathlib.Path) -> None:
-    """Write a note on a download as JSON that is nested too deeply."""
+    """Write a note of JSON that is nested too deeply."""
     path.write_text("[" * 100_000)
 
 
