@@ -167,7 +167,7 @@ class RecordedEvent(NamedTuple):
 
     @property
     def call(self) -> str:
-        """The name of the call."""
+        """The name of the call that the event records."""
         return self.what.split()[0].rstrip(":")
 
 

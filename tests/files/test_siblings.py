@@ -26,7 +26,7 @@ EMPTY_BROTLI = b"\x06"
 
 
 def verified(coding: str, octets: bytes, original: Original) -> bool:
-    """Return whether *octets* pass the check as *original* encoded with *coding*."""
+    """Return whether the check accepts *octets* as *original*, encoded with *coding*."""
     return is_verified(coding, lambda offset, length: octets[offset : offset + length], len(octets), original)
 
 

@@ -81,7 +81,7 @@ def test_a_value_without_valid_credentials_gives_none(authorization: bytes | Non
 
 
 def test_the_key_is_computed_by_scrypt() -> None:
-    """The hash is the second test vector of RFC 7914 §12."""
+    """The expected hash is the second test vector of RFC 7914 §12."""
     key = base64.b64encode(
         bytes.fromhex(
             "fdbabe1c9d3472007856e7190d01e9fe7c6ad7cbc8237830e77376634b373162"

@@ -230,7 +230,7 @@ def test_truncated_content_is_refused(cut: Cut, octets: bytes) -> None:
 
 @however_cut
 def test_content_that_breaks_its_framing_is_refused(cut: Cut) -> None:
-    """The size of the second chunk is not a number (RFC 9112 §7.1; requirements R066 and R068)."""
+    """In this test, the size of the second chunk is not a number (RFC 9112 §7.1; requirements R066 and R068)."""
     *_, refusal = outcome_of(cut, post(b"Transfer-Encoding: chunked", b"2\r\nab\r\nx\r\n") + get_root())
     reason = r'chunk line "x\x0d\x0a" is not a hexadecimal size, extensions and CRLF'
     assert refusal == Refusal(Status.BAD_REQUEST, reason, "RFC 9112 §7.1")

@@ -419,7 +419,7 @@ SINGLETONS = (
 
 @each_row("name", SINGLETONS)
 def test_a_singleton_field_with_two_different_values_is_an_error(name: str) -> None:
-    """The parser never joins these values (RFC 9110 §5.3, requirement R148)."""
+    """The parser never joins the two values (RFC 9110 §5.3, requirement R148)."""
     error = f'there are two different {name} field lines, "a" and "b" (RFC 9110 §5.3)'
     head = [f"{name}: a".encode(), b"Content-Length: 0"]
     assert both_ways(ok(*head, f"{name.upper()}: b".encode())).error == error

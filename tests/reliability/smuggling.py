@@ -1,8 +1,8 @@
 """Request smuggling: requests with ambiguous framing and a hidden second request, sent directly and through proxies.
 
-A proxy reuses its connections to httpsock. If the two servers disagree about the end of a request, another client gets
-the answer to the hidden request. After each request, other clients therefore check that they get their own answers.
-httpsock must not log more hidden requests than the proxy logs.
+A proxy reuses its connections to httpsock. If the proxy and httpsock disagree about the end of a request, another
+client gets the answer to the hidden request. After each request, other clients therefore check that they get their own
+answers. httpsock must not log more hidden requests than the proxy logs.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """A dialogue: a client and the server's connection, joined by a pair of sockets. The test sets the clock.
 
-There is no event loop. The dialogue itself resumes the connection's coroutine when its event occurs. If the deadline
-has passed, the dialogue throws TimeoutError into the coroutine.
+There is no event loop. The connection is a coroutine that waits for events. When the event occurs, the dialogue itself
+resumes the coroutine. If the deadline has passed, the dialogue throws TimeoutError into the coroutine.
 """
 
 import select

@@ -81,7 +81,10 @@ def test_a_head_after_another_request_has_the_deadline_of_a_head(dialogue: Dialo
 
 
 def test_content_that_stalls_times_out(dialogue: Dialogue) -> None:
-    """Each octet of the content extends the deadline (RFC 9112 §9.5, requirement R094)."""
+    """One of the two deadlines of the content is for stalls.
+
+    Each octet extends it (RFC 9112 §9.5, requirement R094).
+    """
     dialogue.say(get("/hello.txt", "Content-Length: 9"))
     dialogue.pass_time(TIMEOUTS.stall - 1)
     dialogue.say(b"x")
@@ -97,7 +100,7 @@ def test_content_that_stalls_times_out(dialogue: Dialogue) -> None:
 
 
 def test_content_sent_octet_by_octet_times_out(dialogue: Dialogue) -> None:
-    """The content also has a deadline that no octet extends (requirement R094)."""
+    """One of the two deadlines of the content is for its total time. No octet extends it (requirement R094)."""
     dialogue.say(get("/hello.txt", "Transfer-Encoding: chunked") + b"9\r\n")
     for _ in range(5):
         dialogue.say(b"x")

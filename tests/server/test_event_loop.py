@@ -448,7 +448,7 @@ def test_the_log_may_store_a_batch_of_exchanges(start_loop: StartLoop) -> None:
 
 
 class FewAtOnce:
-    """A poller that reports at most two ready sockets per poll. The limit for epoll is 1,023."""
+    """A poller that reports at most two ready sockets per poll. The server's own poller reports up to 1,023."""
 
     def __init__(self, poller: Poller) -> None:
         self._poller = poller

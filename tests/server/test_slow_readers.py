@@ -84,7 +84,7 @@ def test_a_client_that_reads_in_small_steps_gets_the_whole_file(begin: Begin, fo
 
 
 def read_at(dialogue: Dialogue, octets_a_second: int) -> int:
-    """Read *octets_a_second* octets each second, for at most an hour. Return the time until the end, in seconds."""
+    """Read *octets_a_second* octets each second, for at most an hour. Return the seconds until the connection ends."""
     began = dialogue.now
     while dialogue.goes_on and dialogue.now - began < 3600:
         dialogue.pass_time(1)

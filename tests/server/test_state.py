@@ -34,7 +34,10 @@ def table() -> set[tuple[State, State]]:
 
 
 def respond(request: Request, context: Context) -> Response | Steps[Response]:
-    """Run the steps of the path. For example, "/read/sleep" reads the content and then sends a stream that sleeps."""
+    """Run the steps in the request's path.
+
+    For example, "/read/sleep" reads the content and then sends a stream that sleeps.
+    """
     return _respond(request, context)
 
 

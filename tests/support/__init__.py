@@ -39,7 +39,7 @@ class Answer(NamedTuple):
     content: bytes
 
     def field(self, name: str) -> str | None:
-        """Return the value of the field *name*. If it is missing, return None. If it occurs twice, fail."""
+        """Return the value of the field called *name*. If it is missing, return None. If it occurs twice, fail."""
         values = [value for key, value in self.fields if key.lower() == name.lower()]
         assert len(values) <= 1, f"{name} occurs {len(values)} times"
         return values[0] if values else None
