@@ -81,10 +81,7 @@ def test_a_head_after_another_request_has_the_deadline_of_a_head(dialogue: Dialo
 
 
 def test_content_that_stalls_times_out(dialogue: Dialogue) -> None:
-    """One of the two deadlines of the content is for stalls.
-
-    Each octet extends it (RFC 9112 §9.5, requirement R094).
-    """
+    """The content has a deadline for stalls, which each octet extends (RFC 9112 §9.5, requirement R094)."""
     dialogue.say(get("/hello.txt", "Content-Length: 9"))
     dialogue.pass_time(TIMEOUTS.stall - 1)
     dialogue.say(b"x")
@@ -100,7 +97,7 @@ def test_content_that_stalls_times_out(dialogue: Dialogue) -> None:
 
 
 def test_content_sent_octet_by_octet_times_out(dialogue: Dialogue) -> None:
-    """One of the two deadlines of the content is for its total time. No octet extends it (requirement R094)."""
+    """The content has a deadline for its total time, which no octet extends (requirement R094)."""
     dialogue.say(get("/hello.txt", "Transfer-Encoding: chunked") + b"9\r\n")
     for _ in range(5):
         dialogue.say(b"x")
