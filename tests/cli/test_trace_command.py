@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from httpsock.cli.options import _parser
+from httpsock.server.state import State
 from httpsock.tracing.events import EXTRA_ATTRIBUTES, FORMATS
 from httpsock.tracing.tcp_info import _NUMBERS
 from tests.support import get, talk
@@ -126,6 +127,13 @@ def test_readme_names_every_event_and_attribute() -> None:
     }
     assert documented == emitted
     assert set(re.findall(r"`(\w+)`", SECTION.partition("`tcp` has")[2].partition("Names")[0])) == set(_NUMBERS)
+
+
+def test_readme_names_every_reason_to_wait() -> None:
+    (row,) = re.findall(r"^\| `wait` \| (.*) \|$", SECTION, re.MULTILINE)
+    without_events = {State.QUEUED, State.DETACHED, State.CLOSED}
+    reasons = {state.words for state in State if state not in without_events} | {"answers", "a random moment to answer"}
+    assert set(re.findall("`([^`]+)`", row)) - {"for", "seconds"} == reasons
 
 
 def test_each_event_names_its_process(serving: Start) -> None:
