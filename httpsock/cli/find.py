@@ -58,7 +58,7 @@ def _find(options: argparse.Namespace, trace: "TraceWriter | None") -> int:
 
 
 def _networks() -> list[Interface]:
-    """Return the interfaces of local networks, or the system's default interface if there are none."""
+    """Return the interfaces of local networks, or the system's default interface if there is no local network."""
     return announcing_interfaces() or [Interface("0.0.0.0")]
 
 

@@ -206,7 +206,7 @@ def _try_to_get(client: Client, options: argparse.Namespace, url: str, path: str
 
 
 def _explain(error: Exception) -> tuple[int, str]:
-    """Return the exit code and the sentence for *error*."""
+    """Return the exit code for *error*, and a sentence that describes *error*."""
     sentence = visible(str(error))
     match error:
         case IncompleteError():

@@ -272,7 +272,7 @@ def _tracing(options: argparse.Namespace) -> "Instrumentation":
 
 
 def _format(name: str) -> Format:
-    """Return the log format called *name*. Adapt the format "text" to the terminal on standard error."""
+    """Return the log format called *name*. If *name* is "text", fit the format to the terminal."""
     if name != "text":
         return FORMATS[name]
     descriptor = standard_error()

@@ -331,9 +331,9 @@ class ClientConnection:
         self._parser.receive(octets)
 
     def _has_octets(self) -> bool:
-        """Return whether recv() would return immediately.
+        """Return whether recv() would finish immediately.
 
-        Then recv() would return octets or the end of the stream, or raise an error.
+        The result of recv() may be octets, the end of the stream or an error.
         """
         return bool(_ready([self._socket], selectors.EVENT_READ, 0.0))
 

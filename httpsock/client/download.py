@@ -259,7 +259,10 @@ def _coding_of(response: ClientResponse) -> str:
 
 
 def strong_validator(response: ClientResponse) -> str | None:
-    """Return the strong validator of *response* for If-Range, or None (RFC 9110 §8.8.1, §13.1.5)."""
+    """Return the strong validator of *response*, for If-Range.
+
+    If there is none, return None (RFC 9110 §8.8.1, §13.1.5).
+    """
     entity_tag, modified = response.field("ETag"), response.field("Last-Modified")
     if entity_tag is not None:
         return entity_tag if _is_strong(entity_tag) else None
@@ -273,7 +276,7 @@ def strong_validator(response: ClientResponse) -> str | None:
 
 
 def _is_strong(validator: str) -> bool:
-    """Return whether *validator* may be sent in If-Range: it is ASCII, and is a strong entity-tag or a date."""
+    """Return whether *validator* is a strong entity-tag or a date, in ASCII. Only these may be sent in If-Range."""
     octets = validator.encode("utf-8", "surrogateescape")
     if not octets.isascii():
         return False

@@ -316,7 +316,7 @@ class Announcer:
                 via.send(self._sockets[via], datagram, _group_of(via.family), self._group_port)
 
     def _on_readable(self, descriptor: int) -> None:
-        """Read from a ready socket: a datagram, or a notice that the networks have changed."""
+        """Read a datagram, or a notice that the networks have changed, from a ready socket."""
         now = time.monotonic()
         if self._changes and descriptor == self._changes.fileno():
             discard_changes(self._changes)
@@ -345,7 +345,10 @@ class Announcer:
             emit("ignore", error.attributes)
 
     def _answer(self, search: Search, peer: tuple[Any, ...], received_on: Interface, now: float, emit: Emit) -> None:
-        """Queue answers to *search*, each at a random time. Raise DatagramError if the search is for other devices."""
+        """Queue answers to *search*, to be sent at random times.
+
+        Raise DatagramError if *search* is for other devices.
+        """
         described = self._interface_towards(peer, received_on)
         answers = list(self.devices[described].answers(search))
         if not answers:

@@ -110,7 +110,7 @@ class Answers:
         seconds: float,
         now: float,
     ) -> None:
-        """Queue *datagrams* to *peer*, each at a random time within *seconds*.
+        """Queue *datagrams* for *peer*. Each one is to be sent at a random time within *seconds*.
 
         *places* has two interfaces: the one that received the search, and the one that the answers describe. Raise
         DatagramError if the same answer to *peer* is already in the queue, or if a limit is exceeded.

@@ -28,9 +28,9 @@ _FIELDS = (("Content-Type", 'text/xml; charset="utf-8"'),)
 class DescriptionHandler:
     """A middleware that answers requests for *path* with the description. All other requests go to the wrapped handler.
 
-    *path* has 128 random bits, so no file of the folder has this name. Each start has another path, so a program that
-    has cached an old description requests the new one. Before ``describe`` is called, all requests go to the wrapped
-    handler.
+    *path* has 128 random bits, so no file of the folder has this name. Each start of the server makes another path, so
+    a program that has cached an old description requests the new one. Before ``describe`` is called, all requests go to
+    the wrapped handler.
     """
 
     def __init__(self) -> None:

@@ -30,17 +30,17 @@ class Interface(NamedTuple):
 
     @property
     def family(self) -> socket.AddressFamily:
-        """The address family."""
+        """The family of the interface's address: IPv4 or IPv6."""
         return socket.AF_INET6 if ":" in self.address else socket.AF_INET
 
     @property
     def is_link_local(self) -> bool:
-        """Whether the address is a link-local IPv6 address. Such an address is unique only on its network."""
+        """Whether the interface's address is a link-local IPv6 address, which is unique only on its network."""
         return self.family == socket.AF_INET6 and ipaddress.ip_address(self.address).is_link_local
 
     @property
     def host(self) -> str:
-        """The address as text. A link-local address has its zone, as in "fe80::1%2"."""
+        """The interface's address as text. A link-local address has its zone, as in "fe80::1%2"."""
         return with_zone(self.address, self.number)
 
     def join(self, receiver: socket.socket, group: str) -> None:

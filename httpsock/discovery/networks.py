@@ -86,9 +86,10 @@ def _is_ours(host: str) -> bool:
 
 
 def interface(host: str) -> Interface:
-    """Return the interface with the numeric address *host*. Raise OSError if no interface has this IPv6 address.
+    """Return the interface with the numeric address *host*.
 
-    If no interface has this IPv4 address, return an Interface with the index 0, which means unknown.
+    If no interface has this address, raise OSError for IPv6. For IPv4, return an Interface with the index 0, which
+    means unknown.
     """
     *_, address = _numeric(host)
     known = [each.number for each in interfaces(with_loopback=True) if each.address == address[0]]

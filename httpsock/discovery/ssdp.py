@@ -223,7 +223,7 @@ class Device(NamedTuple):
 
     @property
     def _group(self) -> str:
-        """The group for announcements, IPv4 or IPv6. The device's location decides (UDA 2.0 §A.3)."""
+        """The group for announcements. The address in the device's location decides: IPv4 or IPv6 (UDA 2.0 §A.3)."""
         return _host_of(is_ipv6=self.location.startswith("http://["))
 
     def _numbers(self) -> tuple[tuple[str, str], ...]:

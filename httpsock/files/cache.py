@@ -63,7 +63,7 @@ class FileCache(Generic[Value]):
         return cached[1] if cached is not None and cached[0] == state and now < cached[2] else None
 
     def entry(self, key: Key) -> Cached[Value] | None:
-        """Return the entry of *key*, even if the file has changed."""
+        """Return the entry of *key*, or None if there is no entry. The file may have changed since."""
         return self._cache.get(key)
 
     def get_stale(self, key: Key, state: State) -> Value | None:

@@ -132,7 +132,7 @@ class DocumentRoot:
     def find(self, path: bytes, accept_encoding: bytes | None, tick: Tick) -> Found:
         """Return the resource at *path*. *accept_encoding* is the client's Accept-Encoding field.
 
-        All requests of a *tick* share each result, except for folders and open files.
+        All requests of one *tick* of the event loop share each result, except for folders and open files.
         """
         memo = tick.memo.get(self)
         if memo is None:
@@ -306,10 +306,10 @@ class DocumentRoot:
             return plain.media_type if is_its_sibling else ""
 
     def _cached_file(self, name: str, coding: str | None, state: FileStamp, tick: TickMemo) -> Representation | None:
-        """Return the cached file. If its state was not *state*, or if its path now has a symlink, return None.
+        """Return the file from the cache. If its state has changed, or if its path has a symlink now, return None.
 
-        The state alone is not enough: if the folder is moved out of the root and a symlink takes its place, the file
-        keeps its state.
+        *state* is the current state of the file. A comparison of states is not enough: if the folder is moved out of
+        the root and a symlink takes its place, the file keeps its state.
         """
         key, folder = (name, coding), os.path.dirname(name)
         if folder and self._cache.entry(key) and self._lookups.folder(folder, tick).has_link:
@@ -325,7 +325,7 @@ class DocumentRoot:
     ) -> Representation:
         """Open the file *name* or its compressed sibling in *coding*.
 
-        Read the file if it is small. Cache it if that is safe. A sibling has the content type *media_type*. Raise
+        Read a small file. Cache the file if that is safe. A sibling has the content type *media_type*. Raise
         FileNotFoundError if the sibling has changed since it was *verified*.
         """
         relative = name + CODINGS[coding] if coding else name

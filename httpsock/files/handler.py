@@ -39,7 +39,10 @@ def serve_folder(root: DocumentRoot) -> Handler:
 
 
 def respond(root: DocumentRoot, request: Request, context: Context) -> Response | Steps[Response]:
-    """Return the response to *request* from the files of *root*. If the request has content, discard it first."""
+    """Return the response to *request* from the files of *root*.
+
+    If *request* has content, first discard the content.
+    """
     if request.content_length != 0:
         return _discard_content(root, request, context)
     if request.method not in ("GET", "HEAD"):
@@ -201,7 +204,7 @@ def _redirect(location: str) -> Response:
 
 
 def _refuse(root: DocumentRoot, refusal: Refusal, request: Request, tick: Tick) -> Response:
-    """Return the error response to *request*. If the client prefers a page, a 404 has the page /404.html of *root*."""
+    """Return the error response to *request*. If the client prefers HTML, a 404 has the page /404.html of *root*."""
     wants_page = preferred_media_type(request.fields.get(b"accept"), error_response.MEDIA_TYPES) == "text/html"
     if refusal.status is Status.NOT_FOUND and wants_page:
         page = root.find(b"/404.html", None, tick)

@@ -39,7 +39,7 @@ class Order(Enum):
 
 
 class View(NamedTuple):
-    """The order of a listing, and its filter: only names that contain *text* are shown. Case does not matter."""
+    """The order of a listing, and its filter: only names that contain *text* are shown. The filter ignores case."""
 
     order: Order = Order.NAME
     is_descending: bool = False

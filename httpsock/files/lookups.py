@@ -133,7 +133,7 @@ class Lookups:
         self._writing = threading.Lock()
 
     def folder(self, relative: str, tick: TickMemo) -> FolderState:
-        """Return the state of a folder. Use the file system only once in a *tick*. Raise OSError if a call fails.
+        """Return the state of a folder. Ask the file system only once in each *tick*. Raise OSError if that fails.
 
         While the state is unchanged, return the same object, so that look-ups share this object.
         """
@@ -243,7 +243,9 @@ class Lookups:
         return FolderState(relative, file_stamp(status), has_link=False, is_settled=is_settled(status, now))
 
     def _stamps_of_present(self, paths: Iterable[str], now: float) -> list[tuple[str, FileStamp]] | None:
-        """Return the stamps of the *paths* that exist. If one has just changed, or if an error occurs, return None.
+        """Return the stamps of the *paths* that exist.
+
+        If one of these files has just changed, or if an error occurs, return None.
 
         For a symlink, return the stamp of the symlink itself. A later comparison with the target's stamp then fails, so
         the path is searched again.

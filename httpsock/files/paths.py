@@ -118,7 +118,7 @@ def is_hidden_name(name: str, *, is_top: bool) -> bool:
 def may_be_alias(name: str) -> bool:
     """Return whether a file system may use *name* as a second name of a hidden file.
 
-    NTFS and FAT open .git as GIT~1, too. On case-insensitive volumes HFS+ and ext4 ignore some characters. A few file
+    NTFS and FAT open .git as GIT~1, too. On case-insensitive volumes, HFS+ and ext4 ignore some characters. A few file
     systems treat compatibility forms of the full stop as a full stop.
     """
     if name.isascii():

@@ -87,7 +87,7 @@ class Representation:
     def still_holds(self, octets: bytes, now: float) -> bool:
         """Return whether *octets* are the content, and Last-Modified is not later than *now*.
 
-        It is later if the clock has been set back (RFC 9110 §8.8.2.1).
+        Last-Modified is later if the clock has been set back (RFC 9110 §8.8.2.1).
         """
         return self.octets == octets and (self.validators.last_modified or 0) <= now
 
@@ -121,7 +121,7 @@ def etag_of_state(opened: os.stat_result, now: float) -> bytes:
 
 
 def is_settled(status: os.stat_result, now: float) -> bool:
-    """Return whether any change from now on would change the times of the file or folder."""
+    """Return whether every later change of the file or folder is sure to change its times."""
     return max(status.st_mtime, status.st_ctime) + MTIME_GRANULARITY_SECONDS < now
 
 

@@ -57,8 +57,8 @@ class _Scrypt(NamedTuple):
 class Credentials:
     """The right user name, and the hash of the right password.
 
-    Raise TypeError if an argument is not a str. Raise ValueError if an argument is malformed. No message shows any part
-    of the hash.
+    Raise TypeError if an argument is not a str. Raise ValueError if an argument is malformed. No error message shows
+    any part of the hash.
     """
 
     def __init__(self, user: str, password_hash: str) -> None:

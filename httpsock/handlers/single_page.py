@@ -27,7 +27,10 @@ def single_page(handler: Handler) -> Handler:
 
 
 def _is_for_page(request: Request) -> bool:
-    """Return whether a browser requests a page. The path of a page has no hidden segment and no extension."""
+    """Return whether *request* is a browser's request for a page.
+
+    The path of a page has no hidden segment and no extension.
+    """
     if request.method not in ("GET", "HEAD"):
         return False
     if preferred_media_type(request.fields.get(b"accept"), MEDIA_TYPES) != "text/html":

@@ -41,9 +41,9 @@ def check_seconds(name: str, value: object) -> None:
 
 
 def field_list(fields: object) -> list[tuple[str, str]]:
-    """Return *fields* as a list of pairs (name, value). Raise TypeError if *fields* has another form.
+    """Return *fields* as a list of pairs (name, value).
 
-    *fields* may be a mapping, or pairs of name and value.
+    *fields* may be a mapping, or pairs of name and value. Raise TypeError if *fields* has another form.
     """
     if isinstance(fields, Mapping):
         fields = fields.items()

@@ -302,7 +302,7 @@ def content_type_of(name: str, octets: bytes, *, is_whole: bool) -> str:
 
 
 def depends_on_content(name: str) -> bool:
-    """Return whether the Content-Type of the file called *name* depends on its octets."""
+    """Return whether the Content-Type of the file called *name* depends on the file's content."""
     return _suffix_of(name) not in _BINARY
 
 
@@ -317,7 +317,7 @@ def _suffix_of(name: str) -> str:
 
 
 def _binary_type_of(suffix: str, octets: bytes) -> str:
-    """Return the Content-Type of a binary file. If *octets* lack the signature of the suffix, return the default."""
+    """Return the Content-Type of a binary file. If *octets* lack the signature of *suffix*, return the default."""
     media_type, signature = _SHARED.get(suffix, (_UNKNOWN, b""))
     has_signature = _is_mpeg_stream(octets) if media_type == _MPEG_STREAM else octets.startswith(signature)
     return media_type if has_signature else _UNKNOWN

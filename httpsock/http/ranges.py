@@ -31,7 +31,7 @@ class ByteRange(NamedTuple):
 
     @property
     def length(self) -> int:
-        """The number of octets."""
+        """The number of octets in the range."""
         return self.last - self.first + 1
 
 

@@ -276,7 +276,7 @@ def _parsers(max_field_lines: int) -> Parsers:
 
 
 def _join(name: bytes, first: bytes, second: bytes) -> bytes:
-    """Join two values of the field *name* (RFC 9110 §5.3). Raise RequestError for Host and Content-Length."""
+    """Join two values of the field *name* (RFC 9110 §5.3). Raise RequestError for a repeated Host or Content-Length."""
     if name == b"host":
         raise RequestError(Status.BAD_REQUEST, "there is more than one Host field line", "RFC 9112 §3.2")
     if name == b"content-length":
@@ -292,7 +292,10 @@ def _join(name: bytes, first: bytes, second: bytes) -> bytes:
 
 
 def _line_faults(lines: bytes, passed_lines: int, max_field_lines: int) -> Iterator[RequestError | FramingError]:
-    """Yield the faults of the head's *lines*, up to the empty line. *passed_lines* valid lines came before."""
+    """Yield the faults of the head's *lines*, up to the empty line.
+
+    *passed_lines* is how many valid lines came before.
+    """
     fault: RequestError | FramingError | None
     for number, line in enumerate(lines.split(b"\n")[:-1], start=passed_lines):
         if number == 0:

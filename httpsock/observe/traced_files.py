@@ -33,7 +33,7 @@ class TracedFileSystem(FileSystem):
     """Makes the system's own calls. For each call, passes an event to *current.emit*."""
 
     def __init__(self, root: str, current: _Current, *, follow_links: bool = False) -> None:
-        """Events show names relative to *root*."""
+        """Trace the calls for files below *root*. Events show names relative to *root*."""
         super().__init__(root, follow_links=follow_links)
         self._current = current
         self._prefix = os.path.join(root, "")

@@ -49,7 +49,10 @@ class GracefulRestart:
         self._is_ending = False
 
     def start(self, poller: Poller, now: float) -> None:
-        """Start a new process that is to take over the listening sockets, and watch the new process."""
+        """Start a new process that is to take over the listening sockets, and watch the new process.
+
+        Do nothing if a new process is already starting, or if this process is ending.
+        """
         if self._starting or self._is_ending:
             return
         groups = " ".join(",".join(map(str, group)) for group in self._groups)

@@ -137,9 +137,9 @@ class Connection:
         return self.state in IDLE_STATES and (self.state is not State.NEW or has_had_time)
 
     def has_no_input(self) -> bool:
-        """Return whether the socket has no unread input except for a request that waits behind a stream.
+        """Return True if the socket has no unread input.
 
-        While a stream sleeps, the client's next request stays unread.
+        Return True also if the unread input is a request that waits behind a stream that sleeps.
         """
         return self.state is State.SLEEPING_UNREAD or not self._transport.has_input()
 

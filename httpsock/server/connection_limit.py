@@ -59,7 +59,7 @@ class ConnectionLimit:
         return not is_loopback(network) and self._networks.get(network, 0) * 2 > self._count
 
     def has_client_over_share(self) -> bool:
-        """Return whether any client exceeds its share."""
+        """Return whether any client has more than its share of the connections."""
         return any(map(self.exceeds_share, self._networks))
 
 

@@ -144,7 +144,7 @@ class EventLoop:
         return [connection.describe() for connection in [*self._leaders.detached, *self._current]]
 
     def _run_once(self) -> None:
-        """Run one tick: poll, let all ready connections receive, then let all of them answer."""
+        """Run one tick: poll, let all ready connections receive, then let these connections answer."""
         self._leaders.tick_began = None
         due = min(self._next_sweep, self._accept_again_at, self._grace_deadline)
         seconds = 0.0 if self._ready else due - time.monotonic()

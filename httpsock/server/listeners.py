@@ -106,9 +106,9 @@ def _listen(host: str, port: int, create: Create) -> socket.socket:
 
 
 def _open_listener(family: int, address: tuple[Any, ...], create: Create, *, is_clone: bool = False) -> socket.socket:
-    """Return a socket that listens on *address*: the first three steps of a server.
+    """Return a socket that listens on *address*.
 
-    With *is_clone*, other sockets may listen on the same address.
+    If *is_clone* is true, other sockets may listen on the same address.
     """
     # 1. Create: a descriptor for one end of TCP connections, of IPv4 or IPv6.
     listener = create(family, socket.SOCK_STREAM)

@@ -207,7 +207,10 @@ class Server:
                 return
 
     def clone_listeners(self) -> list[socket.socket]:
-        """Return listening sockets at the same addresses, for another process. Call this method before ``start``."""
+        """Return new sockets that listen at this server's addresses, for another process.
+
+        Call this method before ``start``.
+        """
         return [clone(listener, self._create) for listener in self._listeners]
 
     def descriptors(self) -> list[int]:

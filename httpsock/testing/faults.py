@@ -129,7 +129,7 @@ def _endless(first: bytes, again: bytes) -> Iterator[bytes | Sleep]:
 
 
 def _with_length(message: Message, length: float) -> Script:
-    """Return a script that sends the response with *length* as its wrong Content-Length."""
+    """Return a script that sends the response with the wrong Content-Length *length*."""
     head = message.head(f"Content-Length: {max(0, int(length))}")
     return Script(chain([head], message.octets(message.length)), "keep")
 

@@ -177,7 +177,10 @@ class TestServer(Server):
         return describe(self.requests)
 
     def stop(self, grace_seconds: float = 0.0) -> None:
-        """Stop, and remove the temporary folder."""
+        """Stop the server, and remove the temporary folder.
+
+        Running responses have *grace_seconds* to finish.
+        """
         super().stop(grace_seconds)
         self._resources.close()
 

@@ -151,7 +151,7 @@ class TraceWriter:
                 self._octets -= sum(map(memory_size, batch))
 
     def _next(self) -> list[Event]:
-        """Wait for events, and return some of them. At the end of the trace, return an empty list."""
+        """Wait for events, and return a batch of events. At the end of the trace, return an empty list."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._is_over)
             return [self._waiting.popleft() for _ in range(min(len(self._waiting), _BATCH))]
