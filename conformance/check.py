@@ -133,7 +133,10 @@ def _write(results: list[Result], options: argparse.Namespace) -> None:
 
 
 def _address(url: str) -> tuple[str, int]:
-    """Parse *url* and return its host and port. If it is invalid, not http or of no known host, raise ValueError."""
+    """Parse *url* and return its host and port.
+
+    If *url* is not an http URL or its host has no address, raise ValueError.
+    """
     # urlsplit() drops some of these characters without an error.
     if re.search(r"[\x00-\x20\x7f]", url):
         raise ValueError(f"{url!r} has a space or a control character, which no URL has")

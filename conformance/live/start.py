@@ -39,8 +39,8 @@ class Program(subprocess.Popen[bytes]):
     def answers(self, address: tuple[str, int]) -> bool:
         """Wait until the program answers at *address*, and return True. If it exits or takes too long, return False.
 
-        Some programs open their port once to test it, and close connections without an answer. If such a program still
-        runs a little later, also return True.
+        Some programs accept connections but close them without an answer. If such a program still runs a little later,
+        return True.
         """
         deadline = time.monotonic() + _START_SECONDS
         is_accepted = False

@@ -255,7 +255,7 @@ def _run(name: str, behaviour: Behaviour) -> str | None:
 
 @pytest.mark.parametrize("name", ["get is not GET", "GETT is not GET"])
 def test_a_server_that_ignores_the_method_does_not_fail_the_checks_on_similar_methods(name: str) -> None:
-    """Such a server fails only the check on unknown methods (RFC 9110 §9.1)."""
+    """A server that ignores the method fails only the check on unknown methods (RFC 9110 §9.1)."""
     with pytest.raises(InapplicableError):
         _run(name, answer_the_file)
     assert _run("An unknown method gets 501", answer_the_file)

@@ -150,7 +150,7 @@ def test_a_server_that_ends_or_floods_the_answer_for_a_large_file_has_a_verdict_
 def test_the_run_goes_on_behind_a_case_that_is_never_answered(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Only this case times out, and standard error names it."""
+    """Only the case without an answer times out. Standard error has its name."""
     with serving(stranger(wait, b"BREW /digits")) as address:
         code, results = run(tmp_path, url(address), "--only", "R099")
     late = {name for name, result in results.items() if "no complete response" in result["why"]}

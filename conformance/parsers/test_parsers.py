@@ -135,7 +135,7 @@ def test_the_request_behind_a_refused_case_is_never_parsed() -> None:
 
 
 def test_the_table_marks_the_cases_that_are_refused_only_because_they_end_too_early() -> None:
-    """These cases are refused only at the end of input. Every other invalid case is refused earlier."""
+    """The marked cases are refused only at the end of input. Every other invalid case is refused earlier."""
     waiting = {
         case.name
         for case in CASES

@@ -173,7 +173,7 @@ off=1 message complete
 def test_a_response_of_a_test_of_llhttp_is_read_by_the_parser_of_the_client(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Interim responses count. In a test with skipBody, the response answers HEAD, so it has no content."""
+    """Interim responses are counted, too. In a test with skipBody, the response answers HEAD, so it has no content."""
     _write(tmp_path / "response" / "a.md", _RESPONSES)
     files = list(read_llhttp(tmp_path))
     assert [(file.name, file.method, file.messages) for file in files] == [
@@ -192,7 +192,7 @@ def test_a_response_of_a_test_of_llhttp_is_read_by_the_parser_of_the_client(
 def test_the_command_exits_with_1_at_a_difference_without_a_reason(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without such a difference, the exit code is 0. For a folder without tests, it is 2."""
+    """If each difference has a reason, the exit code is 0. For a folder without tests, it is 2."""
     assert main(["suite", str(tmp_path)]) == 2
     assert "has no tests of gunicorn or llhttp" in capsys.readouterr().err
     _write(tmp_path / "valid" / "001.http", b"GET / HTTP/1.1\\r\\n\nHost: a\\r\\n\n\\r\\n")

@@ -93,7 +93,7 @@ def answer_twice_framed(request: bytes) -> bytes:
 
 
 def answer_conditions_first(request: bytes) -> bytes:
-    """If a request has a condition, answer with 412. Otherwise answer with 404."""
+    """If a request has a precondition, answer with 412. Otherwise answer with 404."""
     return respond(412 if b"\nIf-" in request else 404)
 
 
@@ -107,7 +107,7 @@ def answer_a_large_file(request: bytes) -> bytes:
 
 
 def answer_one_form_of_date(request: bytes) -> bytes:
-    """Evaluate conditions only if the date is an IMF-fixdate. Ignore dates in the obsolete forms."""
+    """Evaluate a precondition only if its date is an IMF-fixdate. Ignore dates in the obsolete forms."""
     if f"If-Modified-Since: {_TRUE_FIELDS['Last-Modified']}".encode() in request:
         return respond(304)
     return respond(412) if b"If-Unmodified-Since: Sun, 06 Nov 1994" in request else answer_the_file(request)

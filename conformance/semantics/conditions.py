@@ -30,7 +30,7 @@ _OTHER = '"no-such-tag"'
 def _status_with(
     session: Session, fields: list[str], statuses: list[int], method: str = "GET", path: str = _PATH
 ) -> str | None:
-    """Send a request with conditions in *fields*. Return a fault if the status is not one of *statuses*.
+    """Send a request with preconditions in *fields*. Return a fault if the status is not one of *statuses*.
 
     Names in braces, such as {tag} or {date}, become the values of the known file.
     """
@@ -188,9 +188,9 @@ _add("HEAD with If-Match that fails gives 412", "R121", "MUST", [f"If-Match: {_O
 
 
 def _date_form(session: Session, name: str, value: str, preferred: str, status: int) -> str | None:
-    """Check that a condition with an obsolete form of a date gets *status*.
+    """Check that a precondition with an obsolete form of a date gets *status*.
 
-    If the same condition with the date *preferred* gets another status, raise InapplicableError.
+    If the same precondition with the date *preferred* gets another status, raise InapplicableError.
     """
     if _status_with(session, [f"{name}: {preferred}"], [status]):
         raise InapplicableError(f"the server does not evaluate {name}")
@@ -210,7 +210,7 @@ for _name, _value, _preferred, _status in (
 
 
 def _like_plain(session: Session, method: str, path: str, fields: list[str]) -> str | None:
-    """Check that conditions do not change a response other than a 2xx (RFC 9110 §13.2.1)."""
+    """Check that preconditions do not change a response other than a 2xx (RFC 9110 §13.2.1)."""
     plain = session.one(request(method, path))
     if plain.status < 300:
         raise InapplicableError(f"{method} {path} is answered with {plain.status}")

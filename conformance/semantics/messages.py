@@ -24,7 +24,8 @@ def _is_persistent_version(response: Response) -> bool:
 def _answers_after(session: Session, first: bytes, *, may_close: bool = True) -> str | None:
     """Check that the server answers a second request after *first* on the same connection.
 
-    If *may_close* is true, the server may instead announce a close, and the check raises InapplicableError.
+    If the server announces a close, it need not answer the second request. If *may_close* is true, raise
+    InapplicableError in this case.
     """
     responses = session.ask(first, get("/digits.txt"))
     if responses and not _is_persistent_version(responses[0]):

@@ -128,7 +128,7 @@ def test_a_multipart_answer_is_read_strictly(content: bytes, fields: list[tuple[
 
 
 def test_a_server_of_another_folder_is_recognised(tmp_path: Path, address: tuple[str, int]) -> None:
-    """Such a server would fail only because it lacks the known files, so the checks are skipped."""
+    """If a server lacks the known files, it would fail for this reason alone. Its checks are therefore skipped."""
     with Server(tmp_path, port=0, hosts=["127.0.0.1"]) as server:
         assert not is_served(Session(("127.0.0.1", server.port)))
     assert is_served(Session(address))

@@ -108,7 +108,7 @@ def expect(workload: Workload, port: int, root: pathlib.Path) -> Expected:
 def with_validators(request: str, answer_to: Callable[[str], Answer]) -> str:
     """Replace {validators} in *request* with an If-None-Match or If-Modified-Since field.
 
-    The value comes from a first answer, to the request without this field.
+    To get the value of the field, first send the request without this field.
     """
     if "{validators}" not in request:
         return request

@@ -375,7 +375,7 @@ def test_the_output_file_may_be_a_pipe(server: httpsock.Server) -> None:
 def test_a_symlink_at_the_name_of_the_part_is_not_followed(
     name: str, server: httpsock.Server, tmp_path: pathlib.Path, capfdbinary: Captured
 ) -> None:
-    """Otherwise another user could make a symlink, so that the download overwrites any file."""
+    """If the client followed the symlink, another user could make the download overwrite any file."""
     victim = tmp_path / "victim"
     victim.write_bytes(b"ours")
     (tmp_path / name).symlink_to(victim)

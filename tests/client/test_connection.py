@@ -211,7 +211,7 @@ def test_a_connection_that_ends_between_two_requests_is_not_reused() -> None:
 
 
 def test_a_connection_with_unrequested_octets_is_not_reused() -> None:
-    """Such octets must not pass as the response to the next request (RFC 9112 §9.3)."""
+    """Unrequested octets must not pass as the response to the next request (RFC 9112 §9.3)."""
     with paired() as pair:
         pair.client.send("GET", REQUEST, b"", FOREVER)
         pair.server.sendall(ok())

@@ -107,7 +107,7 @@ def test_the_answers_are_the_same_without_epoll_and_sendfile(
 def test_slow_and_fast_clients_all_get_the_whole_right_content(
     folder: pathlib.Path, serve: Serve, platform: str
 ) -> None:
-    """Some of many simultaneous clients read slowly (RFC 9112 §6.3, requirement R095)."""
+    """In this test, some of many simultaneous clients read slowly (RFC 9112 §6.3, requirement R095)."""
     contents = {f"/{name}.bin": octets_from(name, 2 * MEBIBYTE + number) for number, name in enumerate("abcdef")}
     for path, content in contents.items():
         (folder / path[1:]).write_bytes(content)

@@ -53,7 +53,7 @@ COMBINATIONS = [
 def test_all_combinations_of_conditions_are_answered_in_order(
     root: DocumentRoot, held: tuple[bool | None, ...], path: str
 ) -> None:
-    """In the id of a case, T is true, F is false, and - means no field (RFC 9110 §13.2.2, requirement R123)."""
+    """In a test ID, T is true, F is false, and - means no field (RFC 9110 §13.2.2, requirement R123)."""
     whole = ask(root, get(path))
     etag = whole.field("ETag") or ""
     conditions = [

@@ -150,7 +150,7 @@ COMBINATIONS = [
 @each_row("method", ["GET", "HEAD"])
 @each_row("held", COMBINATIONS)
 def test_conditions_are_evaluated_in_the_order_of_the_rfc(held: dict[str, bool | None], method: str) -> None:
-    """In the id of a case, T is true, F is false, and - means no field (RFC 9110 §13.2.2, requirement R123)."""
+    """In a test ID, T is true, F is false, and - means no field (RFC 9110 §13.2.2, requirement R123)."""
     field_lines = [line for name, holds in held.items() for line in LINES[name][holds]]
     if not FIRST_STEPS[held["If-Match"], held["If-Unmodified-Since"]]:
         expected = Verdict.FAILED

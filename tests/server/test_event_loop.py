@@ -111,7 +111,7 @@ def test_more_clients_than_are_accepted_at_a_time_are_all_served(start_loop: Sta
 
 
 def test_silent_and_unfinished_clients_delay_no_other_client(start_loop: StartLoop) -> None:
-    """Some clients send nothing. Some clients send half a request (RFC 9112 §9.5, requirement R093)."""
+    """In this test, some clients send nothing, and some send half a request (RFC 9112 §9.5, requirement R093)."""
     running = start_loop()
     with ExitStack() as stack:
         for beginning in (b"", b"GET /hel", get("/", "Content-Length: 9"), get("/large.bin") * 50, b"nonsense\r\n\r\n"):
@@ -124,7 +124,10 @@ def test_silent_and_unfinished_clients_delay_no_other_client(start_loop: StartLo
 
 
 def test_clients_that_leave_immediately_are_removed(start_loop: StartLoop) -> None:
-    """Some clients only connect and close. Some clients send a request and reset the connection (requirement R093)."""
+    """In this test, some clients only connect and close.
+
+    Others send a request and reset the connection (requirement R093).
+    """
     running = start_loop()
     for _ in range(5):
         connect(running.port).close()
@@ -210,7 +213,7 @@ def test_overdue_connections_that_are_postponed_end_soon_after(
 
 
 def test_each_client_has_its_own_deadline(start_loop: StartLoop) -> None:
-    """A silent client, a slow client and a normal client are connected at the same time (requirement R094)."""
+    """In this test, a silent, a slow and a normal client are connected at the same time (requirement R094)."""
     running = start_loop(Timeouts(head=0.5, idle=1.0, stall=PATIENCE_SECONDS, linger=0.1))
     with connect(running.port) as reader, connect(running.port) as silent, connect(running.port) as slow:
         reader.sendall(get("/large.bin", "Content-Length: 1"))

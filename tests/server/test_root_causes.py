@@ -110,7 +110,7 @@ def test_content_is_never_the_next_request(server: Server, request_line: bytes, 
 
 
 def test_a_content_length_may_have_more_digits_than_int_accepts(server: Server) -> None:
-    """For such a length, waitress 3.0.2 closed the connection and printed a traceback."""
+    """If a Content-Length had too many digits, waitress 3.0.2 closed the connection and printed a traceback."""
     octets = POST + b"Content-Length: " + b"0" * 4300 + b"5\r\n\r\nhello"
     first, second = read_answers(talk(server.port, octets + POISON))
     assert (first.status, second.content) == (405, HELLO)
