@@ -8,10 +8,14 @@ import contextlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from httpsock.http.masking import mask
 from httpsock.http.text import visible
+
+if TYPE_CHECKING:
+    # Loaded only with --trace.
+    from httpsock.tracing.trace import TraceWriter
 
 WRONG_ARGUMENT = 2
 # Exit codes of get and find: 23 is curl's; 130 is 128 + SIGINT.
@@ -101,6 +105,16 @@ def expand_trace_option(arguments: Sequence[str]) -> list[str]:
             argument = f"--trace={remaining.pop(0)}" if remaining and remaining[0] in TRACE_FORMS else "--trace=text"
         expanded.append("--trace=octets" if argument == "--trace=hex" else argument)
     return expanded
+
+
+def client_trace(form: str | None) -> "TraceWriter | None":
+    """Return the trace of a client on standard error, in *form*. Without a form, return None."""
+    if form is None:
+        return None
+    # Imported here, since it is rarely needed.
+    from httpsock.tracing.trace import trace_on_standard_error
+
+    return trace_on_standard_error(form, is_client=True)
 
 
 def number(minimum: int, maximum: int, name: str) -> Callable[[str], int]:

@@ -21,7 +21,16 @@ from httpsock.discovery.search import Destination, FoundDevice, discover
 from httpsock.discovery.ssdp import ALL, PORT, ROOT_DEVICE
 from httpsock.http.text import visible
 
-from .arguments import INTERRUPTED, NOT_WRITTEN, TRACE_FORMS, ArgumentParser, expand_trace_option, number, print_error
+from .arguments import (
+    INTERRUPTED,
+    NOT_WRITTEN,
+    TRACE_FORMS,
+    ArgumentParser,
+    client_trace,
+    expand_trace_option,
+    number,
+    print_error,
+)
 
 if TYPE_CHECKING:
     # Loaded only with --trace.
@@ -34,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     """Search as *arguments* say, and print the devices found. Return the exit code."""
     options = _parser().parse_args(expand_trace_option(arguments))
     try:
-        return _find(options, _trace(options.trace))
+        return _find(options, client_trace(options.trace))
     except KeyboardInterrupt:
         print_error("httpsock find: interrupted.")
         return INTERRUPTED
@@ -60,16 +69,6 @@ def _find(options: argparse.Namespace, trace: "TraceWriter | None") -> int:
 def _networks() -> list[Interface]:
     """Return the interfaces of local networks, or the system's default interface if there is no local network."""
     return announcing_interfaces() or [Interface("0.0.0.0")]
-
-
-def _trace(form: str | None) -> "TraceWriter | None":
-    """Return a trace that writes events to standard error in *form*. Without a form, return None."""
-    if form is None:
-        return None
-    # Imported here, since it is rarely needed.
-    from httpsock.tracing.trace import trace_on_standard_error
-
-    return trace_on_standard_error(form, is_client=True)
 
 
 def _print(device: FoundDevice, *, as_json: bool) -> None:

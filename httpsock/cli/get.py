@@ -21,7 +21,6 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from httpsock.client.client import (
     MAX_REDIRECTS,
@@ -43,6 +42,7 @@ from .arguments import (
     NOT_WRITTEN,
     TRACE_FORMS,
     ArgumentParser,
+    client_trace,
     command_name,
     expand_trace_option,
     field,
@@ -50,9 +50,6 @@ from .arguments import (
     print_error,
 )
 from .terminal import Progress, TerminalText
-
-if TYPE_CHECKING:
-    from httpsock.tracing.trace import TraceWriter
 
 UNKNOWN_HOST = 6
 NOT_CONNECTED = 7
@@ -89,7 +86,7 @@ def main(arguments: Sequence[str]) -> int:
     timeouts = ClientTimeouts(whole=options.timeout)
     code = 0
     try:
-        with Client(timeouts=timeouts, redirects=options.redirects, trace=_trace(options.trace)) as client:
+        with Client(timeouts=timeouts, redirects=options.redirects, trace=client_trace(options.trace)) as client:
             for url, path in zip(options.url, outputs, strict=True):
                 result = _try_to_get(client, options, url, None if path == "-" else path)
                 code = code or result
@@ -151,14 +148,18 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     data_help = "send TEXT, the content of FILE, or standard input (@-); it is held in memory"
     request.add_argument("-d", "--data", type=_data, metavar="TEXT|@FILE", help=data_help)
-    how = parser.add_argument_group("behaviour")
-    how.add_argument("-f", "--fail", action="store_true", help="on a status of 400 or more, write no content; exit 22")
+    behaviour = parser.add_argument_group("behaviour")
+    behaviour.add_argument(
+        "-f", "--fail", action="store_true", help="on a status of 400 or more, write no content; exit 22"
+    )
     redirects_help = f"follow at most N redirects (default: {MAX_REDIRECTS}); 0 shows them instead"
-    how.add_argument(
+    behaviour.add_argument(
         "--redirects", type=number(0, 100, "a number"), default=MAX_REDIRECTS, metavar="N", help=redirects_help
     )
     timeout_help = "for each URL, from the first call to the last byte (default: only each step is limited)"
-    how.add_argument("--timeout", type=number(1, 999_999, "a number of seconds"), metavar="SECONDS", help=timeout_help)
+    behaviour.add_argument(
+        "--timeout", type=number(1, 999_999, "a number of seconds"), metavar="SECONDS", help=timeout_help
+    )
     return parser
 
 
@@ -334,16 +335,6 @@ def _write_out(octets: bytes, *, is_text: bool = False) -> None:
 
 def _is_terminal() -> bool:
     return sys.stdout is not None and sys.stdout.isatty()
-
-
-def _trace(form: str | None) -> "TraceWriter | None":
-    """Return a trace that writes events to standard error in *form*. Without a form, return None."""
-    if form is None:
-        return None
-    # Imported here, since it is rarely needed.
-    from httpsock.tracing.trace import trace_on_standard_error
-
-    return trace_on_standard_error(form, is_client=True)
 
 
 def _report(sentence: str) -> None:

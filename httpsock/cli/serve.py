@@ -34,6 +34,7 @@ from httpsock.server.process import become_user, fill_standard_descriptors, rais
 from httpsock.server.server import DEFAULT_PORT, Server, preload_lazy_imports, print_stderr
 from httpsock.tracing.output import shows_colours, standard_error, width_of
 
+from .arguments import WRONG_ARGUMENT
 from .options import options_of
 from .stderr import StderrWriter
 
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from httpsock.discovery.description_handler import DescriptionHandler
     from httpsock.observe.traced import Instrumentation
 
-WRONG_ARGUMENT = 2
 # If the default port is in use, try the next ones; a port given with --port has no substitute.
 _DEFAULT_PORTS = range(DEFAULT_PORT, DEFAULT_PORT + 10)
 # Time to write the last lines of the log at exit.
