@@ -293,7 +293,10 @@ def path_of(module: str) -> str:
 
 
 def excerpt(module: str, function: str, calls: list[str]) -> str:
-    """Return the source of a function as HTML, and mark the *calls*. Raise KeyError if anything is missing."""
+    """Return the source of a function as HTML, and mark the *calls*.
+
+    If the function or a call is missing, raise KeyError.
+    """
     source = file_of(module).read_text(encoding="utf-8")
     node = find(ast.parse(source), function)
     first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])

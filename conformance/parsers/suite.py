@@ -3,9 +3,9 @@
     python3 -m conformance suite gunicorn-27.0.1/tests/requests
     python3 -m conformance suite aiohttp-3.14.5/vendor/llhttp/test
 
-The other parser is gunicorn or llhttp. httpsock's request parser reads requests, and its client's parser reads the
+The other parser is gunicorn or llhttp. httpsock's request parser reads requests, and the parser of its client reads the
 responses of llhttp's tests. If httpsock and the other parser disagree on a file, ``suites.toml`` has the reason. It
-also names a test of the same rule. For requests, this is a case of the corpus. For responses, it is one of httpsock's
+also lists a test of the same rule. For requests, this is a case of the corpus. For responses, it is one of httpsock's
 own tests.
 """
 

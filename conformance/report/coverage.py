@@ -31,7 +31,7 @@ class Coverage(NamedTuple):
 
     @property
     def gap(self) -> str | None:
-        """The reason why the requirement is not covered, or None."""
+        """The reason why the requirement is not covered. If it is covered, the value is None."""
         if self.checks or self.requirement.untestable:
             return None
         if not self.keeping:

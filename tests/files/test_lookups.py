@@ -472,7 +472,7 @@ def test_a_folder_that_is_deleted_and_made_again_is_looked_up_again(twins: pathl
 def test_a_folder_replaced_by_a_symlink_out_of_the_root_is_not_found(
     moved: pathlib.Path, accepted: bytes | None, folder: pathlib.Path
 ) -> None:
-    """In this test, the folder moves out of the root, and a symlink to its new place replaces it."""
+    """In this test, the folder moves out of the root, and a symlink to its new place replaces the folder."""
     make(folder / "top" / "deep" / "a.txt", HELLO)
     age(folder / "top" / "deep")
     served = DocumentRoot(folder)
