@@ -171,7 +171,7 @@ def test_no_file_imports_itself_through_others(module: str) -> None:
 
 @each_wing
 def test_the_docstring_of_a_wing_lists_each_of_its_files_once(wing: str) -> None:
-    """Each row of such a docstring has the name of a file and its purpose."""
+    """Each row of the list has the name of a file and its purpose."""
     rows = re.findall(r"^    (\w+)(?:\.html)? {2,}\S.*$", SOURCES[wing], re.MULTILINE)
     files = [name.partition(".")[2] for name in files_of(wing) if "." in name]
     assert sorted(set(rows) - {"page"}) == sorted(files)

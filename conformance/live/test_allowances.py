@@ -166,7 +166,7 @@ def _answer_alone(is_alone: Callable[[bytes], bool]) -> Callable[[socket.socket]
 
 
 def test_a_server_without_pipelining_gets_each_case_without_a_sentinel() -> None:
-    """A case that itself has several requests fails on such a server, under the requirement on pipelining."""
+    """If the server does not support pipelining, a case that has several requests fails under R090, pipelining."""
     with serving(_answer_alone(lambda octets: octets.count(b" HTTP/1.") == 1)) as address:
         results = {result.name: result for result in check_corpus(Target(address), "R0")}
     assert results["a-get-with-host-alone"].outcome is Outcome.PASSED

@@ -200,7 +200,10 @@ def test_a_server_that_one_case_keeps_from_answering_others_stalls_and_the_run_g
 def test_if_a_server_closes_its_listening_socket_the_report_names_the_cases_in_progress(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The check can't start this server again, so the remaining cases are not tried."""
+    """The check did not start the server in this test, so it can't restart the server.
+
+    The remaining cases are not tried.
+    """
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
     threads: list[threading.Thread] = []
     is_closed = threading.Event()

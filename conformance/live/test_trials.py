@@ -131,7 +131,7 @@ def test_cases_behind_the_one_that_silences_the_server_do_not_fail(
 def test_if_a_server_that_check_did_not_start_stops_the_report_names_all_cases_in_progress(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The check can't restart this server to try the cases one by one."""
+    """The check did not start the server, so it can't restart the server to try the cases one by one."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
 
     def serve_a_few() -> None:

@@ -560,7 +560,7 @@ def test_a_server_at_a_link_local_address_alone_is_announced_there(folder: pathl
 
 @pytest.mark.tools
 def test_a_search_from_another_network_is_not_answered(folder: pathlib.Path) -> None:
-    """The source address of such a search may be forged."""
+    """The source address of a search from another network may be forged."""
     ask = f"""if True:
         import socket
         with socket.socket(type=socket.SOCK_DGRAM) as asking:

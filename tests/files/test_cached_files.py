@@ -154,7 +154,7 @@ def test_a_file_read_again_is_the_same_representation_if_it_is_unchanged(folder:
 def test_a_file_that_changes_and_keeps_all_its_times_is_read_again_after_a_second(
     folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """exFAT stores times in steps of two seconds, so a second write may not change the file's times."""
+    """exFAT stores times in steps of two seconds, so a file can change twice with the same time."""
     status = (folder / "hello.txt").stat()
     monkeypatch.setattr(os, "fstat", lambda descriptor: status)
     served = DocumentRoot(folder)

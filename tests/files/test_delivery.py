@@ -151,7 +151,7 @@ def test_many_clients_share_small_and_large_files(folder: pathlib.Path, serve: S
 
 
 def test_idle_clients_delay_no_other_client(folder: pathlib.Path, serve: Serve, platform: str) -> None:
-    """The server answers other clients at the same time (RFC 9112 §9.5, requirement R093)."""
+    """While some clients are idle, the server answers other clients (RFC 9112 §9.5, requirement R093)."""
     served = serve(folder)
     with ExitStack() as stack:
         for _ in range(150):

@@ -185,7 +185,7 @@ def test_a_range_beyond_the_content_is_refused_with_the_length(
 
 
 def test_a_suffix_range_of_an_empty_file_gets_the_whole_file(root: DocumentRoot) -> None:
-    """The range is valid, but Content-Range cannot express it (RFC 9110 §14.1.2, requirement R132)."""
+    """The range is valid, but Content-Range cannot express an empty range (RFC 9110 §14.1.2, requirement R132)."""
     answer = ask(root, get("/empty.txt", "Range: bytes=-5"))
     assert answer == ask(root, get("/empty.txt"))
     assert answer.status == 200
@@ -234,7 +234,7 @@ def test_a_date_of_the_last_second_is_not_a_strong_validator(root: DocumentRoot,
 def test_all_answers_from_a_file_have_the_same_content_type(
     name: str, start: bytes, expected: str, root: DocumentRoot, folder: pathlib.Path
 ) -> None:
-    """The answers are to HEAD, GET, one range and two ranges (requirements R102 and R147)."""
+    """The test sends HEAD and GET, and requests one range and two ranges (requirements R102 and R147)."""
     path = f"/{name}"
     (folder / name).write_bytes(start.ljust(100_000 if name == "large.html" else 100, b"x"))
     whole, head = ask(root, get(path)), respond_to(root, parse_head(get(path, method="HEAD"), 100), Tick(NOW, 0.0))

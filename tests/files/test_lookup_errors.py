@@ -41,7 +41,7 @@ def reachable() -> Iterator[pathlib.Path]:
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="permissions are something else there")
 class TestPermissions:
-    """If the server may not read a file, it answers 403 (Forbidden)."""
+    """If the system does not let the server read a file, the server answers 403 (Forbidden)."""
 
     def test_a_file_that_may_not_be_read_is_forbidden(self, reachable: pathlib.Path) -> None:
         (reachable / "hello.txt").chmod(0)

@@ -179,7 +179,7 @@ def test_a_missing_sibling_is_looked_up_again_after_a_second(
 def test_a_missing_sibling_is_cached_only_if_its_folder_changed_long_ago(
     seconds: float, is_cached: bool, folder: pathlib.Path
 ) -> None:
-    """If a folder changes twice within one tick of the file system's clock, both changes give it the same time."""
+    """If a folder changes twice within one tick of the file system's clock, it has the same time after both changes."""
     os.utime(folder, (LATER + seconds, LATER + seconds))
     served = Recorded(folder)
     served.names_for(b"/hello.txt", BROWSERS)

@@ -109,7 +109,7 @@ def test_a_malformed_field_line_is_refused(cut: Cut, line: bytes, reason: str, s
 @however_cut
 @each_row("line", [b" Host: a", b"\tHost: a", b" ", b" b"])
 def test_whitespace_before_the_first_field_line_is_refused(cut: Cut, line: bytes) -> None:
-    """Other servers could accept such a line or ignore it (RFC 9112 §2.2, requirement R005)."""
+    """Other servers could accept or ignore a line that starts with whitespace (RFC 9112 §2.2, requirement R005)."""
     reason = "there is whitespace between the request line and the first field line"
     refusal = refusal_of(cut, b"GET / HTTP/1.1\r\n" + line + b"\r\nHost: a\r\n\r\n")
     assert refusal == Refusal(Status.BAD_REQUEST, reason, "RFC 9112 §2.2")
@@ -237,6 +237,6 @@ def test_a_repeated_singleton_field_with_equal_values_is_valid(cut: Cut, name: s
 @each_row("values", [("Sun", "06 Nov 1994 08:49:37 GMT"), ("", "a"), ("a", "b", "a"), ("a", "b", "")])
 @each_row("name", ["Range", "If-Range", "If-Modified-Since", "If-Unmodified-Since"])
 def test_a_singleton_field_with_two_different_values_is_ignored(cut: Cut, name: str, values: tuple[str, ...]) -> None:
-    """For dates, a server must ignore such a field (RFC 9110 §13.1.3, requirement R148)."""
+    """If a date field has two values, a server must ignore the field (RFC 9110 §13.1.3, requirement R148)."""
     request = request_of(cut, get_root(*(f"{name}: {value}".encode() for value in values)))
     assert request.fields[name.lower().encode()] == b""

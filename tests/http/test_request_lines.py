@@ -132,7 +132,7 @@ def test_a_malformed_request_line_is_refused(cut: Cut, line: bytes, reason: str)
     ],
 )
 def test_an_invalid_method_is_refused_before_the_line_is_complete(cut: Cut, start: bytes, reason: str) -> None:
-    """A client of another protocol may never send a line end, so the parser must not wait (requirement R006)."""
+    """A client of another protocol perhaps never sends a line end, so the parser must not wait (requirement R006)."""
     expected = Refusal(Status.BAD_REQUEST, reason, "RFC 9112 §3.1")
     for octets in (start, start + b" / HTTP/1.1", start + b" / HTTP/1.1\r\nHost: a\r\n\r\n"):
         for limits in (LIMITS, SMALL):

@@ -46,7 +46,7 @@ def test_a_query_with_a_broken_escape_is_not_encoded() -> None:
 
 @each_row("octet", [bytes([octet]) for octet in b'"<>[]^`{|}\x80\xc3\xff'])
 def test_a_target_with_an_unencoded_octet_is_marked(octet: bytes) -> None:
-    """The handler will redirect such a request to the encoded target (requirement R017)."""
+    """The handler redirects a target with an unencoded octet to the encoded target (requirement R017)."""
     assert parse_target(b"GET", b"/a" + octet) == Target(TargetForm.ORIGIN, b"/a" + octet, None, is_encoded=False)
     assert parse_target(b"GET", b"/a?" + octet) == Target(TargetForm.ORIGIN, b"/a", octet, is_encoded=False)
     absolute = Target(TargetForm.ABSOLUTE, b"/" + octet, b"", is_encoded=False)
@@ -131,7 +131,7 @@ def test_an_absolute_form_is_parsed(request_target: bytes, path: bytes, query: b
 
 
 def test_options_without_a_path_is_for_the_whole_server() -> None:
-    """A proxy would forward such a request with the target * (RFC 9112 §3.2.4, requirement R026)."""
+    """A proxy would forward OPTIONS without a path as OPTIONS * (RFC 9112 §3.2.4, requirement R026)."""
     for request_target, path in ((b"http://a", b"*"), (b"http://a?", b"/"), (b"http://a/", b"/")):
         assert parse_target(b"OPTIONS", request_target).path == path
 

@@ -132,7 +132,7 @@ def test_a_server_that_stops_sends_connection_close(dialogue: Dialogue) -> None:
 
 
 def test_a_response_running_when_the_server_stops_is_sent_whole_and_is_the_last(begin: Begin) -> None:
-    """After this response, the server does not wait for another request (requirement R085)."""
+    """After the last response, the server does not wait for another request (requirement R085)."""
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/large.bin"))
     dialogue.settings.phase = Phase.STOPPING

@@ -14,7 +14,10 @@ from tests.support.folder import ALPHABET, HELLO
 def test_a_client_that_expects_100_gets_the_final_response_immediately(
     dialogue: Dialogue, expectation: str, method: str, status: int
 ) -> None:
-    """The client may then omit the content, so the server closes the connection (requirements R075, R076 and R078)."""
+    """After the final response, the client may omit the content.
+
+    The server therefore closes (requirements R075, R076, R078).
+    """
     dialogue.say(get("/hello.txt", f"Expect: {expectation}", "Content-Length: 30", method=method))
 
     answer = dialogue.answer()

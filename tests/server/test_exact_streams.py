@@ -117,7 +117,7 @@ def test_a_client_that_has_ended_its_side_receives_the_rest_after_a_pause(answer
 
 
 def test_a_pause_ends_when_the_client_resets_the_connection(answering: Answering) -> None:
-    """In this state, the poller reports only errors."""
+    """While a stream sleeps, the poller reports only errors."""
     dialogue = answering(HEAD[:9], Sleep(3), HEAD[9:], then="close")
     assert dialogue.connection.state.event == NEITHER
 

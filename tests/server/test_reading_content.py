@@ -343,7 +343,7 @@ def test_a_client_that_does_not_read_100_is_dropped(reports: list[str], begin: B
 
 
 def test_content_for_which_no_100_was_sent_is_not_read(begin: Begin, settings: Settings) -> None:
-    """The client may send the content or omit it, so the server closes the connection."""
+    """If no 100 was sent, the client may send the content or omit it. The server therefore closes the connection."""
     settings.handler = checked(lambda request, context: Response(200, TEXT, b"no"))
     dialogue = begin()
     dialogue.say(get("/", "Content-Length: 30", "Expect: 100-continue", method="POST"))

@@ -188,7 +188,7 @@ def test_a_reader_has_the_full_time_for_the_next_response(begin: Begin) -> None:
 
 
 def test_a_long_listing_waits_for_a_client_that_does_not_read(begin: Begin, folder: pathlib.Path) -> None:
-    """The listing is too long for one send() with its head (requirement R095)."""
+    """In this test, the head and the listing are too long for one send() (requirement R095)."""
     for number in range(700):
         (folder / f"{number:0200}").touch()
     dialogue = begin(buffered_octets=4096)
