@@ -63,6 +63,10 @@ class Instrumentation:
         """Return a new traced socket for listening."""
         return TracedListener(family, kind, emit=self.trace.server)
 
+    def inherited(self, listener: socket.socket) -> socket.socket:
+        """Return a traced socket in place of *listener*, which another process or server has opened."""
+        return TracedListener.inherited(listener, self.trace.server)
+
     def file_system(self, root: str, *, follow_links: bool) -> TracedFileSystem:
         """Return the traced file system of a document root."""
         return TracedFileSystem(root, self.current, follow_links=follow_links)

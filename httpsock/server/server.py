@@ -151,7 +151,11 @@ class Server:
         self._create: Create = tracing.listener if tracing else socket.socket
         self._connect: Connect = tracing.connect if tracing else open_connection
         self._log = tracing.wrap(self._settings, log) if tracing else log
-        self._listeners = listen_on(hosts, port, self._create) if listeners is None else list(listeners)
+        if listeners is None:
+            listeners = listen_on(hosts, port, self._create)
+        elif tracing:
+            listeners = [tracing.inherited(listener) for listener in listeners]
+        self._listeners = list(listeners)
         # Queues that may refuse connections do so from now on, before the start.
         is_plain = accept_queue is duplicate
         self._queues = {} if is_plain else {each: accept_queue(each) for each in self._listeners}

@@ -38,6 +38,14 @@ class TracedListener(socket.socket):
         if not self._is_duplicate:
             emit("socket", attributes)
 
+    @classmethod
+    def inherited(cls, listener: socket.socket, emit: Emit) -> "TracedListener":
+        """Return a traced socket in place of *listener*, which another process or server has opened."""
+        traced = cls(listener.family, listener.type, listener.proto, listener.detach(), emit=emit)
+        traced._is_duplicate = False
+        traced.setblocking(False)
+        return traced
+
     def bind(self, address: Any, /) -> None:
         """Bind an address and a port."""
         attributes = {"address": address_of(address)}

@@ -1,11 +1,14 @@
 """Faults in a trace and in the inspector: each shows exactly the octets that were sent."""
 
 import json
+import socket
+import sys
 
 import pytest
 
 from httpsock import TestServer
 from httpsock.observe.traced import Instrumentation
+from httpsock.server.listeners import listen_on
 from tests.support import get, talk
 from tests.support.folder import HELLO
 from tests.support.inspect import Watching
@@ -75,6 +78,18 @@ def test_a_response_to_nothing_is_no_breakage() -> None:
     _, trace = traced_answer()
 
     assert not {"break", "refuse"} & set(trace.names)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux reopens a listening socket")
+def test_a_trace_shows_that_an_inherited_port_closes_and_opens() -> None:
+    """After a restart, the new process has inherited its listening sockets."""
+    trace = CollectedTrace(is_client=False)
+    listeners = listen_on(["127.0.0.1"], 0, socket.socket)
+    with TestServer(listeners=listeners, tracing=Instrumentation(trace)) as server:
+        server.fault("refuse")
+        server.clear()
+
+    assert trace.names == ["shutdown", "listen", "close"]
 
 
 def test_the_command_traces_the_fault_in_json(serving: Start) -> None:
