@@ -256,7 +256,10 @@ def test_shrinking_leaves_few_and_simple_octets() -> None:
 
 
 def test_a_finding_is_written_once_as_a_candidate_for_the_corpus(tmp_path: Path) -> None:
-    """The octets of the finding become a file. Its verdicts become an entry in the form of cases.toml."""
+    """The octets of the finding become a file.
+
+    The verdicts of both parsers become an entry in the form of cases.toml.
+    """
     octets = b'GET /"\x7f HTTP/1.1\r\nHost: a\r\n\r\n'
     finding = Finding(octets, "kind", 'says "this"')
     path = write_candidate(tmp_path / "candidates", finding)

@@ -14,7 +14,7 @@ _UP = "../" * 12
 
 
 def _stays_inside(session: Session, target: str) -> str | None:
-    """Return a fault if the response contains a file outside the folder."""
+    """Return a fault if the response contains a file from outside the served folder."""
     responses = session.ask(get(target))
     return unless(
         all(OUTSIDE_MARK not in response.content for response in responses), "a file outside the folder is served"

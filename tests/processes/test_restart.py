@@ -534,7 +534,6 @@ def test_sighup_from_its_terminal_ends_the_program(folder: pathlib.Path) -> None
 
 
 def test_sighup_ends_the_program_once_its_terminal_is_gone(serving: Start) -> None:
-    """The test only simulates the closed terminal, so that the process can write its coverage data."""
     gone = "from httpsock.processes import process_loop; process_loop._has_terminal = [False, True].pop"
     program = serving("--quiet", command=program_with(gone))
     line(program)

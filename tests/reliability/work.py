@@ -1,8 +1,8 @@
 """Load: measure how long 200 busy connections from one address delay another client.
 
-The busy connections come from 127.0.0.2. They repeat one construct as fast as the server reads it. The other client, at
-127.0.0.3, requests a small file on a new connection each time. To compare with another server: ``python3 -m
-tests.reliability work --long --server nginx``.
+The busy connections come from 127.0.0.2. They repeat one kind of request, such as many small chunks, as fast as the
+server reads it. The other client, at 127.0.0.3, requests a small file on a new connection each time. To compare with
+another server: ``python3 -m tests.reliability work --long --server nginx``.
 """
 
 import contextlib

@@ -79,7 +79,7 @@ class Limited:
         return client
 
     def command(self, word: bytes) -> None:
-        """Send a command to the program and wait until it is done."""
+        """Send a command to the program and wait until the command is done."""
         assert self.process.stdin
         assert self.process.stdout
         self.process.stdin.write(word + b"\n")

@@ -264,7 +264,10 @@ def test_a_head_that_is_too_long_in_many_reads_is_refused(server: Server) -> Non
 
 
 def test_a_departed_client_leaves_no_state(serving: Start) -> None:
-    """Clients reset connections (CVE-2022-31015, CVE-2024-49769) or left within a chunk (CVE-2022-41556)."""
+    """In CVE-2022-31015 and CVE-2024-49769, a client reset its connection.
+
+    In CVE-2022-41556, a client left within a chunk.
+    """
     program = serving("--bind", "127.0.0.1")
     descriptors = pathlib.Path(f"/proc/{program.process.pid}/fd")
     if not descriptors.exists():
