@@ -20,8 +20,8 @@ from .page import render_page
 from .servers import Installation, Server, SkipError, load_servers
 
 _RESULTS = Path(__file__).parents[1] / "RESULTS"
-# Every server gets five times the usual time: some must be restarted often, others close connections late.
-_PATIENCE = 5.0
+# Every server gets twice the usual time: some must be restarted often, others close connections late.
+_PATIENCE = 2.0
 
 
 def main(arguments: Sequence[str]) -> int:

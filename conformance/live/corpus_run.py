@@ -1,11 +1,10 @@
 """Send the corpus to a running server, and judge the responses.
 
 A few cases are sent at a time, each on its own connection. The time limits depend on how fast the server answers a
-plain request. So a server that never answers costs seconds, not minutes. Cases that remain at the deadline are skipped,
-which is not a failure. Any behaviour of the server gives a Result, never an exception.
+plain request and on how often it did not. So a server that never answers costs few minutes. Cases that remain at the
+deadline are skipped, which is not a failure. Any behaviour of the server gives a Result, never an exception.
 """
 
-import threading
 import time
 from functools import partial
 
@@ -28,8 +27,6 @@ _MAX_EXCHANGE_SECONDS = 4.0
 _MIN_SECONDS = 0.05
 _MIN_PATIENCE = 0.1
 _MAX_OCTETS = 4 * 1024 * 1024
-# After this many time-outs, further exchanges get less time.
-_MANY_TIMEOUTS = 12
 
 
 class NothingTriedError(Exception):
@@ -47,8 +44,7 @@ class _Prober:
         if not plain.closes:
             target.patience = self._patience
         self._seconds = min(max(50 * seconds, _MIN_EXCHANGE_SECONDS), _MAX_EXCHANGE_SECONDS)
-        self._lock = threading.Lock()
-        self._timeouts = 0
+        target.hurried_seconds = min(max(10 * seconds, target.hurried_seconds), self._seconds)
 
     def trial(self, case: Case, number: int) -> Trial:
         """Return a Trial that sends *case*. *number* is the position of the case in the corpus."""
@@ -57,7 +53,7 @@ class _Prober:
 
     def _attempt(self, probe: Probe, number: int) -> Attempt:
         """Send the octets for a case and judge the response. If the server may have stopped, the result is doubtful."""
-        if time.monotonic() > self._target.deadline:
+        if self._target.is_overdue:
             return Attempt(self._untried(probe, NO_TIME), is_doubtful=False)
         transcript = self._exchange(probe)
         result = self._judge(probe, number, transcript)
@@ -71,7 +67,7 @@ class _Prober:
 
     def _judge(self, probe: Probe, number: int, transcript: wire.Transcript) -> Result:
         """Judge the exchange in *transcript*. Return the result of the case."""
-        if transcript.ended == "timed out" and time.monotonic() > self._target.deadline:
+        if transcript.ended == "timed out" and self._target.is_overdue:
             return self._untried(probe, NO_TIME)
         # Do not parse an endless response, which would take longer than receiving it.
         received = b"" if transcript.ended == "flooded" else transcript.received
@@ -107,19 +103,17 @@ class _Prober:
 
     def _exchange(self, probe: Probe) -> wire.Transcript:
         """Send the octets for a case. Return the transcript. After many time-outs, use a shorter time limit."""
-        is_slow = self._timeouts >= _MANY_TIMEOUTS
         left = max(self._target.deadline - time.monotonic(), _MIN_SECONDS)
         transcript = wire.exchange(
             self._target.address,
             [probe.octets],
-            seconds=min(0.5 if is_slow else self._seconds, left),
+            seconds=min(self._target.limited(self._seconds), left),
             ends=probe.case.is_cut_short,
-            patience=0.25 if is_slow else self._patience,
+            patience=min(self._patience, self._target.limited(self._seconds) / 2),
             max_octets=_MAX_OCTETS,
         )
         if transcript.ended == "timed out":
-            with self._lock:
-                self._timeouts += 1
+            self._target.count_timeout()
         return transcript
 
     def _result(self, probe: Probe, transcript: wire.Transcript, outcome: Outcome, level: str, why: str) -> Result:

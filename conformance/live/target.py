@@ -1,5 +1,6 @@
 """The server under test: find out whether it still answers, and start it again."""
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,9 @@ _MAX_STALLS = 8
 # Finding the cases that stop the server may extend the deadline by this much in total, beside the time of restarts.
 _EXTRA_SECONDS = 60.0
 _MAX_RESTARTS = 200
+# After this many time-outs, each exchange gets less time.
+_MANY_TIMEOUTS = 12
+_HURRIED_SECONDS = 0.5
 
 
 class End(NamedTuple):
@@ -38,7 +42,7 @@ class Target:
 
     No case is tried after *deadline*. Each restart extends the deadline by the time that it took. If *is_gone* is true,
     the server has stopped for good. If the server does not close when asked, the client closes its side after
-    *patience* seconds without input.
+    *patience* seconds without input. After many time-outs, an exchange may take only *hurried_seconds*.
     """
 
     def __init__(self, address: tuple[str, int], server: StartedServer | None = None) -> None:
@@ -47,6 +51,9 @@ class Target:
         self.end = End()
         self.is_gone = False
         self.patience: float | None = None
+        self.hurried_seconds = _HURRIED_SECONDS
+        self._lock = threading.Lock()
+        self._timeouts = 0
         self._server = server
         self._left_starts = _MAX_RESTARTS
         self._left_stalls = _MAX_STALLS
@@ -58,13 +65,27 @@ class Target:
         """Whether the check can start the server again."""
         return self._server is not None and self._left_starts > 0
 
+    @property
+    def is_overdue(self) -> bool:
+        """Whether the deadline has passed."""
+        return time.monotonic() > self.deadline
+
+    def count_timeout(self) -> None:
+        """Count an exchange that timed out."""
+        with self._lock:
+            self._timeouts += 1
+
+    def limited(self, seconds: float) -> float:
+        """Return *seconds*, the time limit of an exchange, or less after many time-outs."""
+        return min(self.hurried_seconds, seconds) if self._timeouts >= _MANY_TIMEOUTS else seconds
+
     def is_there(self, exit_seconds: float = 0.0) -> bool:
         """Return whether the server still answers a plain request. If it does not, describe how it stopped in *end*.
 
         If the server exits with an error within *exit_seconds* after its answer, it counts as stopped. After the
         deadline, send no request and return True.
         """
-        if time.monotonic() > self.deadline:
+        if self.is_overdue:
             return True
         began = time.monotonic()
         found = self._ask(_ANSWER_SECONDS)

@@ -203,6 +203,51 @@ def test_if_many_cases_time_out_alone_too_the_others_are_not_repeated(monkeypatc
     assert len(late.names) == 40 + 3
 
 
+def test_after_the_deadline_a_case_that_timed_out_keeps_its_verdict() -> None:
+    late = _Late()
+    with serving(lambda connected: connected.sendall(b"HTTP/1.1 404 No\r\n\r\n")) as address:
+        overdue = Target(address)
+        overdue.deadline = 0.0
+        results = run_trials(overdue, [late.trial("one")])
+    assert [(result.name, result.outcome) for result in results] == [("one", Outcome.FAILED)]
+    assert late.names == ["one"]
+
+
+def test_after_many_timeouts_an_exchange_gets_less_time() -> None:
+    slow = Target(("127.0.0.1", 1))
+    for _ in range(12):
+        assert slow.limited(2.0) == 2.0
+        slow.count_timeout()
+    assert slow.limited(2.0) == 0.5
+    assert slow.limited(0.1) == 0.1
+
+
+# A server of the file /digits.txt that exits at the first request for it.
+_EXITS_AT_FIRST = """
+import os, socket, sys
+answer = b"HTTP/1.1 %s\\r\\nContent-Length: %d\\r\\nConnection: close\\r\\n\\r\\n%s"
+with socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=64) as listener:
+    while True:
+        with listener.accept()[0] as connected:
+            is_of_file = connected.recv(65536).startswith(b"GET /digits.txt ")
+            if is_of_file and not os.path.exists(MARK):
+                open(MARK, "w").close()
+                os._exit(1)
+            connected.sendall(answer % ((b"200 OK", 10, b"0123456789") if is_of_file else (b"404 No", 0, b"")))
+            connected.shutdown(socket.SHUT_WR)
+            while connected.recv(65536):
+                pass
+"""
+
+
+def test_a_server_that_stops_when_asked_for_the_known_folder_is_started_again_and_checked(tmp_path: Path) -> None:
+    """Otherwise all checks would be skipped, as if the server had another folder."""
+    program = _EXITS_AT_FIRST.replace("MARK", repr(str(tmp_path / "mark")))
+    name = "An unknown method gets 501"
+    _, results = run(tmp_path, program, "--only", name)
+    assert (results[name]["outcome"], results[name]["why"]) == ("failed", "the status is 404, not 501")
+
+
 def test_if_a_case_tried_again_alone_stops_the_server_only_that_case_is_blamed() -> None:
     """If the server has stopped for good, the other cases that timed out are skipped."""
     with socket.create_server(("127.0.0.1", 0)) as listener:

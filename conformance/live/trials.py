@@ -188,18 +188,17 @@ class _Run:
 
     def _try_late(self, late: Sequence[Trial]) -> None:
         """Retry the trials in *late* one by one. If the server stops, or if many time out again, retry no more."""
+        waiting = deque(late)
         count = 0
-        for position, trial in enumerate(late, 1):
-            ended = self._try_one(trial)
+        while waiting and count < _MAX_LATE and not self._target.is_overdue:
+            ended = self._try_one(waiting.popleft())
             count += ended.is_late
             if ended.is_down and not self._restart():
                 self._target.is_gone = True
-                self.results |= {other.name: other.untried(GONE) for other in late[position:]}
+                self.results |= {trial.name: trial.untried(GONE) for trial in waiting}
                 return
-            if count == _MAX_LATE:
-                for other in late[position:]:
-                    self._progress.report(other.name, self.results[other.name].why)
-                return
+        for trial in waiting:
+            self._progress.report(trial.name, self.results[trial.name].why)
 
     def _try_one(self, trial: Trial) -> _Ended:
         """Try *trial* alone and store the result. Return whether the server is down and whether the trial timed out."""

@@ -15,7 +15,8 @@ from .session import Check, InapplicableError, OtherFault, Session
 
 # A failure has shell lines for at most this many exchanges, the last ones of the check.
 _MAX_EXCHANGES = 5
-# The time for one check with all its exchanges.
+# The time for one exchange, and for one check with all its exchanges.
+_EXCHANGE_SECONDS = 2.0
 _CHECK_SECONDS = 8.0
 
 
@@ -25,16 +26,27 @@ def check_semantics(target: Target, only: str | None = None, progress: Progress 
     If the server does not serve the folder of known files, skip all checks.
     """
     checks = [check_ for check_ in CHECKS if matches(check_.name, check_.requirement, only)]
-    if target.is_gone:
-        return [_untried(check_, GONE) for check_ in checks]
-    if not is_served(Session(target.address, deadline=target.deadline)):
-        why = "the server does not serve the known folder, which --start makes"
+    if why := _obstacle(target):
         return [_untried(check_, why) for check_ in checks]
     trials = [
         Trial(check_.name, partial(_attempt, target, check_), partial(_untried, check_), check_.is_heavy)
         for check_ in checks
     ]
     return run_trials(target, trials, progress)
+
+
+def _obstacle(target: Target, *, is_new: bool = False) -> str:
+    """Return why no check can be tried, or "". If the server stops, wait for it or start it again, unless *is_new*."""
+    if target.is_gone:
+        return GONE
+    if is_served(Session(target.address, deadline=target.deadline)):
+        return ""
+    if target.is_overdue:
+        return NO_TIME
+    if is_new or target.is_there():
+        return "the server does not serve the known folder, which --start makes"
+    target.is_gone = not (target.returns() or target.restart())
+    return _obstacle(target, is_new=True)
 
 
 def _untried(check_: Check, why: str) -> Result:
@@ -44,10 +56,10 @@ def _untried(check_: Check, why: str) -> Result:
 
 def _attempt(target: Target, check_: Check) -> Attempt:
     """Run one check against *target*. After the deadline, skip the check."""
-    if time.monotonic() > target.deadline:
+    if target.is_overdue:
         return Attempt(_untried(check_, NO_TIME), is_doubtful=False)
     deadline = min(target.deadline, time.monotonic() + _CHECK_SECONDS)
-    session = Session(target.address, deadline=deadline, patience=target.patience)
+    session = Session(target.address, target.limited(_EXCHANGE_SECONDS), deadline, target.patience)
     outcome = Outcome.FAILED
     try:
         why = check_.run(session) or ""
@@ -57,7 +69,7 @@ def _attempt(target: Target, check_: Check) -> Attempt:
     except Exception as error:
         # A check that crashes on a strange response must be fixed, but the run continues.
         why = f"the check can't read the response ({type(error).__name__}: {error})"
-    if outcome is Outcome.FAILED and time.monotonic() > target.deadline:
+    if outcome is Outcome.FAILED and target.is_overdue:
         outcome, why = Outcome.SKIPPED, NO_TIME
     transcript = session.transcript or wire.Transcript(b"", b"", "refused")
     again = "\n".join(
@@ -70,4 +82,7 @@ def _attempt(target: Target, check_: Check) -> Attempt:
         number, level = why.requirement, load_requirements()[why.requirement].level
     result = Result(check_.name, number, level, outcome, str(why), transcript.sent, received, again)
     is_doubtful = outcome is Outcome.FAILED or not received
-    return Attempt(result, is_doubtful, is_late=transcript.ended == "timed out")
+    is_late = transcript.ended == "timed out"
+    if is_late and outcome is Outcome.FAILED:
+        target.count_timeout()
+    return Attempt(result, is_doubtful, is_late)
