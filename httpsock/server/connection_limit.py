@@ -11,7 +11,8 @@ from .addresses import is_loopback, network_of
 from .connection import Connection
 from .process import descriptor_limit
 
-# Descriptors reserved for the folders on the path to a file, and for everything else in this process.
+# Descriptors reserved for the folders on the path to a file, and for everything else in this process. If few are free,
+# half of them are reserved: a browser alone opens several connections.
 _RESERVED_DESCRIPTORS = 16
 # On Windows select() takes 512 sockets, including the listeners.
 _MAX_CONNECTIONS = 480 if os.name == "nt" else 1 << 30
@@ -25,8 +26,9 @@ class ConnectionLimit:
 
     def __init__(self, used_descriptors: int) -> None:
         """Set the limit to half of the free descriptors. Each response may need another descriptor for a file."""
-        left = descriptor_limit() - used_descriptors - _RESERVED_DESCRIPTORS
-        self.maximum = max(1, min(_MAX_CONNECTIONS, left // 2))
+        free = descriptor_limit() - used_descriptors
+        reserved = min(_RESERVED_DESCRIPTORS, free // 2)
+        self.maximum = max(1, min(_MAX_CONNECTIONS, (free - reserved) // 2))
         self._count = 0
         # The number of connections of each IPv4 address or IPv6 network.
         self._networks: dict[str, int] = {}

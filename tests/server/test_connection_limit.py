@@ -24,6 +24,7 @@ from httpsock.http.handler import Tick
 from httpsock.server.connection_limit import ConnectionLimit
 from httpsock.server.event_loop import EventLoop
 from httpsock.server.poller import open_poller
+from httpsock.server.process import descriptor_limit
 from httpsock.server.settings import Settings
 from httpsock.server.state import Phase, State
 from tests.support import (
@@ -323,6 +324,11 @@ def test_clients_on_this_machine_may_use_all_connections(
 
         assert receive_answer(second).content == HELLO
         assert "connection limit of 1 reached" in reports[0]
+
+
+@each_row("free, maximum", [(1016, 500), (32, 8), (31, 8), (19, 5), (3, 1), (2, 1), (0, 1), (-3, 1)])
+def test_half_of_few_free_descriptors_is_reserved(free: int, maximum: int) -> None:
+    assert ConnectionLimit(descriptor_limit() - free).maximum == maximum
 
 
 @each_row("address", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
