@@ -54,7 +54,7 @@ class StderrWriter:
         self.write(f"{text}\n")
 
     def close(self, seconds: float) -> None:
-        """Write the queued text, and end the thread. If this takes longer than *seconds*, return early."""
+        """Write the queued text, and end the thread. After *seconds*, return even if text is left."""
         self._deadline = time.monotonic() + seconds
         self._is_closing.set()
         self._has_some.set()

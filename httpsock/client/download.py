@@ -42,7 +42,10 @@ class OutputError(Exception):
 
 @contextlib.contextmanager
 def _writing(path: str) -> Iterator[None]:
-    """Raise an OutputError in place of any OSError. The message of the OutputError contains *path*."""
+    """Raise an OutputError in place of any OSError within the ``with`` block.
+
+    The message of the OutputError contains *path*.
+    """
     try:
         yield
     except OSError as error:

@@ -34,7 +34,10 @@ class UrlError(ValueError):
 
 
 class _ReferenceError(UrlError):
-    """The text can't be resolved as a reference. The message is the end of a sentence: "has a control character"."""
+    """The text can't be resolved as a reference.
+
+    The message completes a sentence, for example "has a control character".
+    """
 
 
 class Url(NamedTuple):

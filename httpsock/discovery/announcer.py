@@ -269,7 +269,10 @@ class Announcer:
         self._guard(self._send_due_answers, now)
 
     def _guard(self, step: Callable[..., object], *arguments: object) -> None:
-        """Run one step of the loop. If the step fails, report the error, so that the loop continues."""
+        """Run one step of the loop.
+
+        If the step fails, report the error instead of raising it, so that the loop continues.
+        """
         try:
             step(*arguments)
         except OSError as error:

@@ -51,7 +51,7 @@ class DescriptionHandler:
         return device
 
     def __call__(self, handler: Handler) -> Handler:
-        """Return a handler that answers requests for *path*, and passes all other requests to *handler*."""
+        """Return a handler that answers requests for the description. *handler* gets all other requests."""
         path = self.path.encode("ascii")
 
         def respond(request: Request, context: Context) -> Response | Steps[Response]:

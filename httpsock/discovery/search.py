@@ -129,7 +129,7 @@ def _send_searches(
     sockets: dict[int, socket.socket],
     create: Callable[[int], socket.socket],
 ) -> None:
-    """Send the search to each of *destinations*. If no destination succeeds, raise the last OSError.
+    """Send the search to each of *destinations*. If no search can be sent, raise the last OSError.
 
     *sockets* has one socket for each address family. If a socket is missing, *create* makes it.
     """
@@ -172,7 +172,10 @@ def _receive_answer(receiver: socket.socket, emit: Emit) -> Iterator[tuple[str, 
 
 
 def _parse_answer(octets: bytes, emit: Emit) -> Datagram:
-    """Parse *octets* as an answer to a search. Raise DatagramError if *octets* are malformed or another message."""
+    """Parse *octets* as an answer to a search.
+
+    Raise DatagramError if *octets* are malformed, or are another kind of message.
+    """
     datagram = parse_datagram(octets)
     emit("parse", datagram.summary, head=octets)
     if not datagram.is_answer:

@@ -113,7 +113,7 @@ def _real_relative(root: str, relative: str) -> str:
 def _open_checked(root: str, relative: str) -> int:
     """Open *relative* on Windows, where openat() is missing. Then check that the file's real path is beneath *root*.
 
-    This check is weaker: an attacker who swaps links at the right moment can pass the check.
+    This check is weaker than openat(): an attacker who swaps links at the right moment can pass the check.
     """
     real = os.path.join(os.path.realpath(root), _real_relative(root, relative))
     descriptor = os.open(real, _ANY)

@@ -53,7 +53,7 @@ class FileSystem:
         return open_beneath(self.root, relative, follow_links=self.follow_links)
 
     def check_folder(self, relative: str) -> None:
-        """Open *relative*, a folder below the root, and close it. Raise OSError if that fails."""
+        """Check that *relative* is a folder below the root, and can be opened. Otherwise, raise OSError."""
         check_folder_beneath(self.root, relative, follow_links=self.follow_links)
 
     def read(self, descriptor: int, length: int) -> bytes:

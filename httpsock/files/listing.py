@@ -47,7 +47,7 @@ class View(NamedTuple):
 
     @property
     def sort(self) -> str:
-        """The order as the query parameter ``sort`` spells it, for example size-desc."""
+        """The value of the query parameter ``sort`` for this order, for example size-desc."""
         return self.order.value + ("-desc" if self.is_descending else "")
 
 
@@ -202,7 +202,7 @@ def _shown(name: str) -> str:
 
 
 def _reference(name: str) -> str:
-    """Return a file name as a relative reference. Encode all reserved characters, since a colon would end a scheme."""
+    """Return a file name as a relative reference. Encode all reserved characters: a name may look like a URI."""
     return percent_encode(os.fsencode(name))
 
 

@@ -140,8 +140,8 @@ END = f"""</tbody>
 def beginning(path: Sequence[str], sort: str, text: str, counts: Counts) -> str:
     """Return the page up to its first row.
 
-    *path* has the names of the document root and of each folder down to the listed folder. *sort* is the order as a
-    query spells it, and *text* is the filter.
+    *path* has the names of the document root and of each folder down to the listed folder. *sort* is the order, as in
+    the query parameter ``sort``. *text* is the filter.
     """
     title = escape("/".join(path if path[0] != "/" else ["", *path[1:]]) + "/")
     return "".join((

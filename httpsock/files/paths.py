@@ -208,7 +208,7 @@ def _resolved(path: bytes, *, is_browser: bool) -> list[bytes]:
 
 
 def _whole(name: ResourceName) -> bytes:
-    """Return the whole path of *name*. This path starts with a single slash."""
+    """Return the path of *name* from the root. This path starts with a single slash."""
     path = b"".join(b"/" + percent_encode(os.fsencode(segment)).encode("ascii") for segment in name.segments)
     return path + b"/" if name.is_folder else path
 

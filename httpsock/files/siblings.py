@@ -166,7 +166,7 @@ def _fits_brotli(bits: int, content_length: int) -> bool:
     """Return whether a stream that starts with *bits* may have *content_length* octets of content (RFC 7932 §9).
 
     The lowest bit comes first. The first meta-block must not be longer than the content. If there is no other
-    meta-block, the first one must be exactly as long as the content.
+    meta-block, the first meta-block must be exactly as long as the content.
     """
     window_bits = _brotli_window_bits(bits)
     if window_bits is None:

@@ -1,7 +1,8 @@
 """Checked handlers: check each response of a program's handler before the server sends it.
 
 A wrong response could break the framing or the event loop. So a checked handler raises TypeError or ValueError for a
-wrong response, and the client gets a 500. A folder without middleware is trusted, so it is not slowed down.
+wrong response, and the client gets a 500. If the server has only a folder and no middleware, its responses are not
+checked, which saves time.
 
 RFC 9110 §5.1, §5.5 (names and values of fields); RFC 9112 §6 (framing).
 """

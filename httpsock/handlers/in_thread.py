@@ -76,8 +76,8 @@ class Threads:
     def _run_calls(self) -> None:
         """Run waiting calls in this thread, one after the other, until no waiting call may run.
 
-        ``call`` submits this function to the pool once for each call. If a network already uses all its threads, its
-        calls wait. A thread that finishes a call of the network then runs the network's next call.
+        The thread pool runs this function once for each use of ``call``. If a network already uses half of the threads,
+        its other calls wait. A thread that finishes a call of the network then runs the network's next call.
         """
         while begun := self._begin():
             network, future, call = begun

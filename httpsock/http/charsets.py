@@ -158,7 +158,7 @@ def _up_to_meta() -> re.Pattern[bytes]:
 def _declared_in_html(octets: bytes) -> bytes:
     """Return the first charset that a meta tag declares, or b"" if no meta tag declares a charset.
 
-    A browser obeys even a meta tag behind its prescan of 1,024 octets. So this function searches all *octets*.
+    A browser obeys a meta tag even after the first 1,024 octets. So this function searches all *octets*.
     """
     # A plain search first: the pattern is slow.
     lowered = octets.lower()

@@ -55,8 +55,8 @@ ErrorHandler = Callable[[Refusal, Request | None, bytes], Response]
 def explain_fault(refusal: Refusal, request: Request | None, unread: bytes) -> Response:
     """Return the error response for *refusal*, in the format that the client prefers.
 
-    The Accept field has this preference. If the head is malformed, *request* is None, and the Accept field is taken
-    from the octets *unread*.
+    The Accept field of the request states this format. If the head is malformed, *request* is None, and the Accept
+    field is taken from the octets *unread*.
     """
     return explain(refusal, request.fields.get(b"accept") if request else accept_line(unread))
 

@@ -93,7 +93,8 @@ class Context(Protocol):
     def discard_content(self) -> Steps[int | None]:
         """Receive and discard the rest of the content. Return the number of octets, or None if the rest was not read.
 
-        The rest is not read if the client waits for 100 (Continue), or if the client announced more than *max_content*.
+        The rest is not read if the client waits for 100 (Continue), or if the client announced more content than
+        ``max_content``.
         """
 
     def suspend(self, start: Callable[[Callable[[], object]], object]) -> Steps[None]:

@@ -46,7 +46,7 @@ class Parsers(NamedTuple):
     *line* parses a request line. *section* parses all field lines. The second argument of *section* is the minor
     version. *line* and *section* raise RequestError or FramingError. *tail* parses the last field lines of a head and
     returns their fields. *tail* returns None if a line is invalid, if a name is repeated, or if a field determines the
-    host, the framing or the persistence. The octets of a section or a tail start with the CRLF before its first line
+    host, the framing or the persistence. *section* and *tail* get octets that start with the CRLF before the first line
     and end with the empty line.
     """
 
@@ -105,9 +105,9 @@ class KnownHeads:
         return Request._make((octets, *line, *section))
 
     def _conditional_section(self, head: bytes, line_end: int) -> FieldSection | None:
-        """Join two cached parts of *head*, the stem and the tail, and return their fields.
+        """Join two cached parts of *head*: the lines before the first condition, and the rest.
 
-        If a part can't be cached, or if the two parts have a field in common, return None.
+        Return the fields of both. If a part can't be cached, or if the two parts have a field in common, return None.
         """
         stem_end = head.find(b"\r\nIf-", max(line_end, len(head) - _MAX_TAIL_OCTETS))
         if stem_end < 0:

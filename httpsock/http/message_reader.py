@@ -48,7 +48,7 @@ class MessageReader:
         self._decoder: Decoder | None = None
 
     def receive(self, octets: bytes) -> None:
-        """Append octets received from the peer. If *octets* are empty, the peer has closed its side."""
+        """Append octets received from the peer to the buffer. If *octets* are empty, the peer has closed its side."""
         if not octets:
             self._has_ended = True
         self.unread = self.unread + octets if self.unread else octets

@@ -214,7 +214,7 @@ class Stream(NamedTuple):
     then: Then | None = None
 
     def close(self) -> None:
-        """Close *chunks*. If *chunks* is a generator, its "finally" clauses run now."""
+        """Close the iterator of chunks. If the iterator is a generator, its "finally" clauses run now."""
         getattr(self.chunks, "close", bool)()
 
 

@@ -150,8 +150,8 @@ class ResponseParser(MessageReader):
     def is_reusable(self) -> bool:
         """Whether the connection can be used for another request.
 
-        The last response must be complete, and no octets may follow. A client must not take such octets for the
-        response to a later request (RFC 9112 §9.3).
+        If the last response is incomplete, or if octets follow the response, the connection can't be used. Otherwise a
+        client could take these octets for the response to a later request (RFC 9112 §9.3).
         """
         is_quiet = not self.unread and not self._has_ended
         return self._awaited is Awaited.NOTHING and self._is_persistent and is_quiet
@@ -195,7 +195,7 @@ class ResponseParser(MessageReader):
         return Pause.CLOSED if self._has_ended else Pause.NEED_DATA
 
     def _error(self, fault: FramingError) -> ResponseError:
-        """Return *fault* as a ResponseError. Change a reason that fits only a server."""
+        """Return *fault* as a ResponseError. Replace a reason that is worded for a server."""
         match fault.kind:
             case FramingFault.INCOMPLETE:
                 return self.incomplete("ended")
@@ -283,7 +283,7 @@ class ResponseParser(MessageReader):
     def _count_interim(self, head: ResponseHead) -> None:
         """Count an interim response.
 
-        Raise ResponseError if there are too many interim responses, or if this one is a 101.
+        Raise ResponseError if there are too many interim responses, or if *head* is a 101.
         """
         if head.status == 101:
             raise ResponseError("the server switches protocols (101), which was not requested", "RFC 9110 §15.2.2")

@@ -6,7 +6,7 @@ Paths stay percent-encoded until files/paths decodes them. Next: server/connecti
 RFC 9112 §3.2 (request-target), §3.2.4 (Host); RFC 9110 §4.2 (http URIs), §7.1, §7.2; RFC 3986 §3.
 
     /where?q=now                          origin-form, all methods but CONNECT
-    http://www.example.org/where?q=now    absolute-form, the same
+    http://www.example.org/where?q=now    absolute-form, all methods but CONNECT
     www.example.com:80                    authority-form, CONNECT only
     *                                     asterisk-form, OPTIONS only
 """

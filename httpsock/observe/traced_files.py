@@ -30,7 +30,7 @@ class _Current(Protocol):
 
 
 class TracedFileSystem(FileSystem):
-    """Makes the system's own calls. For each call, passes an event to *current.emit*."""
+    """A file system that emits an event for each system call. The events go to *current.emit*."""
 
     def __init__(self, root: str, current: _Current, *, follow_links: bool = False) -> None:
         """Trace the calls for files below *root*. Events show names relative to *root*."""
@@ -62,7 +62,7 @@ class TracedFileSystem(FileSystem):
         return descriptor
 
     def check_folder(self, relative: str) -> None:
-        """Open a folder, and close it. Emit an event."""
+        """Check that *relative* is a folder that can be opened. Emit an event."""
         attributes = {"name": self._shown(relative)}
         with trace_errors(self._current.emit, "open", attributes):
             super().check_folder(relative)
@@ -97,9 +97,8 @@ class TracedFileSystem(FileSystem):
     def is_verified(self, name: str, coding: str, read: Read, length: int, original: Original) -> bool:
         """Return whether the compressed sibling *name* has the content of *original*.
 
-        If the content differs, emit an event.
-
-        Emit one event for all reads, since there may be thousands of a few octets each.
+        Emit one event for all reads, since there may be thousands of small reads. If the content differs, emit another
+        event.
         """
         octets = 0
 

@@ -24,7 +24,7 @@ _COUNT = r"[0-9]{1,6}"
 class InheritedSockets(NamedTuple):
     """Listening sockets in *groups*, one group for each process.
 
-    At a restart, *parent* is the older process that this one replaces.
+    At a restart, *parent* is the older process that this process replaces.
     """
 
     groups: list[list[socket.socket]]
@@ -77,9 +77,9 @@ def _inherit_from_parent(value: str) -> InheritedSockets:
 
 
 def _open_listener(descriptor: int, *, may_be_closed: bool = False) -> socket.socket:
-    """Return the listening TCP socket at *descriptor*. Raise ValueError or OSError if *descriptor* is anything else.
+    """Return the TCP socket at *descriptor*. Raise ValueError or OSError if *descriptor* is anything else.
 
-    If *may_be_closed* is true, the TCP socket need not be listening.
+    If *may_be_closed* is false, raise ValueError also if the socket does not listen.
     """
     listener = socket.socket(fileno=descriptor)
     is_tcp = listener.family in (socket.AF_INET, socket.AF_INET6) and listener.type == socket.SOCK_STREAM

@@ -33,7 +33,7 @@ class Order(Enum):
 
 
 class Parent:
-    """The process that started this one. *control* is this process's end of the control channel."""
+    """The process that started this process. *control* is this process's end of the control channel."""
 
     def __init__(self, control: socket.socket) -> None:
         control.setblocking(False)
@@ -58,12 +58,12 @@ class Parent:
         return Order.DRAIN if octets else Order.STOP
 
     def close(self) -> None:
-        """Close this process's end of the channel."""
+        """Close this process's end of the control channel."""
         self._control.close()
 
 
 class Child:
-    """A process that this one started. *control* is this process's end of the control channel.
+    """A process that this process started. *control* is this process's end of the control channel.
 
     If the child is already stopping, the signal *exit_signum* makes the child exit immediately.
     """
@@ -192,7 +192,10 @@ class Children:
             child.send_signal(child.exit_signum)
 
     def close(self) -> None:
-        """Close all control channels. A forked process calls this, since it has copies of its parent's ends."""
+        """Close all control channels.
+
+        A forked process calls this, since it has copies of the channels between its parent and the other children.
+        """
         for child in self._by_pid.values():
             child.close()
 

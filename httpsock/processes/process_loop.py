@@ -184,7 +184,10 @@ class ProcessLoop:
         return ExitCode.STOPPED if self._is_stopping else ExitCode.FAILED
 
     def _run_timers(self, now: float) -> float:
-        """Look after child processes, and run all timers that have expired. Return the next deadline."""
+        """Reap child processes, let a new process take over, and run all timers that have expired.
+
+        Return the next deadline.
+        """
         if self._restart.take_over():
             self._served.drain()
         # Reap at the start, too: a shell that became this process by exec may have left children.
@@ -211,7 +214,10 @@ class ProcessLoop:
         return blocked + [f"process {pid}" for pid in pids] if now >= self._leave_deadline else None
 
     def _handle_events(self, seconds: float) -> None:
-        """Wait at most *seconds* for a signal or an order of the parent. Handle all that have arrived."""
+        """Wait at most *seconds* for a signal or an order of the parent.
+
+        Handle all signals and orders that have arrived.
+        """
         ready = self._poller.poll(seconds)
         for signum in self._signals.take():
             self._on_signal(signum)
@@ -262,7 +268,7 @@ class ProcessLoop:
 def _signals(*, is_forked: bool) -> tuple[list[int], list[int]]:
     """Return two lists: the signals to handle, and the signals to ignore.
 
-    A signal may be in both lists. The process first ignores such a signal, which discards a pending one.
+    A signal may be in both lists. The process first ignores such a signal, which discards a signal that is pending.
     """
     if is_forked:
         # Ctrl-C reaches all processes of a terminal; here only the parent's SIGTERM counts.

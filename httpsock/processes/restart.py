@@ -100,7 +100,7 @@ class GracefulRestart:
     def drain(self) -> None:
         """Start no more processes. Drain the processes that this object has started.
 
-        The parent orders this when another process has replaced this one.
+        The parent orders this when another process has replaced this process.
         """
         self._is_ending = True
         for child in filter(None, (self._starting, self._successor)):

@@ -75,7 +75,7 @@ class Supervisor:
             process.drain()
 
     def close(self) -> None:
-        """Do nothing. When the loop calls this method, all processes have already exited."""
+        """Do nothing. When the main thread's loop calls this method, all processes have already exited."""
 
     @property
     def is_running(self) -> bool:

@@ -187,7 +187,7 @@ class Connection:
     def discard_content(self) -> Generator[Wait, None, int | None]:
         """Receive and discard the rest of the content. Return its length, or None if the rest was left unread.
 
-        The content is left unread if the client waits for 100 (Continue). A content longer than *max_content* is left
+        The content is left unread if the client waits for 100 (Continue). Content longer than ``max_content`` is left
         unread too.
         """
         length = len(self._content)

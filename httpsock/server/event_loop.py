@@ -282,7 +282,10 @@ class EventLoop:
             self._report_safely(f"not accepting: {reason}")
 
     def _can_accept(self, tick: Tick) -> bool:
-        """Return whether to accept. At the connection limit, first evict idle connections to make room."""
+        """Return whether to accept new connections.
+
+        At the connection limit, first evict idle connections to make room.
+        """
         # If a client exceeds its share, accept too: ``_admit`` closes the new connections of that client.
         return not self._limit.is_full or self._evict_idle(tick) or self._limit.has_client_over_share()
 
@@ -400,7 +403,7 @@ class EventLoop:
             self._report_safely(f"grace period over: {count} response{'s' if count > 1 else ''} cut off")
 
     def _resume_accepting(self, tick: Tick) -> None:
-        """Start to accept again after a pause. If there is still no room, pause again."""
+        """Start to accept again after a pause. If the connection limit is still reached, pause again."""
         if not self._can_accept(tick):
             self._pause_accepting(tick, None)
             return

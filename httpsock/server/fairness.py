@@ -46,7 +46,7 @@ class Fairness:
         return True
 
     def select(self, connections: Iterator[Connection]) -> Iterator[Connection]:
-        """Yield each connection whose network has time left in this tick. Postpone all others."""
+        """Yield each connection whose network has time left in this tick. Postpone all other connections."""
         spent: dict[str, float] = {}
         exhausted: set[str] = set()
         before = self._clock()
@@ -65,7 +65,7 @@ class Fairness:
             before = now
 
     def take_postponed(self) -> list[Connection]:
-        """Return the postponed connections in order, and clear the list."""
+        """Return the connections that ``select`` has postponed, in order, and clear the list."""
         postponed, self.postponed = self.postponed, []
         return postponed
 

@@ -99,7 +99,7 @@ class LeaderThreads:
         connection.start(resume)
 
     def reattach(self) -> Iterator[tuple[Connection, Wait]]:
-        """If the thread of a connection has finished, poll the connection again.
+        """If a connection no longer blocks its thread, poll the connection again.
 
         Yield the connection with its next wait.
         """

@@ -18,7 +18,10 @@ class SendRate:
     __slots__ = ("_acknowledged", "_min_rate", "_slow", "deadline")
 
     def __init__(self, min_rate: float, slow: float, *, now: float, acknowledged: int) -> None:
-        """Start at *now*, on the monotonic clock. *acknowledged* is the number of octets acknowledged so far."""
+        """Start to measure at *now*, on the monotonic clock.
+
+        *acknowledged* is the number of octets acknowledged so far.
+        """
         self._min_rate = min_rate
         self._slow = slow
         self._acknowledged = acknowledged

@@ -249,8 +249,8 @@ class Sender:
     def _find_head(self, begun: bytes, chunk: bytes) -> bytes | None:
         """Record how much of *chunk* belongs to the head.
 
-        *begun* has the last octets before *chunk*. Return the last octets for the next call, or None if the head has
-        ended.
+        *begun* has the last octets before *chunk*. If the head has ended, return None. Otherwise, return the last
+        octets, which the next call gets as *begun*.
         """
         octets = begun + chunk
         stop = octets.find(_END_OF_HEAD) + len(_END_OF_HEAD)
@@ -259,7 +259,10 @@ class Sender:
         return None if has_ended else octets[1 - len(_END_OF_HEAD) :]
 
     def _pause(self, seconds: float) -> Generator[Wait, None, None]:
-        """Wait for *seconds* between two parts of a response. Raise ConnectionAbortedError if the client resets it."""
+        """Wait for *seconds* between two parts of a response.
+
+        Raise ConnectionAbortedError if the client resets the connection.
+        """
         with contextlib.suppress(TimeoutError):
             yield State.PAUSED, self._context.tick.monotonic + seconds
             raise ConnectionAbortedError("the client reset the connection")
@@ -288,7 +291,7 @@ class Sender:
         self._measure_anew()
 
     def _measure_anew(self) -> None:
-        """Measure the peer's speed from now on, if it has received everything."""
+        """If the peer has received everything, start to measure its speed again."""
         if not self._transport.unsent():
             self._rate = None
 

@@ -266,7 +266,7 @@ class Server:
         self.join()
 
     def wait_for_log(self) -> None:
-        """Wait until *log* has received all exchanges that have ended so far."""
+        """Wait until the server's log function has received all exchanges that have ended so far."""
         if threading.current_thread() in self._threads:
             raise RuntimeError("wait_for_log() would block the thread that calls the log")
         if self._loop:
@@ -334,7 +334,10 @@ def _open_root(
 
 
 def _cache_control(fields: Sequence[tuple[str, str]], default: str) -> str:
-    """Return the Cache-Control value in *fields*, else the *default*. Raise ValueError if the value is malformed."""
+    """Return the Cache-Control value in *fields*. If there is none, return *default*.
+
+    Raise ValueError if it is malformed.
+    """
     given = [value for name, value in fields if name.lower() == "cache-control"]
     cache_control = ", ".join(given) if given else default
     check_field("Cache-Control", cache_control)

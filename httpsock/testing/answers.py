@@ -20,7 +20,7 @@ _ANY = b""
 
 
 class Answers:
-    """The answers of one server."""
+    """The answers that a test has defined for one server."""
 
     def __init__(self) -> None:
         self._answers: dict[bytes, list[Answer]] = {}

@@ -32,7 +32,10 @@ class _ActiveRule:
         self._random = random.Random(seed)  # noqa: S311 (no secret)
 
     def applies(self) -> bool:
-        """Decide at random whether the rule applies this time. If it applies, lower *left* and return True."""
+        """Decide at random whether the rule applies this time, and return the decision.
+
+        If the rule applies, count down *left*, the number of times that it may still apply.
+        """
         if self._random.random() >= self.rule.probability:
             return False
         self.left -= 1

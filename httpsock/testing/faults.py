@@ -31,7 +31,7 @@ class Message(NamedTuple):
     content: tuple[Part, ...]
 
     def head(self, *field_lines: str) -> bytes:
-        """Return the head: *start*, then *field_lines*, then the empty line."""
+        """Return the head: the status line and the original field lines, then *field_lines*, then the empty line."""
         return self.start + "".join(f"{line}\r\n" for line in (*field_lines, "")).encode("ascii")
 
     @property
@@ -124,7 +124,10 @@ def _chunked(message: Message, after: bytes) -> Iterator[bytes]:
 
 
 def _endless(first: bytes, again: bytes) -> Iterator[bytes | Sleep]:
-    """Yield *first*, then *again* for ever, with pauses. "stall" must follow: a server that stops does not wait."""
+    """Yield *first*, then *again* for ever, with pauses.
+
+    The script must end with "stall", so that a server that stops does not wait for the end.
+    """
     return chain([first], chain.from_iterable(repeat((again, _ENDLESS_PAUSE))))
 
 

@@ -50,7 +50,7 @@ class Port:
         self._queues: list[FaultyQueue] = []
 
     def accept_queue(self, listener: socket.socket) -> "FaultyQueue":
-        """Return an accept queue for *listener*. When the server's first queue is made, begin a period."""
+        """Return an accept queue for *listener*. The first call begins a period in which the port is closed or open."""
         with self.lock:
             queue = FaultyQueue(self, listener.dup())
             self._queues.append(queue)
@@ -117,7 +117,10 @@ class FaultyQueue:
         return self._listener.fileno()
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """Return the next connection and the client's address. Raise NotAccepting if the event loop must call again."""
+        """Return the next connection and the client's address.
+
+        Raise NotAccepting if the event loop must call again soon.
+        """
         with self._port.lock:
             self._check_delay()
             try:

@@ -11,7 +11,7 @@ from httpsock.server.transport import Transport
 
 
 class RecordedTransport:
-    """Wraps *transport*. Passes all received octets to *record*, and b"" at the end."""
+    """Wraps *transport*. Passes all received octets to *record*, and b"" at the end of the connection."""
 
     def __init__(self, transport: Transport, record: Callable[[bytes], object]) -> None:
         self._transport = transport
