@@ -282,10 +282,7 @@ class EventLoop:
             self._report_safely(f"not accepting: {reason}")
 
     def _can_accept(self, tick: Tick) -> bool:
-        """Return whether to accept new connections.
-
-        At the connection limit, first evict idle connections to make room.
-        """
+        """Return whether to accept connections. At the connection limit, first evict idle connections to make room."""
         # If a client exceeds its share, accept too: ``_admit`` closes the new connections of that client.
         return not self._limit.is_full or self._evict_idle(tick) or self._limit.has_client_over_share()
 

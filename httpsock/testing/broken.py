@@ -34,7 +34,7 @@ class _ActiveRule:
     def applies(self) -> bool:
         """Decide at random whether the rule applies this time, and return the decision.
 
-        If the rule applies, count down *left*, the number of times that it may still apply.
+        Each time the rule applies, reduce the number of times that are left.
         """
         if self._random.random() >= self.rule.probability:
             return False
