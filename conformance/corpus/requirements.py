@@ -9,9 +9,8 @@ One entry of ``requirements.toml``:
     one_sided = "Why no client breaks it."    if only a response can break it, so that no case of the corpus does
     untestable = "Why no test can tell."      if it cannot be seen on the wire
 
-The level is the key word of the section, such as MUST. Some rules have no key word. If such a rule defines the meaning
-of a protocol element, it counts as a MUST, since RFC 9110 §2.2 requires senders and recipients to respect this meaning.
-Otherwise it counts as a SHOULD.
+The level is the key word of the section, such as MUST. Some rules have no key word. A rule without a key word counts as
+a MUST if it defines the meaning of a protocol element (RFC 9110 §2.2). Otherwise it counts as a SHOULD.
 """
 
 import re

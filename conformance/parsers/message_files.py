@@ -1,8 +1,8 @@
 r"""Requests and responses from the tests of other parsers: the octets of each test, and the other parser's verdict.
 
 gunicorn has one folder of requests that its parser accepts, and one of requests that it refuses. Each file has one
-request, with escapes for line ends. llhttp has Markdown files with a title, the input and the log of its parser, in one
-folder for requests and one for responses:
+request, with escapes for line ends. llhttp has one folder of requests and one of responses. Its tests are in Markdown
+files. Each test has a title, the input, and the log of llhttp's parser:
 
     ### A title
     <!-- meta={"type": "request"} -->

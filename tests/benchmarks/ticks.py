@@ -2,8 +2,8 @@
 
 In each tick, some connections have one request each. Only the tick of the loop is timed, as processor time. The
 shortest of many ticks is steady, even on a shared machine. The median includes ticks in which cached files are read
-again. The floor is the time of a loop with nothing but ``epoll``, ``recv`` and ``send``, on the same sockets, with
-answers of the same lengths.
+again. The floor is the time of a loop with only ``epoll``, ``recv`` and ``send``. This loop uses the same sockets, and
+its answers have the same lengths.
 
     write requests   →   one tick, timed   →   read the answers, check each one's status and length
 """

@@ -1,4 +1,7 @@
-"""The loop of the main thread: a server can stop while a disk blocks its threads, and reports a failed thread start."""
+"""The loop of the main thread: a server stops even if a disk blocks its threads.
+
+If a thread cannot start, the program reports this.
+"""
 
 import os
 import pathlib

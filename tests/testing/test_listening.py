@@ -68,7 +68,7 @@ def accepts(queue: FaultyQueue) -> bool:
 def test_a_closed_port_refuses_connections_and_opens_at_the_same_address(
     listener: socket.socket, *, is_chosen: bool
 ) -> None:
-    """After shutdown(), the kernel frees a port that it chose itself and keeps a port that the program chose."""
+    """shutdown() frees a port that the kernel chose, but keeps a port that the program chose."""
     number = number_of(listener)
     if is_chosen:
         listener.close()
