@@ -16,7 +16,7 @@ def test_a_client_that_expects_100_gets_the_final_response_immediately(
 ) -> None:
     """After the final response, the client may omit the content.
 
-    The server therefore closes (requirements R075, R076, R078).
+    The server therefore closes the connection (requirements R075, R076 and R078).
     """
     dialogue.say(get("/hello.txt", f"Expect: {expectation}", "Content-Length: 30", method=method))
 
