@@ -28,7 +28,7 @@ from typing import Any
 from httpsock.http.checks import check_seconds
 from httpsock.http.message_reader import Content, Pause
 from httpsock.http.response_parser import ResponseHead, ResponseLimits, ResponseParser
-from httpsock.tracing.events import visible
+from httpsock.tracing.events import visible_octets
 from httpsock.tracing.sockets import Emit, address_of, discard, error_attributes, trace_errors
 from httpsock.tracing.tcp_info import tcp_info
 
@@ -288,7 +288,7 @@ class ClientConnection:
     def _final_head(self) -> ResponseHead | None:
         """Skip interim heads, and return the final head. If the final head has not arrived yet, return None."""
         while isinstance(event := self._parser.next_event(), ResponseHead):
-            self._emit("parse", {"status": event.status, "phrase": visible(event.phrase)}, head=event.octets)
+            self._emit("parse", {"status": event.status, "phrase": visible_octets(event.phrase)}, head=event.octets)
             if not event.is_interim:
                 return event
         return None

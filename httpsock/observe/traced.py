@@ -28,7 +28,7 @@ from httpsock.server.access_log import Exchange
 from httpsock.server.connection import Connection, Coroutine, open_connection
 from httpsock.server.event_loop import Log
 from httpsock.server.settings import Settings
-from httpsock.tracing.events import visible
+from httpsock.tracing.events import visible_octets
 from httpsock.tracing.sockets import Emit, TracedListener, address_of, discard
 from httpsock.tracing.trace import ConnectionTracer, TraceWriter
 
@@ -196,7 +196,7 @@ def _emit_request(emit: ConnectionTracer, request: Request) -> None:
     path = request.target.path
     emit.set_path(normalise(path) if path.startswith(b"/") else path)
     # If the method looks like the name of a field with credentials, the rest of the line is masked, too.
-    method, _, rest = visible(mask(request.request_line)).partition(" ")
+    method, _, rest = visible_octets(mask(request.request_line)).partition(" ")
     emit("parse", {"method": method, "target": rest.rpartition(" ")[0] or rest}, head=request.head)
 
 

@@ -16,7 +16,7 @@ from httpsock.files.cache import FileCache, FileStamp, Key
 from httpsock.files.file_system import FileSystem, Item
 from httpsock.files.representation import Representation
 from httpsock.files.siblings import Original, Read
-from httpsock.tracing.events import visible
+from httpsock.tracing.events import visible_octets
 from httpsock.tracing.sockets import Emit, trace_errors
 
 _KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "symlink"}
@@ -127,7 +127,7 @@ class TracedFileSystem(FileSystem):
 
     def use_memo(self, path: bytes) -> None:
         """Emit an event: an earlier request of this tick has already found the resource at *path*."""
-        self._current.emit("memo", {"path": visible(path)})
+        self._current.emit("memo", {"path": visible_octets(path)})
 
     def cache(self, capacity: int) -> FileCache[Value]:
         """Return a cache that emits an event for each hit."""
@@ -136,7 +136,7 @@ class TracedFileSystem(FileSystem):
     def _shown(self, path: str) -> str:
         """Return the name of *path*, relative to the root, as safe text for an event."""
         name = path.removeprefix(self._prefix) if path != self.root else ""
-        return visible(os.fsencode(name)) or "."
+        return visible_octets(os.fsencode(name)) or "."
 
 
 class _TracedFile(FileIO):

@@ -15,7 +15,7 @@ from httpsock.http.masking import mask
 from httpsock.http.message_reader import Content, EndOfContent, Pause
 from httpsock.http.messages import Refusal, Request, RequestError
 from httpsock.http.request_parser import Limits, RequestParser
-from httpsock.tracing.events import Event, TextFormatter, visible
+from httpsock.tracing.events import Event, TextFormatter, visible_octets
 
 # Show this much of octets that are not a request.
 _MAX_SHOWN = 2048
@@ -209,7 +209,7 @@ def _event(request: ReceivedRequest) -> Event:
 
 def _target(request: ReceivedRequest) -> str:
     """Return the request-target without credentials."""
-    masked = visible(mask(request.head.partition(b"\r\n")[0]))
+    masked = visible_octets(mask(request.head.partition(b"\r\n")[0]))
     return masked.partition(" ")[2].rpartition(" ")[0]
 
 

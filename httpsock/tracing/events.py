@@ -166,7 +166,7 @@ def format_json(event: Event) -> str:
     return json.dumps(members) + "\n"
 
 
-def visible(octets: bytes) -> str:
+def visible_octets(octets: bytes) -> str:
     r"""Return *octets* as text. Control characters, backslashes and octets beyond ASCII become ``\xNN``."""
     return _not_visible.sub(lambda match: b"\\x%02x" % match[0][0], octets).decode("ascii")
 
@@ -196,7 +196,7 @@ def _details(event: Event) -> list[tuple[str, str]]:
         details.append(("!", f"{event.attributes['reason']} ({event.attributes['section']})"))
     if event.octets:
         return details + [(mark, line) for line in _dump(event.octets)]
-    details += [(mark, visible(line)) for line in _lines(event.head)]
+    details += [(mark, visible_octets(line)) for line in _lines(event.head)]
     if content := event.attributes.get("content"):
         details.append((mark, f"({content:,} bytes of content)"))
     if tcp := event.attributes.get("tcp"):

@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from httpsock.tracing.events import EXTRA_ATTRIBUTES, FORMATS, Event, TextFormatter, format_json, visible
+from httpsock.tracing.events import EXTRA_ATTRIBUTES, FORMATS, Event, TextFormatter, format_json, visible_octets
 from tests.support.rows import each_row
 
 HEAD = b'GET / HTTP/1.1\r\nHost: localhost\r\nX: "\\\x1b[2J\xff\r\n\r\n'
@@ -123,8 +123,8 @@ def test_colours_leave_the_text_unchanged() -> None:
 
 
 def test_invisible_characters_are_escaped() -> None:
-    assert visible(bytes(range(256))).isprintable()
-    assert visible(b"\x1b[0m \\ \x9b") == r"\x1b[0m \x5c \x9b"
+    assert visible_octets(bytes(range(256))).isprintable()
+    assert visible_octets(b"\x1b[0m \\ \x9b") == r"\x1b[0m \x5c \x9b"
 
 
 # --- JSON ---------------------------------------------------------------------------------------------------------
