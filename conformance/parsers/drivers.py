@@ -79,7 +79,7 @@ class ResponsesRead(NamedTuple):
 def read_responses_by_httpsock(octets: bytes, method: str) -> ResponsesRead:
     """Parse *octets* as answers to requests with *method*. Use the parser of httpsock's client. More octets may follow.
 
-    Interim responses count too. Octets behind a connection's last response are ignored.
+    Interim responses are counted, too. Octets behind a connection's last response are ignored.
     """
     parser = ResponseParser(ResponseLimits())
     parser.expect(method)
@@ -168,5 +168,5 @@ def _path_and_query(method: bytes, request_target: bytes) -> tuple[bytes, bytes 
 
 
 def _field(name: bytes, value: bytes) -> tuple[bytes, bytes]:
-    """Return a field in a form to compare. Transfer codings are in lower case, as h11 has them."""
+    """Return a field in the form in which results are compared. Transfer codings are in lower case, as in h11."""
     return name, value.lower() if name == b"transfer-encoding" else value

@@ -22,7 +22,7 @@ from conformance.semantics.checks import CHECKS
 
 
 class Coverage(NamedTuple):
-    """The tests of one requirement: the cases that keep it, the cases that break it, and the checks."""
+    """The tests of one requirement: the cases that keep the requirement, the cases that break it, and the checks."""
 
     requirement: Requirement
     keeping: tuple[str, ...]

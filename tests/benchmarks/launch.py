@@ -21,7 +21,7 @@ _GRACE_SECONDS = 5.0
 
 
 class Stage(NamedTuple):
-    """The surroundings of the servers: the folder to serve, a work folder, installed packages, and processors.
+    """The conditions in which servers run: the folder to serve, a work folder, installed packages, and processors.
 
     If other programs disturb a measurement, it is repeated up to *attempts* times.
     """

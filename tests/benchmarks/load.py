@@ -58,7 +58,7 @@ class Counts(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """The figures of one turn of one server. Each *busy* figure is a share of one processor's time."""
+    """The figures that one server reaches in one turn. Each *busy* figure is a share of one processor's time."""
 
     rate: float
     cpu_microseconds: float

@@ -597,7 +597,10 @@ def test_an_interrupt_gives_exit_code_130_and_keeps_the_part(tmp_path: pathlib.P
 
 
 class Watched:
-    """The program with a terminal for *streams* and a pipe for other output. *drawn* is all text on the terminal."""
+    """The program, with *streams* connected to a terminal.
+
+    Other output goes to a pipe. *drawn* is all text on the terminal.
+    """
 
     def __init__(self, *arguments: str, streams: tuple[str, ...]) -> None:
         self._watching, watched = os.openpty()

@@ -77,7 +77,7 @@ def replaceable(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def running(package: pathlib.Path) -> dict[str, str]:
-    """Return the environment for a process that imports *package*. Coverage is not measured."""
+    """Return the environment variables for a process that imports *package*. Coverage is not measured."""
     environment = {name: value for name, value in ENVIRONMENT.items() if not name.startswith("COVERAGE")}
     return {**environment, "PYTHONPATH": str(package.parent)}
 

@@ -171,7 +171,7 @@ def test_requests_of_a_client_that_does_not_read_are_not_received(begin: Begin) 
 
 
 def test_a_reader_has_the_full_time_for_the_next_response(begin: Begin) -> None:
-    """The second deadline does not depend on the first response (requirement R095)."""
+    """The deadline of a response does not depend on the response before it (requirement R095)."""
     dialogue = begin(buffered_octets=4096)
     dialogue.say(get("/large.bin") * 2)
     heard = dialogue.client.recv(1 << 20)
