@@ -192,6 +192,6 @@ def _bind_again(listener: socket.socket, address: Any) -> None:
         # Not the traced method: it is the same port as before.
         socket.socket.bind(listener, address)
     except OSError as error:
-        # EINVAL: the listener is still bound.
-        if error.errno != errno.EINVAL:
+        # EINVAL: the listener is still bound. So it is with EACCES: the kernel never chooses a port that needs root.
+        if error.errno not in (errno.EINVAL, errno.EACCES):
             raise

@@ -18,7 +18,7 @@ from httpsock.testing.broken import Faults
 from httpsock.testing.faults import parse_rule
 from httpsock.testing.listening import FaultyQueue, Period, Port
 from tests.support import PATIENCE_SECONDS, connect, eventually, get, is_refused, receive_all, talk
-from tests.support.processes import descriptors_left
+from tests.support.processes import descriptors_left, without_privileges
 from tests.support.program import Start
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux reopens a listening socket")
@@ -155,6 +155,32 @@ def unshared() -> Iterator[socket.socket]:
         listener.listen()
         listener.setblocking(False)
         yield listener
+
+
+@pytest.fixture
+def privileged() -> Iterator[socket.socket]:
+    """A listening socket at a port that needs root, as before --user."""
+    for number in range(1023, 511, -1):
+        try:
+            (listener,) = listen_on(["127.0.0.1"], number, socket.socket)
+        except PermissionError:
+            pytest.skip("only root binds such a port")
+        except OSError:
+            continue
+        with listener, without_privileges():
+            yield listener
+        return
+
+
+def test_a_port_that_needs_root_opens_again_without_root(privileged: socket.socket) -> None:
+    queue = port_with(CLOSED, OPEN_FOR_EVER).accept_queue(privileged)
+    assert is_refused(number_of(privileged))
+
+    assert accepted(queue) == "call it again"
+
+    with connect(number_of(privileged)):
+        assert accepts(queue)
+    queue.close()
 
 
 def test_a_port_opens_while_its_connections_are_open(unshared: socket.socket) -> None:
