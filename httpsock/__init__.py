@@ -2,7 +2,7 @@
 
 A program embeds ``Server`` and ``Client``. A person runs ``python3 -m httpsock``.
 
-The package has eleven wings. A wing imports only wings below it. Each wing's docstring lists its files:
+The package has eleven subpackages. Each one imports only subpackages below it, and its docstring lists its files:
 
     cli          the commands
     testing      a real server in the tests of a client

@@ -1,6 +1,6 @@
 """The command line: takes arguments, prints text for a person, gives an exit code.
 
-It uses all other wings. No other wing may import it.
+It uses all other subpackages. No other subpackage may import it.
 
     commands          imports and runs one command
     serve             the server's command

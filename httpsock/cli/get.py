@@ -7,11 +7,11 @@ standard error     socket calls (with -v), progress, and errors: one sentence fo
 exit code          0 if every URL was downloaded, else the code of the first failure; the codes are curl's
 
      2  wrong argument                            18  incomplete content; -C resumes it
-     6  the host has no address                   22  --fail: a status of 400 or more; -C: neither 200 nor 206
-     7  no connection                             23  the content can't be written
-     8  malformed response                        28  timed out
-    47  too many redirects, or one to a scheme   130  interrupted
-        other than http
+     6  the host has no address                   22  with --fail, the status is 400 or more;
+     7  no connection                                 with -C, the status is neither 200 nor 206
+     8  malformed response                        23  the content can't be written
+    47  too many redirects, or one to a scheme    28  timed out
+        other than http                          130  interrupted
 
 RFC 9110 §9 (methods), §14 (ranges), §15 (status codes).
 """

@@ -135,7 +135,7 @@ class Announcer:
         return self._group_port
 
     def _open(self, opened: contextlib.ExitStack) -> None:
-        """Join the group on all networks."""
+        """Join the SSDP group on all networks."""
         # Watch for changes before the first scan, so as not to miss one.
         self._changes = open_changes()
         if self._changes:

@@ -37,13 +37,13 @@ class RateLimit:
         self._now = now
 
     def has_token(self, now: float) -> bool:
-        """Return whether there is a token at the time *now*."""
+        """Return whether the bucket holds a token at the time *now*."""
         self._tokens = min(float(self._burst), self._tokens + (now - self._now) * self._per_second)
         self._now = now
         return self._tokens >= 1
 
     def take(self) -> None:
-        """Remove one token."""
+        """Remove one token from the bucket."""
         self._tokens -= 1
 
 

@@ -55,7 +55,7 @@ class Hosts:
         return [*dict.fromkeys(found + self._of_networks())]
 
     def retain(self, joined: Sequence[Interface]) -> None:
-        """Forget each address of the server that is not in *joined*.
+        """Forget those addresses of the server that are not in *joined*.
 
         An address that fails at the start is probably misspelled.
         """

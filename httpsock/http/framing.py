@@ -205,7 +205,7 @@ class CloseDecoder:
     remaining = 0
 
     def decode(self, octets: bytes) -> Decoded:
-        """Return all of *octets*."""
+        """Return all of *octets*, since all octets are content."""
         return Decoded(octets, len(octets))
 
 

@@ -89,9 +89,9 @@ def mask(octets: bytes, *, keeps_length: bool = False) -> bytes:
 
 
 def mask_start(octets: bytes, minimum: int) -> bytes:
-    """Return the start of ``mask(octets)``. Mask only the first *minimum* octets and a few more.
+    """Mask the first *minimum* octets and a few more. Return the result, without the rest of *octets*.
 
-    The time depends on *minimum*, not on the length of *octets*.
+    So the time depends on *minimum*, not on the length of *octets*.
     """
     cut = minimum + MARGIN
     if len(octets) <= cut:

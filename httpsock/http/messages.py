@@ -348,8 +348,8 @@ def _with_members(
 def _field_lines(fields: tuple[tuple[str, str], ...], content_length: int | None) -> bytes:
     """Return *fields* as lines, then a Content-Length line, then the empty line.
 
-    If *content_length* is None, omit the Content-Length line: a 204 must not have it, and in a 304 it would describe
-    the omitted content (RFC 9110 §8.6).
+    If *content_length* is None, omit the Content-Length line. A 204 must not have this line. In a 304, it would
+    describe the omitted content (RFC 9110 §8.6).
     """
     lines = [f"{name}: {value}\r\n" for name, value in fields]
     if content_length is not None:

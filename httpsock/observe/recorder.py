@@ -246,7 +246,7 @@ class InspectedTracer(ConnectionTracer):
         return event._replace(head=mask(head), octets=shown)
 
     def set_path(self, path: bytes) -> None:
-        """Set the path of the current exchange."""
+        """Set the request path of the current exchange."""
         if self._forward_to:
             self._forward_to.set_path(path)
 

@@ -147,7 +147,7 @@ class _TracedFile(FileIO):
         self._current = current
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Read at most *size* octets."""
+        """Read at most *size* octets. Emit an event."""
         octets = super().read(size) or b""
         self._current.emit("read", {"octets": len(octets)})
         return octets

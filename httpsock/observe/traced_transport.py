@@ -64,7 +64,7 @@ class TracedTransport:
         return sent
 
     def end(self) -> None:
-        """End this side of the connection."""
+        """Tell the peer that no more octets will follow."""
         with trace_errors(self._emit, "shutdown"):
             self._transport.end()
         self._emit("shutdown")

@@ -68,7 +68,7 @@ class Served(Protocol):
         """Stop accepting, and close each connection after its next response."""
 
     def close(self) -> None:
-        """Wait until all threads have returned."""
+        """Wait until all threads of the server have returned."""
 
     def run_timers(self, now: float) -> float:
         """Run the timers that have expired. Return the next deadline. Times are on the monotonic clock."""

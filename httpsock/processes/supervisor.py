@@ -42,7 +42,7 @@ class Supervisor:
         self._is_ending = False
 
     def start(self, wake: Callable[[], object]) -> None:
-        """Fork all processes."""
+        """Fork all processes that are to serve."""
         del wake  # SIGCHLD wakes the loop
         self.run_timers(time.monotonic())
 

@@ -27,7 +27,7 @@ class ThreadedServer:
         self._server.drain()
 
     def close(self) -> None:
-        """Wait until all threads have returned."""
+        """Wait until all threads of the server have returned."""
         self._server.join()
 
     def run_timers(self, now: float) -> float:

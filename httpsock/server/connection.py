@@ -173,7 +173,7 @@ class Connection:
         return self._settings.limits.content.content
 
     def read_content(self, maximum: int = CONTENT_OCTETS) -> Generator[Wait, None, bytes]:
-        """Return the next octets of the request's content, at most *maximum*. Return b"" at the end.
+        """Return the next octets of the request's content, at most *maximum*. Return b"" at the end of the content.
 
         Raise RequestError if the content is malformed, too long or late. Raise OSError if the client is gone.
         """

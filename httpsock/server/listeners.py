@@ -25,7 +25,7 @@ class AcceptQueue(Protocol):
     """The methods of a listening socket that the event loop calls. The event loop owns the socket."""
 
     def fileno(self) -> int:
-        """Return the descriptor to poll."""
+        """Return the descriptor to poll for new connections."""
 
     def accept(self) -> tuple[socket.socket, Any]:
         """Return a connection and the client's address. Raise NotAccepting if the event loop must call again soon."""

@@ -289,7 +289,7 @@ class Server:
             listener.close()
 
     def join(self) -> None:
-        """Wait until all threads have returned."""
+        """Wait until all threads of the server have returned."""
         for thread in self._threads:
             while thread.is_alive():
                 # A time-out, since on Windows a join without one blocks signals.

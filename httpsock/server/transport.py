@@ -61,7 +61,7 @@ class Transport(Protocol):
         """
 
     def recv(self, maximum: int, /) -> bytes:
-        """Return the next octets from the peer, about *maximum* at most. Return b"" at the end.
+        """Return the next octets from the peer, about *maximum* at most. Return b"" at the end of the stream.
 
         TLS may return a little more, since the poller does not report octets that are already decrypted.
         """

@@ -75,7 +75,7 @@ class Faults:
             self._port.begin_period()
 
     def clear(self) -> None:
-        """Remove all rules."""
+        """Remove all rules, so that no response and no connection is broken."""
         with self._lock:
             self._rules.clear()
             self._count = 0

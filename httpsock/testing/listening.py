@@ -4,8 +4,9 @@ Takes the listening sockets of a server, gives accept queues for its event loop.
 telling the server, so refusals can't be counted. Instead, the port is closed for a period of time, then open again. A
 closed port stays bound, so that no other program gets it. This module must not know HTTP.
 
-During a restart, two processes have the same listening sockets, and each may close and open them until the old one has
-drained. So each process asks the kernel whether a socket listens, and does not rely on its own last call.
+During a restart, two processes have the same listening sockets, and each process may close and open the sockets until
+the old process has drained. So each process asks the kernel whether a socket listens, and does not rely on its own last
+call.
 
 RFC 9293 §3.5.2 (reset: a connection that does not exist), §3.9.1.1 (open).
 """
@@ -61,7 +62,7 @@ class Port:
             return queue
 
     def remove(self, queue: "FaultyQueue") -> None:
-        """Forget a *queue* that is closed."""
+        """Forget *queue*, which has been closed."""
         with self.lock:
             self._queues.remove(queue)
 
@@ -113,7 +114,7 @@ class FaultyQueue:
         self._accept_at: float | None = None
 
     def fileno(self) -> int:
-        """Return the descriptor to poll."""
+        """Return the descriptor to poll for new connections."""
         return self._listener.fileno()
 
     def accept(self) -> tuple[socket.socket, Any]:
@@ -136,7 +137,7 @@ class FaultyQueue:
         raise NotAccepting
 
     def close(self) -> None:
-        """Close the listener."""
+        """Close the listening socket."""
         with self._port.lock:
             self._port.remove(self)
             self._listener.close()
@@ -178,7 +179,7 @@ class FaultyQueue:
             _bind_again(self._listener, self._address)
 
     def _listen(self) -> None:
-        """Open the port."""
+        """Open the port again: listen for connections."""
         _bind_again(self._listener, self._address)
         self._listener.listen(BACKLOG)
 

@@ -31,7 +31,10 @@ class RecordedTransport:
         self.abort = transport.abort
 
     def handshake(self) -> bool:
-        """Call ``begin``, which may break the connection off. Then do the transport's handshake."""
+        """First call ``self.begin``, by which a fault can end the connection.
+
+        Then do the wrapped transport's handshake.
+        """
         self.begin()
         return self._transport.handshake()
 

@@ -47,7 +47,7 @@ class TracedListener(socket.socket):
         return traced
 
     def bind(self, address: Any, /) -> None:
-        """Bind an address and a port."""
+        """Bind the socket to an address and a port."""
         attributes = {"address": address_of(address)}
         with trace_errors(self._emit, "bind", attributes):
             super().bind(address)
@@ -95,7 +95,7 @@ class TracedDatagramSocket(socket.socket):
         emit("socket", attributes)
 
     def bind(self, address: Any, /) -> None:
-        """Bind an address and a port."""
+        """Bind the socket to an address and a port."""
         attributes = {"address": address_of(address)}
         with trace_errors(self._emit, "bind", attributes):
             super().bind(address)
