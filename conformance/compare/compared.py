@@ -86,7 +86,7 @@ def compared(name: str, title: str, version: str, source: str, results: Sequence
 
 
 def _differences(results: Sequence[Result]) -> list[Difference]:
-    """Group the failures by cause. Leave out failures at the level POLICY, which are no errors."""
+    """Group the failures by cause. Leave out failures at the level POLICY, where the RFC leaves servers a choice."""
     return [
         Difference(
             cause.level,

@@ -74,7 +74,7 @@ LIBRARIES = (
 
 
 class Read(NamedTuple):
-    """The results of one parser, by the name of the case. *reasons* has the reason of each refusal."""
+    """The results of one parser. The keys are the names of cases. *reasons* has the reason of each refusal."""
 
     title: str
     version: str

@@ -76,7 +76,7 @@ class Target:
             self._timeouts += 1
 
     def limited(self, seconds: float) -> float:
-        """Return *seconds*, the time limit of an exchange, or less after many time-outs."""
+        """Return the time limit of an exchange. The limit is *seconds*, or less after many time-outs."""
         return min(self.hurried_seconds, seconds) if self._timeouts >= _MANY_TIMEOUTS else seconds
 
     def is_there(self, exit_seconds: float = 0.0) -> bool:

@@ -150,7 +150,7 @@ def test_an_unknown_coding_before_chunked_is_not_implemented(value: str) -> None
 @each_row("length", [b"0", b"5", b"x"])
 @each_row("coding", [b"chunked", b"gzip", b""])
 def test_a_request_framed_twice_is_refused(length: bytes, coding: bytes) -> None:
-    """If a request is framed twice, two servers could disagree about its end (RFC 9112 §6.1, requirement R059)."""
+    """With Content-Length and Transfer-Encoding, a request's end is ambiguous (RFC 9112 §6.1, requirement R059)."""
     refusal = refusal_of_fields({b"content-length": length, b"transfer-encoding": coding})
     reason = "both Transfer-Encoding and Content-Length"
     assert refusal == Refusal(Status.BAD_REQUEST, reason, "RFC 9112 §6.1")

@@ -28,7 +28,7 @@ OPEN_FOR_EVER = Period(is_closed=False, seconds=math.inf)
 
 
 def port_with(*periods: Period, delays: tuple[float, ...] = ()) -> Port:
-    """Return a port that opens and closes as *periods* say. Each accept() uses the next of *delays*."""
+    """Return a port that opens and closes as *periods* say. Each accept() takes the next delay from *delays*."""
     port = Port(iter(periods).__next__, iter(delays).__next__)
     port.is_slow = bool(delays)
     return port
@@ -149,7 +149,7 @@ def test_a_socket_that_shares_its_address_with_no_other_opens_too() -> None:
 
 @pytest.fixture
 def unshared() -> Iterator[socket.socket]:
-    """Yield a listening socket without SO_REUSEADDR, as another program may open it."""
+    """Yield a listening socket without SO_REUSEADDR, as another program may have opened it."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
