@@ -33,7 +33,7 @@ from httpsock.http.text import visible
 from httpsock.server.listeners import url_of
 from httpsock.server.poller import READABLE, open_poller
 from httpsock.server.server import print_stderr
-from httpsock.tracing.sockets import Emit, TracedDatagramSocket, discard, error_attributes
+from httpsock.tracing.sockets import Emit, TracedDatagramSocket, discard, trace_errors
 
 from .answers import Answers
 from .description_handler import DescriptionHandler
@@ -179,12 +179,11 @@ class Announcer:
         return joined
 
     def _join_one(self, interface: Interface, receiver: socket.socket) -> None:
-        attributes = {"group": _group_of(interface.family), "address": interface.host}
-        try:
-            interface.join(receiver, _group_of(interface.family))
-        except OSError as error:
-            self._emit("join", {**attributes, **error_attributes(error)})
-            raise
+        group = _group_of(interface.family)
+        option = "IPV6_JOIN_GROUP" if interface.family == socket.AF_INET6 else "IP_ADD_MEMBERSHIP"
+        attributes = {"option": option, "group": group, "address": interface.host}
+        with trace_errors(self._emit, "join", attributes):
+            interface.join(receiver, group)
         self._emit("join", attributes)
 
     def _update_networks(self) -> None:

@@ -19,7 +19,7 @@ from httpsock.discovery.announcer import Announcer, _neighbours_search
 from httpsock.discovery.description_handler import DescriptionHandler
 from httpsock.discovery.multicast import Interface
 from httpsock.discovery.networks import interface
-from httpsock.discovery.ssdp import GROUP, Datagram, DatagramError, Device, format_search, parse_datagram
+from httpsock.discovery.ssdp import GROUP, GROUP_IPV6, Datagram, DatagramError, Device, format_search, parse_datagram
 from tests.support import PATIENCE_SECONDS
 from tests.support.program import ENVIRONMENT
 from tests.support.tools import TOOL_SECONDS, tool
@@ -408,6 +408,18 @@ def test_a_trace_limited_to_another_client_shows_no_datagram(tmp_path: pathlib.P
     with running, asking(SEARCH % b"upnp:rootdevice", port=running.group_port) as client:
         receive(client, 1)
     assert collected.names == ["socket", "bind", "join", "close"]
+
+
+def test_a_trace_names_the_socket_option_of_each_address_family(tmp_path: pathlib.Path, silent: None) -> None:
+    collected = CollectedTrace(is_client=False)
+    hosts = ["127.0.0.1", "::1"]
+    with Announcer(str(tmp_path), hosts, 8000, DescriptionHandler(), group_port=0, trace=collected) as running:
+        has_ipv6 = len(running.devices) == 2
+    if not has_ipv6:
+        pytest.skip("this system has no ::1")
+    joined = [event.attributes for event in collected.events if event.name == "join"]
+    options = {attributes["group"]: attributes["option"] for attributes in joined}
+    assert options == {GROUP: "IP_ADD_MEMBERSHIP", GROUP_IPV6: "IPV6_JOIN_GROUP"}
 
 
 # --- the real tools, in a network of their own ----------------------------------------------------------------------
