@@ -165,7 +165,7 @@ def _breadcrumbs(path: Sequence[str]) -> Iterator[str]:
     for number, name in enumerate(path[:-1]):
         if number and depth - number >= _MAX_BREADCRUMBS:
             if number == 1:
-                yield "…<i>/</i>"
+                yield "<i>…/</i>"
             continue
         yield f'<a href="{"../" * (depth - number)}"><bdi>{escape(name)}</bdi></a><i>/</i>'
     yield f"<bdi>{escape(path[-1])}</bdi>"

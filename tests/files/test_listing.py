@@ -58,7 +58,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append(tag)
         self.attributes.update(name for name, _ in attrs)
-        if tag in ("meta", "input"):
+        if tag in ("meta", "link", "input"):
             return
         self._open.append(tag)
         if tag == "a":
@@ -173,7 +173,8 @@ def test_a_page_loads_no_file_and_runs_only_its_own_script() -> None:
     assert f"script-src 'sha256-{digest}'\"" in octets
     assert "default-src 'none'" in octets
     page = Page(octets)
-    assert not {"img", "link", "iframe", "object", "base"} & set(page.elements)
+    assert not {"img", "iframe", "object", "base"} & set(page.elements)
+    assert re.findall("<link.*", octets) == ['<link rel="icon" href="data:,">']
     assert not {name for name in page.attributes if name.startswith("on") or name in ("src", "action")}
 
 

@@ -1,6 +1,7 @@
 """Error responses: the content explains the error (RFC 9110 §15.5)."""
 
 import json
+import re
 from html.parser import HTMLParser
 
 import pytest
@@ -81,7 +82,14 @@ def test_a_page_loads_no_file_and_runs_no_script() -> None:
     page = content_of(explain(REFUSAL, b"text/html")).decode()
     assert "default-src 'none'" in page
     assert "src=" not in page
-    assert "href=" not in page
+    assert re.findall("href=.*", page) == ['href="data:,">']
+
+
+def test_the_policy_of_a_page_allows_its_icon() -> None:
+    """A browser reports a blocked icon as an error in the console, whether the page or /favicon.ico names it."""
+    page = content_of(explain(REFUSAL, b"text/html")).decode()
+    assert '<link rel="icon" href="data:,">' in page
+    assert "; img-src data:; " in page
 
 
 def test_a_program_gets_json() -> None:
