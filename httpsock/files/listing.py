@@ -2,7 +2,8 @@
 
 Takes a Directory, gives octets in parts. Knows no requests, files or sockets. Next: listing_page.
 A name may have any octets but NUL and slash. In a link, the name is percent-encoded. In text, it is escaped, and U+FFFD
-replaces octets that are not UTF-8. Links are relative, so a listing works below any prefix.
+replaces octets that are not UTF-8, control characters and most format characters. Links are relative, so a listing
+works below any prefix.
 
 The duration of a step does not grow with the folder. Each entry becomes a row when it is read. Rows are sorted in short
 runs, and the runs are merged lazily. Other connections run between any two steps.
@@ -59,6 +60,8 @@ _SORT = re.compile(rb"(name|size|date)(-desc)?")
 _DIGITS = re.compile(r"([0-9]+)")
 # Most names need neither encoding nor escaping.
 _PLAIN = re.compile(r"[A-Za-z0-9._~-]+")
+# Persian words and emoji have these format characters. Without them, their parts show separately.
+_JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Sorting a run takes about 1 ms, and so does joining this many rows.
 _RUN = 1024
@@ -194,11 +197,14 @@ def _natural(name: str) -> str:
 
 
 def _shown(name: str) -> str:
-    """Return a file name as text on one line. U+FFFD replaces octets that are not UTF-8."""
+    """Return a file name as text on one line. U+FFFD replaces octets that are not UTF-8, and misleading characters."""
     text = os.fsencode(name).decode("utf-8", "replace")
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or category(c) == "Zs" else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return text if text.isprintable() else "".join("\N{REPLACEMENT CHARACTER}" if _misleads(c) else c for c in text)
+
+
+def _misleads(character: str) -> bool:
+    """Return whether a character could move the cursor, break the line, or reorder or hide a part of a name."""
+    return character not in _JOINERS and category(character) in ("Cc", "Cf", "Zl", "Zp")
 
 
 def _reference(name: str) -> str:
