@@ -231,3 +231,11 @@ def test_the_page_shows_the_calls_on_the_listening_socket(browser: Browser, serv
     browser.evaluate(row("connections", "the server") + ".click()")
     for call in ("socket AF_INET, SOCK_STREAM", "bind 127.0.0.1:0", f"listen 1024 at 127.0.0.1:{server.port}"):
         browser.until(row("events", call) + "?.textContent")
+
+
+def test_the_page_says_that_it_needs_a_script(browser: Browser, server: httpsock.Server) -> None:
+    browser.command("Emulation.setScriptExecutionDisabled", value=True)
+    browser.command("Page.navigate", url=f"{server.url}.httpsock/")
+    assert browser.until("document.getElementById('status').innerText") == (
+        "this page needs JavaScript; --trace prints the same events in the terminal"
+    )
