@@ -59,7 +59,7 @@ class ArgumentParser(argparse.ArgumentParser):
         self.exit(WRONG_ARGUMENT, f"{self._name}: {printable}; see {self._command} --help.\n")
 
     def parse_args(self, arguments: Sequence[str]) -> argparse.Namespace:  # type: ignore[override]
-        """Parse *arguments*. Return the values as attributes. Exit with code 2 if an argument is wrong."""
+        """Parse *arguments*, and return a namespace with the values. Exit with code 2 if an argument is wrong."""
         options, unknown = self.parse_known_args(arguments)
         if unknown:
             option = next((each for each in unknown if each.startswith("-")), "")

@@ -97,7 +97,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    """Parse *arguments*. Return the values as attributes. Exit with code 2 if an argument is wrong."""
+    """Parse *arguments*, and return a namespace with the values. Exit with code 2 if an argument is wrong."""
     parser = _parser()
     options = parser.parse_args(expand_trace_option(arguments))
     if len(options.output) > len(options.url):

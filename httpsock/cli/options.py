@@ -46,7 +46,7 @@ httpsock find         search the network for announced servers
 
 
 def options_of(arguments: Sequence[str]) -> argparse.Namespace:
-    """Parse *arguments*. Return the values as attributes. Exit with code 2 if an argument is wrong."""
+    """Parse *arguments*, and return a namespace with the values. Exit with code 2 if an argument is wrong."""
     parser = _parser()
     options = parser.parse_args(expand_trace_option(arguments))
     if options.auth_hash:

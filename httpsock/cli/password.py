@@ -48,7 +48,10 @@ def print_hash(parser: ArgumentParser) -> NoReturn:
 
 
 def _read_password() -> str:
-    """Return the password from standard input. On a terminal, ask twice. Raise ValueError if the answers differ."""
+    """Return the password from standard input. On a terminal, ask twice.
+
+    Raise ValueError if the two passwords differ.
+    """
     if not sys.stdin or not sys.stdin.isatty():
         line = sys.stdin.buffer.readline(_MAX_OCTETS) if sys.stdin else b""
         return line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "surrogateescape")

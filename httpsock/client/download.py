@@ -136,13 +136,14 @@ class Download:
         return [("Range", f"bytes={self._resumed}-"), ("If-Range", self._part.validator)]
 
     def forget(self) -> None:
-        """Ignore the earlier part, so that ``start`` starts over."""
+        """Ignore the part from an earlier download, so that ``start`` starts over."""
         self._part = None
 
     def accepts(self, response: ClientResponse) -> bool:
         """Return whether *response* is usable for this download.
 
-        If there is an earlier part, a 416 is not usable, and a response from another final URL is not usable either.
+        If there is a part from an earlier download, a 416 is not usable, and a response from another final URL is not
+        usable either.
         """
         return self._part is None or (response.status != 416 and response.url == self._part.source)
 
@@ -154,8 +155,8 @@ class Download:
     def start(self, response: ClientResponse) -> None:
         """Open the file for the content of *response*.
 
-        If *response* has the rest of the earlier part, append to the part. Otherwise, start over. If *response* is a
-        206 with another range or of another version, raise ResponseError.
+        If *response* has the rest of an earlier download, append to the part of that download. Otherwise, start over.
+        If *response* is a 206 with another range or of another version, raise ResponseError.
         """
         if self._part is not None and response.status == 206:
             self.octets, self._expected = self._resumed, _check_rest(response, self._part, self._resumed)
@@ -288,7 +289,7 @@ def _is_strong(validator: str) -> bool:
 
 
 def _check_rest(response: ClientResponse, part: _Part, start: int) -> int:
-    """Check a 206, and return the complete length of the file.
+    """Check *response*, which is a 206, and return the complete length of the file.
 
     Raise ResponseError if the range does not start at *start*, or if the 206 is of another version than *part*.
     """

@@ -268,7 +268,7 @@ class Announcer:
         self._guard(self._send_due_answers, now)
 
     def _guard(self, step: Callable[..., object], *arguments: object) -> None:
-        """Run one step of the loop.
+        """Run one step of the announcer's loop.
 
         If the step fails, report the error instead of raising it, so that the loop continues.
         """

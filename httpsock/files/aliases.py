@@ -23,7 +23,7 @@ Names = frozenset[str]
 
 
 class Aliases:
-    """Detects second names of hidden files below the root. Several threads may use one object."""
+    """Detects second names of hidden files below the document root. Several threads may use one object."""
 
     def __init__(self, file_system: FileSystem) -> None:
         self._file_system = file_system
@@ -34,8 +34,8 @@ class Aliases:
     ) -> bool:
         """Return whether any of *segments* is an alias of a hidden name. Raise OSError if a system call fails.
 
-        *segments* are a path that starts at the root. *seen* caches the names listed in this tick. *monotonic* and
-        *now* are as in Tick.
+        *segments* are a path that starts at the document root. *seen* caches the names listed in this tick. *monotonic*
+        and *now* are as in Tick.
         """
         for number, segment in enumerate(segments):
             if may_be_alias(segment):

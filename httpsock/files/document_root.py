@@ -75,7 +75,7 @@ class Directory(NamedTuple):
     """A folder without an index. The iteration over *entries* reads the folder.
 
     Iterate exactly once. The iteration raises OSError if the folder can't be read to its end. Close *allotment* to
-    release the entries from the budget. *served* is the name of the document root, for the page.
+    release the entries from the budget. *served* is the name of the document root, to be shown on the page.
     """
 
     name: ResourceName
@@ -410,7 +410,7 @@ class DocumentRoot:
         return self._show_hidden or not is_hidden_name(name, is_top=not relative)
 
     def _stat_link(self, relative: str) -> os.stat_result:
-        """Return the status of a symlink's target. Raise OSError if the target lies outside the root."""
+        """Return the status of a symlink's target. Raise OSError if the target lies outside the document root."""
         status = self._stat(self._prefix + relative)
         if stat.S_ISDIR(status.st_mode):
             self._file_system.check_folder(relative)

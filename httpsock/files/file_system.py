@@ -49,11 +49,11 @@ class FileSystem:
         return False
 
     def open(self, relative: str) -> int:
-        """Open *relative*, a name below the root, and return its descriptor. Raise OSError if that fails."""
+        """Open *relative*, a name below the document root, and return its descriptor. Raise OSError if that fails."""
         return open_beneath(self.root, relative, follow_links=self.follow_links)
 
     def check_folder(self, relative: str) -> None:
-        """Check that *relative* is a folder below the root, and can be opened. Otherwise, raise OSError."""
+        """Check that *relative* is a folder below the document root, and can be opened. Otherwise, raise OSError."""
         check_folder_beneath(self.root, relative, follow_links=self.follow_links)
 
     def read(self, descriptor: int, length: int) -> bytes:

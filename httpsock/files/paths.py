@@ -111,7 +111,7 @@ def normalise(path: bytes) -> bytes:
 
 
 def is_hidden_name(name: str, *, is_top: bool) -> bool:
-    """Return whether a name is hidden by default. If the name is directly in the root, *is_top* is true."""
+    """Return whether a name is hidden by default. If the name is directly in the document root, *is_top* is true."""
     return name.startswith(".") and not (is_top and name == ".well-known")
 
 
@@ -208,7 +208,7 @@ def _resolved(path: bytes, *, is_browser: bool) -> list[bytes]:
 
 
 def _whole(name: ResourceName) -> bytes:
-    """Return the path of *name* from the root. This path starts with a single slash."""
+    """Return the path of *name* from the document root. This path starts with a single slash."""
     path = b"".join(b"/" + percent_encode(os.fsencode(segment)).encode("ascii") for segment in name.segments)
     return path + b"/" if name.is_folder else path
 

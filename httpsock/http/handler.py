@@ -64,7 +64,7 @@ class Context(Protocol):
 
     @property
     def tick(self) -> Tick:
-        """The tick in which the current step runs."""
+        """The tick of the event loop in which the current step runs."""
 
     @property
     def network(self) -> str:

@@ -317,7 +317,10 @@ def _suffix_of(name: str) -> str:
 
 
 def _binary_type_of(suffix: str, octets: bytes) -> str:
-    """Return the Content-Type of a binary file. If *octets* lack the signature of *suffix*, return the default."""
+    """Return the Content-Type of a binary file.
+
+    If *octets* lack the signature of *suffix*, return application/octet-stream.
+    """
     media_type, signature = _SHARED.get(suffix, (_UNKNOWN, b""))
     has_signature = _is_mpeg_stream(octets) if media_type == _MPEG_STREAM else octets.startswith(signature)
     return media_type if has_signature else _UNKNOWN

@@ -216,7 +216,7 @@ def request_error(fault: FramingError) -> RequestError:
 
 
 def parse_head(head: bytes, max_field_lines: int) -> Request:
-    """Return the request with the complete *head*, including its empty line.
+    """Return the request with this *head*, which must be complete, including its empty line.
 
     Raise RequestError if *head* is invalid. Raise FramingError if a field line or the framing is invalid.
     """

@@ -229,7 +229,7 @@ class _TracedContext:
 
     @property
     def tick(self) -> Tick:
-        """The tick in which the current step runs."""
+        """The tick of the event loop in which the current step runs."""
         return self._context.tick
 
     @property

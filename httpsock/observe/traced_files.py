@@ -134,7 +134,7 @@ class TracedFileSystem(FileSystem):
         return _TracedCache(capacity, self._current, self._shown)
 
     def _shown(self, path: str) -> str:
-        """Return the name of *path*, relative to the root, as safe text for an event."""
+        """Return the name of *path*, relative to the document root, as safe text for an event."""
         name = path.removeprefix(self._prefix) if path != self.root else ""
         return visible_octets(os.fsencode(name)) or "."
 

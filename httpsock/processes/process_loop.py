@@ -62,10 +62,10 @@ class Served(Protocol):
         """Start to serve. Each thread calls *wake* when it ends, so that the loop checks ``is_running``."""
 
     def stop(self) -> None:
-        """Stop accepting, and finish the running responses within the grace period."""
+        """Stop accepting connections. Running responses have a grace period to finish."""
 
     def drain(self) -> None:
-        """Stop accepting, and close each connection after its next response."""
+        """Stop accepting connections, and close each open connection after its next response."""
 
     def close(self) -> None:
         """Wait until all threads of the server have returned."""
@@ -104,7 +104,7 @@ class SignalQueue:
         self._pending.append(signum)
 
     def wake(self) -> None:
-        """End the current poll early. Any thread may call this, also after ``close``."""
+        """Make the main thread's poll return early. Any thread may call this, also after ``close``."""
         with contextlib.suppress(OSError):
             self._writer.send(b"\0")
 

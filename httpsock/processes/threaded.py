@@ -19,11 +19,11 @@ class ThreadedServer:
         self._server.start(wake)
 
     def stop(self) -> None:
-        """Stop accepting, and finish the running responses within the grace period."""
+        """Stop accepting connections. Running responses have a grace period to finish."""
         self._server.ask_to_stop(self._grace_seconds)
 
     def drain(self) -> None:
-        """Stop accepting, and close each connection after its next response."""
+        """Stop accepting connections, and close each open connection after its next response."""
         self._server.drain()
 
     def close(self) -> None:

@@ -144,7 +144,7 @@ class Connection:
         return self.state is State.SLEEPING_UNREAD or not self._transport.has_input()
 
     def has_input_after_suspend(self, now: float) -> bool:
-        """Return whether the process was suspended past the deadline, and the socket has unread input.
+        """Return whether the process was suspended past the connection's deadline, and the socket has unread input.
 
         The event loop must read that input before the connection may time out.
         """

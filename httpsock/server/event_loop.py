@@ -134,7 +134,7 @@ class EventLoop:
         self._wake()
 
     def _wake(self) -> None:
-        """End the current poll early. Any thread may call this."""
+        """Make the event loop's poll return early. Any thread may call this."""
         # The socket's buffer may be full from earlier calls, or the loop may have ended.
         with contextlib.suppress(OSError):
             self._wakeup_writer.send(b"\0")
@@ -409,14 +409,14 @@ class EventLoop:
             self._accept(listener, tick, _ACCEPTS_FROM_BACKLOG)
 
     def _start_accepting(self) -> None:
-        """Let the poller watch the listeners."""
+        """Let the poller watch the listening sockets."""
         self._is_accepting = True
         self._accept_again_at = _NEVER
         for descriptor in self._listeners:
             self._poller.register(descriptor, READABLE)
 
     def _stop_accepting(self) -> None:
-        """Stop polling the listeners."""
+        """Stop polling the listening sockets."""
         if self._is_accepting:
             for descriptor in self._listeners:
                 self._poller.unregister(descriptor)

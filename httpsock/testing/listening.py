@@ -81,8 +81,8 @@ class Port:
     def notice_closed(self) -> None:
         """Handle a port that turned out to be closed.
 
-        If another process has closed the port, begin a closed period here too. Otherwise begin the next period when
-        the current one has ended.
+        If another process has closed the port, begin a closed period here too. Otherwise, begin the next period when
+        the current period has ended.
         """
         if self.is_closed:
             self.is_changing()
@@ -91,7 +91,7 @@ class Port:
             self._begin(Period(is_closed=True, seconds=self.closed_seconds))
 
     def is_changing(self) -> bool:
-        """If the period has ended, begin the next one. Return whether the port has just changed, or will change."""
+        """If the period has ended, begin the next period. Return whether the port has just changed, or will change."""
         has_ended = time.monotonic() >= self._period_end
         if has_ended:
             self.begin_period()

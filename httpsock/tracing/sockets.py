@@ -61,7 +61,7 @@ class TracedListener(socket.socket):
         self._emit("listen", attributes)
 
     def shutdown(self, how: int, /) -> None:
-        """Stop listening, but keep the address."""
+        """Stop listening, but stay bound to the address."""
         super().shutdown(how)
         self._emit("shutdown", {"address": address_of(self.getsockname())})
 
