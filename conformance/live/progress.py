@@ -2,7 +2,7 @@
 
 On a terminal, a line shows the trial in progress:
 
-    412 of 1331 tried; 3 s in Range: bytes=-4 of 5 GiB has its bytes
+    412 of 1331 tried; 3 s: Range: bytes=-4 of 5 GiB has its bytes
 """
 
 import shutil
@@ -106,5 +106,5 @@ class Progress:
         parts = [f"{len(self._ended)} of {len(self._expected)} tried"] if self._expected else []
         if self._running:
             name, began = next(iter(self._running.items()))
-            parts.append(f"{time.monotonic() - began:.0f} s in {name}")
+            parts.append(f"{time.monotonic() - began:.0f} s: {name}")
         return "; ".join(parts)[: shutil.get_terminal_size().columns - 1]

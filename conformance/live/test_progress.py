@@ -260,7 +260,7 @@ def test_a_terminal_shows_the_case_in_progress_and_how_many_are_done(tmp_path: P
     with serving(stranger(hold, b"BREW /digits")) as address:
         command = [sys.executable, "-m", "conformance", "check", url(address), "--only", "R099"]
         with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=theirs) as program:
-            shown = _terminal_shows(ours, f" s in {_ONE_OF_MANY}".encode())
+            shown = _terminal_shows(ours, f" s: {_ONE_OF_MANY}".encode())
             is_seen.set()
             assert program.stdout is not None
             report = program.stdout.read()
@@ -285,8 +285,8 @@ def test_a_message_on_a_terminal_erases_the_line_of_progress_first() -> None:
     ours, theirs = pty.openpty()
     with open(theirs, "w", encoding="utf-8") as terminal:
         with Progress(terminal) as progress, progress.running("a-step"):
-            shown = _terminal_shows(ours, b"0 s in a-step")
+            shown = _terminal_shows(ours, b"0 s: a-step")
             progress.report("a-case", "why")
             shown += _terminal_shows(ours, b"why\r\n")
-        assert b"a-step\r" + b" " * len("0 s in a-step") + b"\rconformance: a-case: why\r\n" in shown
+        assert b"a-step\r" + b" " * len("0 s: a-step") + b"\rconformance: a-case: why\r\n" in shown
     os.close(ours)
