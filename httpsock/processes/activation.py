@@ -88,5 +88,7 @@ def _open_listener(descriptor: int, *, may_be_closed: bool = False) -> socket.so
         raise ValueError(f"descriptor {descriptor} is not a listening TCP socket")
     listener.set_inheritable(False)
     listener.setblocking(False)
+    # As listen_on() does. Connections inherit both: with the first one, a fault can bind their port again.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener

@@ -582,6 +582,21 @@ def test_the_server_accepts_on_an_inherited_socket(start: Start, listener: socke
     assert program.stop()[0] == 0
 
 
+def test_an_inherited_socket_gets_the_options_of_the_servers_own(start: Start) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        assert not listener.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)
+        command = [sys.executable, "-c", GIVEN, str(listener.fileno()), *COMMAND]
+        program = start("--quiet", command=command, pass_fds=[listener.fileno()])
+        program.read_url()
+
+        assert listener.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)
+        assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+        assert program.stop()[0] == 0
+
+
 def test_an_inherited_socket_that_does_not_listen_is_reported(start: Start) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         command = [sys.executable, "-c", GIVEN, str(other.fileno()), *COMMAND]

@@ -183,19 +183,39 @@ def test_a_port_that_needs_root_opens_again_without_root(privileged: socket.sock
     queue.close()
 
 
-def test_a_port_opens_while_its_connections_are_open(unshared: socket.socket) -> None:
+def test_a_port_opens_while_its_connections_are_open(listener: socket.socket) -> None:
     port = port_with(OPEN_FOR_EVER, CLOSED, OPEN_FOR_EVER)
-    queue = port.accept_queue(unshared)
-    with connect(number_of(unshared)):
+    queue = port.accept_queue(listener)
+    with connect(number_of(listener)):
         assert select.select([queue], [], [], PATIENCE_SECONDS)[0]
         connected, _ = queue.accept()
         with connected:
             port.begin_period()
-            assert is_refused(number_of(unshared))
+            assert is_refused(number_of(listener))
             port.begin_period()
-            with connect(number_of(unshared)):
+            with connect(number_of(listener)):
                 assert accepts(queue)
     queue.close()
+
+
+class SilentListener(socket.socket):
+    """A listening socket of a system that does not tell whether a socket listens."""
+
+    def dup(self) -> "SilentListener":
+        """Return a duplicate."""
+        return SilentListener(fileno=os.dup(self.fileno()))
+
+    def getsockopt(self, *_: object) -> int:  # type: ignore[override]
+        """Fail as on macOS."""
+        raise OSError(errno.ENOPROTOOPT, os.strerror(errno.ENOPROTOOPT))
+
+
+def test_a_system_need_not_tell_whether_a_socket_listens(listener: socket.socket) -> None:
+    with SilentListener(fileno=os.dup(listener.fileno())) as silent:
+        queue = port_with(OPEN_FOR_EVER).accept_queue(silent)
+        with connect(number_of(listener)):
+            assert accepts(queue)
+        queue.close()
 
 
 def test_a_port_that_cannot_be_bound_again_is_not_exchanged_for_another(unshared: socket.socket) -> None:
