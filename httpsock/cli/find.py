@@ -2,7 +2,7 @@
 
 Takes arguments, prints devices, gives an exit code. The search itself is in discovery/search.py.
 
-standard output    one line for each device: its name, its URL, its address; or one object, with --json
+standard output    one line for each device: its name, its URL, its address; with --json, a JSON object
 exit code          0 if a device was found, 1 if not, 2 for a wrong argument, 23 if the output can't be written, 130
                    if interrupted
 """

@@ -197,7 +197,7 @@ def _natural(name: str) -> str:
 
 
 def _shown(name: str) -> str:
-    """Return a file name as text on one line. U+FFFD replaces octets that are not UTF-8, and misleading characters."""
+    """Return a file name as text on one line. U+FFFD replaces misleading characters, and octets that are not UTF-8."""
     text = os.fsencode(name).decode("utf-8", "replace")
     return text if text.isprintable() else "".join("\N{REPLACEMENT CHARACTER}" if _misleads(c) else c for c in text)
 

@@ -155,7 +155,7 @@ def folder_reference(path: bytes, query: bytes | None) -> str:
 
 
 def holds_references(path: bytes, folder: ResourceName) -> bool:
-    """Return whether a relative reference, resolved against *path*, leads into *folder*.
+    """Return whether a relative reference leads into *folder* if a client resolves it against *path*.
 
     *path* is the path of *folder*. The reference leads elsewhere if the last slash is percent-encoded, or if clients
     split the path into other segments.

@@ -42,7 +42,7 @@ class TracedTransport:
         return octets
 
     def send(self, octets: bytes | memoryview, flags: int = 0, /) -> int:
-        """Send as many *octets* as the transport takes."""
+        """Send as many *octets* as the transport takes. Return how many octets were sent."""
         head_octets = self.head_left()
         with trace_errors(self._emit, "send"):
             sent = self._transport.send(octets, flags)
@@ -52,7 +52,7 @@ class TracedTransport:
         return sent
 
     def send_both(self, first: bytes, second: bytes) -> int:
-        """Send *first* and then *second*, as many octets as the transport takes."""
+        """Send *first* and then *second*. Return how many octets the transport took."""
         return self.send(first + second)
 
     def send_file(self, file: FileIO, offset: int, length: int) -> int:

@@ -1,4 +1,4 @@
-"""The sender: one response as octets, as fast as the peer reads them.
+"""The sender: sends one response as octets, as fast as the peer reads.
 
 Takes a Response, gives its octets to the transport. If the kernel does not take all octets, a coroutine sends the rest
 later. If the peer reads too slowly, the coroutine resets the connection. Next: transport.py makes the calls.
