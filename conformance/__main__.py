@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -92,4 +93,6 @@ def _discard_output() -> None:
 
 
 if __name__ == "__main__":
+    # Unlike the default action, an exception lets a command stop the server that it has started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.exit(main(sys.argv[1:]))

@@ -2,7 +2,9 @@
 
 import json
 import os
+import signal
 import socket
+import subprocess
 import sys
 import threading
 from contextlib import ExitStack
@@ -20,6 +22,8 @@ from .start import Recipe, StartError, started
 from .target import Target
 from .test_live import serving
 from .trials import Attempt, Trial, run_trials
+
+PROJECT = Path(__file__).resolve().parents[2]
 
 # A server of twenty lines that exits if a field line has no colon.
 _FRAGILE = """
@@ -288,6 +292,31 @@ def test_a_server_that_exits_after_opening_its_port_has_not_started(tmp_path: Pa
     script.write_text(_TRIES_ITS_PORT.replace("time.sleep(0.2)", "sys.exit('no more')"), encoding="utf-8")
     with pytest.raises(StartError, match="no more"), started(Recipe(f"{sys.executable} {script} {{port}}")):
         pass
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no FIFO")
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_if_a_signal_ends_the_check_the_server_ends_too(tmp_path: Path, signum: int, code: int) -> None:
+    script, fifo = tmp_path / "silent.py", tmp_path / "fifo"
+    script.write_text(
+        "import os, socket, sys, threading\n"
+        "with socket.create_server(('127.0.0.1', int(sys.argv[1]))), open(sys.argv[2], 'w') as fifo:\n"
+        "    fifo.write(str(os.getpid()))\n"
+        "    fifo.close()\n"
+        "    threading.Event().wait()\n",
+        encoding="utf-8",
+    )
+    os.mkfifo(fifo)
+    start = f"{sys.executable} {script} {{port}} {fifo}"
+    command = [sys.executable, "-m", "conformance", "check", "--start", start]
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+        pid = int(fifo.read_text(encoding="utf-8"))
+        program.send_signal(signum)
+        _, errors = program.communicate(timeout=60)
+    assert program.returncode == code
+    assert b"Traceback" not in errors
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
 
 
 # A server with a child process that listens on a second port, and keeps running if the parent exits.
