@@ -289,7 +289,7 @@ def _log(format_line: Format, lines: StderrWriter) -> Log:
 
 
 def _preload(options: argparse.Namespace) -> None:
-    """Import the modules that a server with these *options* needs only after the start."""
+    """Import the modules that a server with these *options* otherwise imports only when it first needs them."""
     preload_lazy_imports()
     if options.announce:
         from httpsock.discovery import announcer  # noqa: F401
@@ -377,7 +377,7 @@ def _description_handler(options: argparse.Namespace) -> "DescriptionHandler | N
 def _announcing(server: Server, description: "DescriptionHandler | None") -> contextlib.AbstractContextManager[object]:
     """Return a context manager that announces the folder on the local network.
 
-    If *description* is None, announce nothing. If the folder can't be announced, report it.
+    If *description* is None, announce nothing. If the folder can't be announced, report the reason.
     """
     if description is None:
         return contextlib.nullcontext()

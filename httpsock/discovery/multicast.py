@@ -82,9 +82,9 @@ def with_zone(address: str, number: int) -> str:
 
 
 def is_on_local_network(host: str) -> bool:
-    """Return whether *host* is on this machine or on a local network.
+    """Return whether the numeric address *host* is of this machine or of a local network.
 
-    An IPv6 host on a local network has a link-local address.
+    For IPv6, only loopback and link-local addresses count.
     """
     address = ipaddress.ip_address(host.partition("%")[0])
     # Our sockets never receive IPv4-mapped IPv6 addresses.

@@ -289,7 +289,10 @@ class DocumentRoot:
             return None
 
     def _verify(self, name: str, coding: str, status: os.stat_result, tick: TickMemo) -> str:
-        """Return the Content-Type of the file *name*. If its compressed sibling has other content, return ""."""
+        """Return the Content-Type of the file *name*.
+
+        If its compressed sibling is not verified as a copy, return "".
+        """
         from .siblings import Original  # few folders have compressed siblings
 
         with contextlib.closing(self._plain(name, status, tick)) as plain:

@@ -201,7 +201,7 @@ def _emit_request(emit: ConnectionTracer, request: Request) -> None:
 
 
 def _emit_outcome(emit: Emit, response: Response) -> None:
-    """Emit an event if *response* is an error response of the server, or was broken on purpose by a test."""
+    """Emit an event if *response* is an error response of the server, or was broken on purpose by a fault."""
     if response.refusal:
         is_broken = isinstance(response.content, Stream) and response.content.then is not None
         _emit_refusal(emit, response.refusal, b"", "break" if is_broken else "refuse")

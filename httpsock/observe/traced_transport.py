@@ -17,7 +17,7 @@ from httpsock.tracing.trace import ConnectionTracer
 
 
 class TracedTransport:
-    """Wraps the *transport* of a *connected* socket. Emits an event for each call in this class."""
+    """Wraps the *transport* of a *connected* socket. Each method of this class emits an event."""
 
     def __init__(self, transport: Transport, connected: socket.socket, emit: ConnectionTracer) -> None:
         self._transport = transport

@@ -99,10 +99,7 @@ class LeaderThreads:
         connection.start(resume)
 
     def reattach(self) -> Iterator[tuple[Connection, Wait]]:
-        """If a connection no longer blocks its thread, poll the connection again.
-
-        Yield the connection with its next wait.
-        """
+        """Poll each detached connection that can continue. Yield the connection with its next wait."""
         while self._finished:
             connection, wait = self._finished.pop()
             # A suspended connection may have been aborted meanwhile.

@@ -308,7 +308,7 @@ class Server:
 
 
 def preload_lazy_imports() -> None:
-    """Import the modules that the server needs only later. To save time, the start-up does not import these modules.
+    """Import the modules that the server otherwise imports only when it first needs them.
 
     Call this before descriptors can run out, and before ``--user`` changes the user. Later, the process might be unable
     to read a module.

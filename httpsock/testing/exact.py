@@ -25,7 +25,7 @@ class Exact(NamedTuple):
 
     @property
     def parts(self) -> tuple[bytes | Sleep, ...]:
-        """The octets and Sleeps as a tuple."""
+        """The bytes and the pauses as a tuple."""
         return self.octets if isinstance(self.octets, tuple) else (self.octets,)
 
 
