@@ -6,6 +6,10 @@ import signal
 import sys
 from collections.abc import Sequence
 
+if not __package__:
+    sys.stderr.write("conformance: start it as python3 -m conformance, in the folder that has this one\n")
+    sys.exit(2)
+
 _USAGE = """usage: python3 -m conformance COMMAND [--help | ...]
 
   check     check how well a server keeps RFC 9110 and RFC 9112
@@ -29,10 +33,11 @@ _MODULES = {
     "report": "conformance.report.markdown",
     "suite": "conformance.parsers.suite",
 }
+# Older versions must be able to run this file, so that it can refuse them. So some annotations are strings.
 _OLDEST_PYTHON = (3, 11)
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: "Sequence[str]") -> int:
     """Run one command. Return its exit code."""
     try:
         code = _dispatch(arguments)
@@ -53,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
     return code
 
 
-def _dispatch(arguments: Sequence[str]) -> int:
+def _dispatch(arguments: "Sequence[str]") -> int:
     """Run the command in *arguments*, or print the usage. Return the exit code."""
     command, rest = (arguments[0], list(arguments[1:])) if arguments else (None, [])
     if command in _MODULES:
@@ -66,7 +71,7 @@ def _dispatch(arguments: Sequence[str]) -> int:
     return 2
 
 
-def _run(command: str, arguments: list[str]) -> int:
+def _run(command: str, arguments: "list[str]") -> int:
     """Run *command* and return its exit code. If Python is too old or a library is missing, print why and return 2."""
     if sys.version_info < _OLDEST_PYTHON:
         print(f"conformance: Python 3.11 or newer is needed; this is {sys.version.split()[0]}", file=sys.stderr)

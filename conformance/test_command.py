@@ -1,5 +1,6 @@
 """The command line ``python3 -m conformance``, and the libraries that each command needs."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -76,6 +77,27 @@ def test_an_old_python_is_refused_with_a_sentence(
     monkeypatch.setattr(sys, "version_info", (3, 10, 13))
     assert main(["check", "http://127.0.0.1:1/"]) == 2
     assert "Python 3.11 or newer is needed" in capsys.readouterr().err
+
+
+def test_an_old_python_can_run_the_file_that_refuses_it() -> None:
+    """Python 3.6 knows neither := nor list[str]."""
+    tree = ast.parse((PROJECT / "conformance" / "__main__.py").read_text(encoding="utf-8"), feature_version=(3, 6))
+    arguments = [node.annotation for node in ast.walk(tree) if isinstance(node, ast.arg) and node.annotation]
+    assert len(arguments) == 4
+    assert not any(isinstance(part, ast.Subscript) for annotation in arguments for part in ast.walk(annotation))
+
+
+def test_a_command_started_by_its_path_says_how_to_start_it() -> None:
+    result = subprocess.run(
+        [sys.executable, "conformance", "coverage"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    says = "conformance: start it as python3 -m conformance, in the folder that has this one\n"
+    assert (result.returncode, result.stderr) == (2, says)
 
 
 @pytest.mark.parametrize("command", ["check", "compare", "coverage", "export", "fuzz", "parsers", "report", "suite"])
