@@ -32,6 +32,18 @@ def command_name() -> str:
     return "python3 -m httpsock" if spec and spec.name == "httpsock.__main__" else "httpsock"
 
 
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Keeps the lines of a description and of examples. It wraps a line only if it is wider than the terminal."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        from textwrap import fill  # only for the help
+
+        # argparse leaves the last two columns free. They are needed here.
+        wrap = partial(fill, width=width + 2, break_long_words=False, break_on_hyphens=False)
+        deeper = f"{indent}    "
+        return "".join(f"{wrap(line, initial_indent=indent, subsequent_indent=deeper)}\n" for line in text.splitlines())
+
+
 class ArgumentParser(argparse.ArgumentParser):
     """Reports a wrong argument in one sentence, and suggests the option that was probably meant.
 
@@ -50,7 +62,7 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def format_help(self) -> str:
         """Return the help text, as wide as the terminal."""
-        self.formatter_class = argparse.RawDescriptionHelpFormatter
+        self.formatter_class = _HelpFormatter
         return super().format_help()
 
     def error(self, message: str) -> NoReturn:

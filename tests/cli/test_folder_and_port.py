@@ -158,13 +158,14 @@ def test_a_zone_in_the_url_is_explained(folder: pathlib.Path, capfd: pytest.Capt
     assert error.endswith("\nBrowsers open no address with a zone, such as %eth0; curl and httpsock get do.\n")
 
 
-def test_help_fits_a_terminal_of_80_columns(start: Start) -> None:
+@pytest.mark.parametrize("columns", [60, 80])
+def test_help_fits_the_terminal(start: Start, columns: int) -> None:
     for arguments in (["--help"], ["get", "--help"], ["find", "--help"]):
-        code, out, _ = start(*arguments, env={**ENVIRONMENT, "COLUMNS": "80"}).end()
+        code, out, _ = start(*arguments, env={**ENVIRONMENT, "COLUMNS": str(columns)}).end()
         assert code == 0
         command = " ".join(["python3 -m httpsock", *arguments[:-1]])
         assert out.startswith(f"usage: {command} [")
-        assert [line for line in out.splitlines() if len(line) > 80] == []
+        assert [line for line in out.splitlines() if len(line) > columns] == []
 
 
 # --- which port -----------------------------------------------------------------------------------------------------
