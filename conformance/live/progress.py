@@ -5,7 +5,7 @@ On a terminal, a line shows the trial in progress:
     412 of 1331 tried; 3 s: Range: bytes=-4 of 5 GiB has its bytes
 """
 
-import shutil
+import os
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -107,4 +107,7 @@ class Progress:
         if self._running:
             name, began = next(iter(self._running.items()))
             parts.append(f"{time.monotonic() - began:.0f} s: {name}")
-        return "; ".join(parts)[: shutil.get_terminal_size().columns - 1]
+        assert self._stream is not None
+        # The width of this terminal: standard output may be a pipe. A terminal without a known width has 0 columns.
+        columns = os.get_terminal_size(self._stream.fileno()).columns or 80
+        return "; ".join(parts)[: columns - 1]

@@ -7,8 +7,10 @@ import pty
 import socket
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -269,6 +271,20 @@ def test_a_terminal_shows_the_case_in_progress_and_how_many_are_done(tmp_path: P
     assert b" of " in shown
     assert b" tried; " in shown
     assert b"\r" not in report
+
+
+def test_the_line_of_progress_is_as_wide_as_its_terminal() -> None:
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 16))
+    with open(theirs, "w", encoding="utf-8") as terminal:
+        with Progress(terminal) as progress, progress.running("a-step-with-a-long-name"):
+            shown = _terminal_shows(ours, b" s: ")
+        os.set_blocking(ours, False)
+        with suppress(BlockingIOError):
+            shown += os.read(ours, 4096)
+    os.close(ours)
+    assert b" s: a-step-wi\r" in shown
+    assert {len(line) for line in shown.split(b"\r")} == {15, 0}
 
 
 def test_after_five_cases_the_others_are_only_counted() -> None:
