@@ -283,7 +283,7 @@ def test_the_line_of_progress_is_as_wide_as_its_terminal() -> None:
         with suppress(BlockingIOError):
             shown += os.read(ours, 4096)
     os.close(ours)
-    assert b" s: a-step-wi\r" in shown
+    assert b" s: a-step-wit\r" in shown
     assert {len(line) for line in shown.split(b"\r")} == {15, 0}
 
 
