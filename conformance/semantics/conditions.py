@@ -32,7 +32,7 @@ def _status_with(
 ) -> str | None:
     """Send a request with preconditions in *fields*. Return a fault if the status is not one of *statuses*.
 
-    Names in braces, such as {tag} or {date}, become the values of the known file.
+    In *fields*, {tag} stands for the entity-tag of /digits.txt, and {date} for its Last-Modified date.
     """
     text = "\n".join(fields)
     if "{tag}" in text or "{bare}" in text:
@@ -65,7 +65,7 @@ _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 
 
 def _content_fault(response: Response) -> str | None:
-    """Return a fault if a 304, 412 or 404 contains the known file."""
+    """Return a fault if a 304, 412 or 404 contains the content of /digits.txt."""
     if response.status in {304, 412, 404}:
         return unless(DIGITS not in response.content, f"the {response.status} contains the file")
     return None

@@ -185,7 +185,7 @@ def unless(holds: object, fault: str) -> str | None:
 
 
 def expect(response: Response, *statuses: int, whether: str = "") -> str | None:
-    """Check the status of *response*. If it is not one of *statuses*, return a fault. The fault ends with *whether*."""
+    """If the status of *response* is not one of *statuses*, return a fault. Append the text *whether* to the fault."""
     wanted = " or ".join(map(str, statuses))
     if response.status == 500 and 500 not in statuses:
         return OtherFault("the server fails with 500", "R116")
@@ -235,7 +235,7 @@ def parse_date(text: str) -> datetime | None:
 
 
 def last_modified_date(session: Session) -> datetime:
-    """Return the Last-Modified of the known file as a date. If there is none, raise InapplicableError."""
+    """Return the Last-Modified of /digits.txt as a date. If there is none, raise InapplicableError."""
     text = last_modified(session)
     date = parse_date(text)
     if date is None:

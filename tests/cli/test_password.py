@@ -169,7 +169,7 @@ needs_signals = pytest.mark.skipif(os.name == "nt", reason="stops the program by
 @needs_signals
 @pytest.mark.parametrize("options", [[], ["--processes", "2"], ["--inspect"], ["--trace"], ["--trace=json"]])
 def test_only_the_user_with_the_password_is_admitted(serving: Start, file: str, options: list[str]) -> None:
-    """Neither the log nor the trace shows the password or its hash."""
+    """The test also checks that the log and the trace show neither the password nor its hash."""
     program = serving("--auth", "alice", "--auth-file", file, *options)
     for _ in range(4):
         assert program.ask("/hello.txt").status == 401

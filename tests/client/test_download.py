@@ -53,7 +53,7 @@ def accepts(download: Download, octets: bytes, url: str = URL) -> bool:
 
 
 def rest(first: int, *field_lines: str, content: bytes = b"", content_range: str | None = None) -> bytes:
-    """Return a 206 with the octets of the file from position *first* on. If *content* is given, send this instead."""
+    """Return a 206 with *content*. If *content* is empty, send the octets of the file from position *first* on."""
     value = content_range or f"bytes {first}-{len(WHOLE) - 1}/{len(WHOLE)}"
     content = content or WHOLE[first:]
     return ok(content, f"Content-Range: {value}", *(field_lines or ['ETag: "v1"']), status="206 Partial Content")
@@ -375,7 +375,7 @@ def a_socket(path: pathlib.Path) -> None:
 
 
 def a_link(path: pathlib.Path) -> None:
-    """Create a symlink to a valid note on a download."""
+    """At *path*, create a symlink to a valid note on an interrupted download."""
     (path.parent / "elsewhere").write_text(note_with())
     path.symlink_to("elsewhere")
 

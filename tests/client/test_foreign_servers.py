@@ -132,7 +132,7 @@ def test_a_known_response_is_not_requested_again(served: str) -> None:
 
 
 def test_an_interrupted_download_is_resumed_or_started_over(served: str, tmp_path: pathlib.Path) -> None:
-    """Some of the servers support no ranges."""
+    """If a server supports no ranges, the download starts over."""
     url, path = served + "large.bin", tmp_path / "file"
     with Client() as client:
         first = Download(str(path), url, resumes=False)

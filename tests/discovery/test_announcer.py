@@ -371,7 +371,7 @@ def silent(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_search_is_traced(tmp_path: pathlib.Path, silent: None) -> None:
-    """Unlike a GET, a search has no connection and no acknowledgement."""
+    """The trace shows the search and its answer as datagrams, since UDP has no connection."""
     collected = CollectedTrace(is_client=False)
     running = Announcer(str(tmp_path), ["127.0.0.1"], 8000, DescriptionHandler(), group_port=0, trace=collected)
     with running, asking(format_search("upnp:rootdevice", 1), port=running.group_port) as client:

@@ -179,7 +179,7 @@ def test_an_empty_folder_has_no_entries(tmp_path: pathlib.Path) -> None:
 
 @pytest.fixture
 def with_odd_objects(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
-    """Add a named pipe, a socket and links to devices to *folder*."""
+    """In *folder*, make a named pipe, a socket, a link to the pipe, and two links to devices. Return *folder*."""
     os.mkfifo(folder / "pipe")
     (folder / "pipe-link").symlink_to("pipe")
     # The path of a socket can have no more than about 100 octets.

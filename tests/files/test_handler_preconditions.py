@@ -30,7 +30,7 @@ VALUES = {
 def status_by_the_rfc(*held: bool | None) -> int | None:
     """Return the status that the RFC requires for four preconditions, or None if it requires none (RFC 9110 §13.2.2).
 
-    Each precondition in *held* is true or false. If its field is missing, it is None.
+    In *held*, each precondition is true or false, or None if the request lacks its field.
     """
     if_match, if_unmodified_since, if_none_match, if_modified_since = held
     # Step 1, and step 2 if there is no If-Match.

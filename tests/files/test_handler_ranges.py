@@ -34,7 +34,10 @@ from tests.support.folder import ALPHABET, LONG_AGO
     ],
 )
 def test_a_range_is_sent_unchanged(root: DocumentRoot, path: str, asked: str, selected: slice) -> None:
-    """Except for Content-Length and Content-Range, a 206 has the fields of the 200 (RFC 9110 §15.3.7.1)."""
+    """A 206 has the octets of the file and the fields of a 200 (RFC 9110 §15.3.7.1).
+
+    Only Content-Length and Content-Range differ.
+    """
     whole = ask(root, get(path))
     answer = ask(root, get(path, f"Range: {asked}"))
     assert answer.status == 206
@@ -234,7 +237,7 @@ def test_a_date_of_the_last_second_is_not_a_strong_validator(root: DocumentRoot,
 def test_all_answers_from_a_file_have_the_same_content_type(
     name: str, start: bytes, expected: str, root: DocumentRoot, folder: pathlib.Path
 ) -> None:
-    """The test sends HEAD and GET, and requests one range and two ranges (requirements R102 and R147)."""
+    """GET, HEAD, and requests for one or two ranges get the same Content-Type (requirements R102 and R147)."""
     path = f"/{name}"
     (folder / name).write_bytes(start.ljust(100_000 if name == "large.html" else 100, b"x"))
     whole, head = ask(root, get(path)), respond_to(root, parse_head(get(path, method="HEAD"), 100), Tick(NOW, 0.0))

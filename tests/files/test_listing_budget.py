@@ -20,7 +20,7 @@ from tests.support.context import FixedContext
 
 
 def allotment(budget: ListingBudget, network: str, names: int) -> Allotment:
-    """Charge *network* for *names* names of a listing, in addition to the names that are free. Return the allotment."""
+    """Return an allotment that holds *names* names of *network*, in addition to the names that are not counted."""
     claimed = Allotment(budget)
     claimed.network = network
     assert len(list(claimed.charge(range(UNCOUNTED + names)))) == UNCOUNTED + names

@@ -194,7 +194,7 @@ def test_for_clients_without_codings_a_look_up_in_a_changing_folder_is_cached(fo
 
 
 def test_the_look_up_of_a_name_that_may_be_an_alias_is_not_cached(aged: pathlib.Path) -> None:
-    """The result depends on all names in the folder. An alias is a name that the folder does not list."""
+    """An alias is a name that the folder does not list, so the result depends on all names in the folder."""
     make(aged / "notes~1", HELLO)
     age(aged)
     served = DocumentRoot(aged)
@@ -214,10 +214,7 @@ def test_the_look_up_of_a_file_whose_sibling_has_too_long_a_name_is_not_cached(a
 
 
 def test_clients_that_prefer_the_same_codings_share_their_look_ups(aged: pathlib.Path) -> None:
-    """Each new value of Accept-Encoding needs one full look-up.
-
-    Later look-ups use results of values with the same meaning.
-    """
+    """Values of Accept-Encoding with the same meaning share look-ups. Only a value's first request looks further."""
     served = Recorded(aged)
     index = os.path.join("sub", "index.html")
     for path in (b"/hello.txt", b"/sub/index.html"):

@@ -84,7 +84,7 @@ def test_the_right_credentials_are_admitted(guarded: Guarded, field_line: str) -
 
 
 def test_shared_caches_may_not_store_responses_that_need_a_password(guarded: Guarded) -> None:
-    """Vary is for caches that ignore "private" in Cache-Control (RFC 9111 §5.2.2.7)."""
+    """For caches that ignore "private" in Cache-Control, the response also has Vary (RFC 9111 §5.2.2.7)."""
     for answer in (
         whole := guarded.ask(RIGHT),
         guarded.ask(RIGHT, f"If-None-Match: {whole.field('ETag')}"),

@@ -86,7 +86,7 @@ def test_a_page_loads_no_file_and_runs_no_script() -> None:
 
 
 def test_the_policy_of_a_page_allows_its_icon() -> None:
-    """A browser reports a blocked icon as an error in the console, whether the page or /favicon.ico names it."""
+    """A browser would report a blocked icon as an error in its console."""
     page = content_of(explain(REFUSAL, b"text/html")).decode()
     assert '<link rel="icon" href="data:,">' in page
     assert "; img-src data:; " in page

@@ -46,7 +46,7 @@ def test_a_query_with_a_broken_escape_is_not_encoded() -> None:
 
 @each_row("octet", [bytes([octet]) for octet in b'"<>[]^`{|}\x80\xc3\xff'])
 def test_a_target_with_an_unencoded_octet_is_marked(octet: bytes) -> None:
-    """The handler redirects a target with an unencoded octet to the encoded target (requirement R017)."""
+    """The handler redirects a target with this mark to the encoded target (requirement R017)."""
     assert parse_target(b"GET", b"/a" + octet) == Target(TargetForm.ORIGIN, b"/a" + octet, None, is_encoded=False)
     assert parse_target(b"GET", b"/a?" + octet) == Target(TargetForm.ORIGIN, b"/a", octet, is_encoded=False)
     absolute = Target(TargetForm.ABSOLUTE, b"/" + octet, b"", is_encoded=False)

@@ -84,7 +84,7 @@ def test_a_connection_persists_after_each_ordinary_answer(
 
 
 def test_a_connect_is_answered_and_closed(dialogue: Dialogue) -> None:
-    """After CONNECT, the client may send octets for a tunnel (RFC 9110 §9.3.6, requirement R028)."""
+    """The server closes, since later octets may belong to a tunnel (RFC 9110 §9.3.6, requirement R028)."""
     dialogue.say(b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n")
 
     answer = dialogue.answer()

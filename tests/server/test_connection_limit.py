@@ -129,7 +129,7 @@ def limited(folder: pathlib.Path) -> Iterator[Limit]:
 
 
 def test_the_longest_idle_connections_are_evicted(limited: Limit) -> None:
-    """The server answers all clients, although their number is far above the limit."""
+    """Since idle connections are evicted, the server answers more clients than the limit."""
     program = limited(64)
     clients = []
     for _ in range(200):

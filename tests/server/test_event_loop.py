@@ -371,7 +371,7 @@ def test_long_work_is_cut_off_at_the_end_of_the_grace(start_loop: StartLoop, mon
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells how much memory is in use")
 def test_an_idle_connection_holds_no_file(start_loop: StartLoop, folder: pathlib.Path) -> None:
-    """In this test, the file changes before each download, so the cache cannot hold the file."""
+    """The server's memory does not grow, although each download is a new version that the cache cannot hold."""
     running = start_loop()
     with ExitStack() as stack:
         before = resident_octets()
@@ -474,7 +474,7 @@ def test_after_a_suspension_a_client_that_has_sent_a_request_is_answered(
 ) -> None:
     """After a suspension of the process, all deadlines have passed.
 
-    One poll reports only some of the waiting requests.
+    One poll reports only some of the waiting requests, so the loop must poll again before it closes a connection.
     """
     now = [100.0]
     monkeypatch.setattr(event_loop_module, "time", SimpleNamespace(time=time.time, monotonic=lambda: now[0]))

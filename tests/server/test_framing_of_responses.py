@@ -247,7 +247,7 @@ def test_a_file_truncated_while_it_is_sent_breaks_the_response_off(
 def test_a_short_slice_of_a_truncated_file_breaks_the_response_off(
     begin: Begin, settings: Settings, file: io.FileIO
 ) -> None:
-    """The server joins short parts of a response and sends them in one piece."""
+    """If the file lacks the octets of a slice, the server does not send the parts behind this slice."""
     parts = (b"first", FileSlice(file, len(CONTENT), 100), FileSlice(file, 0, 6))
     answer_with(settings, Response(200, TEXT, parts))
 

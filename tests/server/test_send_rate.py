@@ -5,7 +5,7 @@ from tests.support.rows import each_row
 
 
 def start() -> SendRate:
-    """Return a SendRate that starts at 1,000 s with 100 acknowledged octets."""
+    """Return a SendRate that starts at the time 1,000 s with 100 acknowledged octets."""
     return SendRate(500.0, 60.0, now=1000.0, acknowledged=100)
 
 

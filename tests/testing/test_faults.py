@@ -245,7 +245,7 @@ def test_an_endless_stream_is_collected_until_the_server_stops(server: TestServe
 
 
 def test_a_response_in_steps_and_one_of_exact_octets(server: TestServer) -> None:
-    """A fault applies to a listing, but not to raw octets."""
+    """The listing of a folder, sent in steps, is truncated. Octets from send_octets() are sent unchanged."""
     server.send_octets(b"HTTP/1.1 200 OK\r\n\r\n", path="/x")
     server.fault("truncate=0")
 

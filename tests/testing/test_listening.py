@@ -206,7 +206,7 @@ class SilentListener(socket.socket):
         return SilentListener(fileno=os.dup(self.fileno()))
 
     def getsockopt(self, *_: object) -> int:  # type: ignore[override]
-        """Fail as on macOS."""
+        """Fail with ENOPROTOOPT, as on macOS."""
         raise OSError(errno.ENOPROTOOPT, os.strerror(errno.ENOPROTOOPT))
 
 
@@ -301,7 +301,7 @@ class SharedListener(socket.socket):
     is_raced = False
 
     def dup(self) -> "SharedListener":
-        """Return a duplicate with the same *is_raced*."""
+        """Return a duplicate socket that has the same value of *is_raced*."""
         duplicate = SharedListener(fileno=os.dup(self.fileno()))
         duplicate.is_raced = self.is_raced
         return duplicate
@@ -480,7 +480,7 @@ def test_a_server_refuses_connections_before_it_starts() -> None:
 
 
 def answers(number: int) -> bool:
-    """Request hello.txt, and return whether it was answered."""
+    """Request hello.txt, and return whether the server sends a 200."""
     try:
         return talk(number, get("/hello.txt", "Connection: close")).startswith(b"HTTP/1.1 200 ")
     except ConnectionError:

@@ -230,7 +230,7 @@ def test_a_traced_server_sends_the_same_bytes_as_an_untraced_one(folder: pathlib
 
 
 def without_dates(octets: bytes) -> bytes:
-    """Remove Date from responses, and make all entity-tags strong. A new file has a weak entity-tag."""
+    """Remove Date from responses, and make weak entity-tags strong. A tag is weak only if the file is new."""
     lines = octets.replace(b"W/", b"").split(b"\r\n")
     return b"\r\n".join(line for line in lines if not line.startswith(b"Date: "))
 
