@@ -386,7 +386,7 @@ def a_link_to_a_device(path: pathlib.Path) -> None:
 
 
 def a_second_name(path: pathlib.Path) -> None:
-    """Create a hard link to a valid note on a download."""
+    """At *path*, create a hard link to a valid note on an interrupted download."""
     (path.parent / "elsewhere").write_text(note_with())
     os.link(path.parent / "elsewhere", path)
 

@@ -276,7 +276,7 @@ def test_a_tick_distinguishes_codings(folder: pathlib.Path) -> None:
 
 
 def test_a_folder_is_looked_up_once_in_each_tick(folder: pathlib.Path) -> None:
-    """In the next tick, even the folder of a cached file is looked up again. It may have become a symlink."""
+    """In the next tick, the folder of a cached file is looked up again, since it may have become a symlink."""
     served = DocumentRoot(folder)
     paths = [b"/sub/a.txt", b"/sub/b.txt"]
     for name in ("a.txt", "b.txt"):

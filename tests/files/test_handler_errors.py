@@ -34,7 +34,7 @@ def test_a_missing_file_is_404(root: DocumentRoot, folder: pathlib.Path, path: s
 
 @pytest.mark.parametrize("accept", ["*/*", "text/html"])
 def test_a_path_that_cannot_name_a_file_is_a_bad_request(root: DocumentRoot, accept: str) -> None:
-    """The path leads out of the document root (RFC 9110 §17.3; requirements R138 and R139)."""
+    """In this test, the path leads out of the document root (RFC 9110 §17.3; requirements R138 and R139)."""
     answer = ask(root, get("/sub/%2e%2e/%2e%2e/etc/passwd", f"Accept: {accept}"))
     assert answer.status == 400
     assert "ath segment 3 is " in answer.text
@@ -78,7 +78,7 @@ def test_the_error_page_of_the_folder_is_sent_for_missing_files_only(root: Docum
 
 
 def test_the_error_page_of_the_folder_is_sent_unchanged(root: DocumentRoot, folder: pathlib.Path) -> None:
-    """The server never sends 404.html.gz in place of 404.html (requirement R111)."""
+    """Even if the client accepts gzip, the server sends 404.html, and not 404.html.gz (requirement R111)."""
     (folder / "404.html").write_bytes(b"<h1>Nothing here.</h1>")
     (folder / "404.html.gz").write_bytes(gzip.compress(b"<h1>Nothing here.</h1>", mtime=0))
     answer = ask(root, get("/missing", BROWSER, "Accept-Encoding: gzip"))

@@ -214,7 +214,10 @@ def test_the_look_up_of_a_file_whose_sibling_has_too_long_a_name_is_not_cached(a
 
 
 def test_clients_that_prefer_the_same_codings_share_their_look_ups(aged: pathlib.Path) -> None:
-    """Values of Accept-Encoding with the same meaning share look-ups. Only a value's first request looks further."""
+    """A new value of Accept-Encoding needs one full look-up, which shows what the value means.
+
+    Other paths then share the look-ups of a value with the same meaning.
+    """
     served = Recorded(aged)
     index = os.path.join("sub", "index.html")
     for path in (b"/hello.txt", b"/sub/index.html"):

@@ -62,7 +62,7 @@ def test_a_range_never_mixes_two_versions_of_a_file_on_a_coarse_clock(
 ) -> None:
     """In this test, both versions have the same length and time.
 
-    If-Range with the first ETag gets all of the second version.
+    If-Range with the first version's ETag gets the complete second version.
     """
     status = status_of(folder / "large.bin", CHANGED_NS)
     monkeypatch.setattr(os, "fstat", lambda descriptor: status)

@@ -141,7 +141,7 @@ def test_without_an_index_a_page_is_missing(folder: pathlib.Path, serve: Callabl
 
 
 def test_the_index_comes_before_the_folders_404_page(folder: pathlib.Path, ask: Ask) -> None:
-    """The server opens 404.html first and must close it again.
+    """The server opens 404.html before it looks for the index, so it must close 404.html again.
 
     In this test, 404.html is too large for the cache, so its response holds an open file.
     """

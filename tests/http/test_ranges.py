@@ -184,7 +184,10 @@ _LENGTH = st.integers(min_value=0, max_value=64)
 
 
 def naive_positions(first: int | None, last: int | None, length: int) -> set[int]:
-    """Return the positions from *first* to *last*. If *first* is None, return the final *last* positions."""
+    """Return the positions from *first* to *last*.
+
+    If *first* is None, *last* is a number: return this many positions from the end of the content.
+    """
     if first is None:
         return {position for position in range(length) if last is not None and position >= length - last}
     return {position for position in range(length) if position >= first and (last is None or position <= last)}

@@ -69,7 +69,7 @@ def text_of(selector: str) -> str:
 
 
 def row(listed: str, holding: str) -> str:
-    """Return a script that evaluates to the row with the text *holding* in the list *listed*."""
+    """Return a script that evaluates to one row of the list *listed*. The text of the row includes *holding*."""
     return f"[...document.querySelectorAll('#{listed} .row')].find((row) => row.textContent.includes({holding!r}))"
 
 

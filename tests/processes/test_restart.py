@@ -117,7 +117,7 @@ class Load:
         client.close()
 
     def goes_on(self, *, answers: int) -> bool:
-        """Wait for *answers* more answers or for a fault. If neither comes in time, return False."""
+        """Wait for a fault, or until the number of answers has grown by *answers*. If time runs out, return False."""
         enough = self.answers + answers
         return eventually(lambda: self.answers >= enough or bool(self.faults))
 

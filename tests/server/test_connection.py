@@ -194,7 +194,7 @@ def test_requests_may_come_one_octet_at_a_time(dialogue: Dialogue) -> None:
 
 
 def test_an_incomplete_head_is_not_answered(dialogue: Dialogue) -> None:
-    """At first, the last octet of the head is missing (RFC 9110 §5.3, requirement R047)."""
+    """The server answers only after the last octet of the head (RFC 9110 §5.3, requirement R047)."""
     request_octets = get("/hello.txt")
     dialogue.say(request_octets[:-1])
     assert dialogue.hear() == b""

@@ -18,7 +18,10 @@ Answering = Callable[..., Dialogue]
 
 @pytest.fixture
 def answering(begin: Begin, settings: Settings) -> Answering:
-    """Return a function that sends two requests. The answer to the first one is *chunks*, which begin with a head."""
+    """Return a function that sends two requests.
+
+    The function's arguments are the pieces of the answer to the first request, from its head on.
+    """
 
     def begin_with(*chunks: bytes | Sleep, then: Then, method: str = "GET", status: Status = Status.OK) -> Dialogue:
         exact = Response(status, (), Stream(iter(chunks), then=then))
@@ -117,7 +120,7 @@ def test_a_client_that_has_ended_its_side_receives_the_rest_after_a_pause(answer
 
 
 def test_a_pause_ends_when_the_client_resets_the_connection(answering: Answering) -> None:
-    """While a stream sleeps, the poller reports only errors."""
+    """While a stream sleeps, the poller reports only errors, such as a reset."""
     dialogue = answering(HEAD[:9], Sleep(3), HEAD[9:], then="close")
     assert dialogue.connection.state.event == NEITHER
 

@@ -159,7 +159,7 @@ def unshared() -> Iterator[socket.socket]:
 
 @pytest.fixture
 def privileged() -> Iterator[socket.socket]:
-    """A listening socket at a port that needs root, as before --user."""
+    """Yield a listening socket on a port that only root can bind. The test itself runs without root's privileges."""
     for number in range(1023, 511, -1):
         try:
             (listener,) = listen_on(["127.0.0.1"], number, socket.socket)
