@@ -96,7 +96,7 @@ def main(arguments: Sequence[str]) -> int:
 def _target(options: argparse.Namespace, stack: ExitStack) -> Target:
     """Return the server at the URL in *options*, or start a server. The end of *stack* stops this server.
 
-    If that fails, raise StartError or ValueError.
+    If *options* are wrong, raise ValueError. If the server does not start, raise StartError.
     """
     if options.url is not None:
         return Target(_address(options.url))
@@ -107,9 +107,9 @@ def _target(options: argparse.Namespace, stack: ExitStack) -> Target:
 
 
 def _is_incomplete(results: list[Result], *, is_ours: bool) -> bool:
-    """Print how many cases and checks were not tried. If there are any, or if one stopped the server, return True.
+    """Print how many cases and checks were not tried.
 
-    *is_ours* is true if check has started the server.
+    Return True if any was not tried, or if any stopped the server. *is_ours* is true if check has started the server.
     """
     slow, gone = (sum(result.why == why for result in results) for why in (NO_TIME, GONE))
     if slow:

@@ -212,7 +212,7 @@ def test_the_site_has_no_motion_for_users_who_reduce_it() -> None:
 
 @pytest.mark.parametrize("figure", sorted((WWW / "img").glob("*.svg")), ids=lambda path: path.name)
 def test_the_text_of_a_figure_is_readable_on_a_phone(figure: pathlib.Path) -> None:
-    """On a phone that is 390 pixels wide, a figure is 374 pixels wide."""
+    """The text must be readable if the figure is 374 pixels wide, as on a phone that is 390 pixels wide."""
     drawing = figure.read_text(encoding="utf-8")
     if figure.name == "conversation-wide.svg":
         pytest.skip("a phone gets conversation-narrow.svg in its place")

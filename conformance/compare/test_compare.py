@@ -107,7 +107,7 @@ def test_each_must_that_a_well_known_server_breaks_has_an_argument() -> None:
 
 
 def test_the_well_known_servers_are_in_the_table() -> None:
-    """Without this test, a server that is renamed in the table would need no arguments."""
+    """If a well-known server were renamed in the table, no other test would require arguments for its failures."""
     assert set(WELL_KNOWN) <= _SERVERS.keys()
 
 

@@ -19,9 +19,9 @@ TABLE = Path(__file__).with_name("texts.toml")
 
 
 class Text(NamedTuple):
-    """One erratum or section.
+    """One erratum, or one section outside the main RFCs.
 
-    *tried_by* lists the cases and checks that test it. If it does not apply, *why* is the reason.
+    *tried_by* lists the cases and checks that test it. If the entry does not apply, *why* is the reason.
     """
 
     text: str

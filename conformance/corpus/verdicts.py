@@ -19,7 +19,7 @@ class Understood(NamedTuple):
 class Verdict(NamedTuple):
     """A parser's verdict on some octets: the accepted requests.
 
-    If the parser refused the rest, *status* is the status code.
+    If the parser refused the rest, *status* is the status code of the refusal.
     """
 
     accepted: tuple[Understood, ...]

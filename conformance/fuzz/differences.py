@@ -305,9 +305,9 @@ def explain(difference: Difference) -> list[str]:
 
 
 def contradict(request_octets: bytes) -> list[str]:
-    """Return the names of the known differences in which one parser refuses this request.
+    """Return the names of the known differences by which one parser should refuse this request.
 
-    Both parsers accepted the request, so there should be no such difference.
+    Both parsers have accepted the request, so the list should be empty.
     """
     request = LenientRequest(request_octets)
     return [name for name, entry in CLASSES.items() if entry.is_refusal and PREDICATES[name](request)]

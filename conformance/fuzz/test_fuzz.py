@@ -103,7 +103,7 @@ def test_each_class_of_the_table_has_a_predicate_and_each_predicate_a_class() ->
 
 
 def test_each_example_is_explained_by_its_own_class_alone() -> None:
-    """If the parsers no longer differ on an example in differences.toml, this test fails too."""
+    """The test also fails if the parsers no longer differ on an example in differences.toml."""
     explained = {}
     for name, entry in CLASSES.items():
         difference = difference_of(entry.example)

@@ -1,8 +1,9 @@
 """Send the corpus to a running server, and judge the responses.
 
 A few cases are sent at a time, each on its own connection. The time limits depend on how fast the server answers a
-plain request and on how often it did not. So a server that never answers costs few minutes. Cases that remain at the
-deadline are skipped, which is not a failure. Any behaviour of the server gives a Result, never an exception.
+plain request, and on how many exchanges have timed out. So a server that never answers costs only a few minutes. Cases
+that remain at the deadline are skipped, which is not a failure. Any behaviour of the server gives a Result, never an
+exception.
 """
 
 import time
@@ -210,7 +211,7 @@ def _seconds_to_first_octet(target: Target) -> float:
 def _fails(target: Target, status: int) -> bool:
     """Return whether *target* answers GET / with 500, although it answers another path with a different *status*.
 
-    Such a target may answer a case of the corpus with 500, too. This would prove nothing.
+    If it does, a 500 in answer to a case proves nothing.
     """
     octets = sentinel(0).replace(b"/sentinel-0", b"/")
     plain = wire.exchange(target.address, [octets], seconds=_NEXT_SECONDS, ends=False, patience=1.0)

@@ -300,10 +300,10 @@ def _judge_refused(probe: Probe, number: int, reading: Reading, plain: PlainAnsw
 
 
 def _without_early_answer(probe: Probe, answers: list[Response]) -> list[Response]:
-    """Leave out an early answer: the server answered the head, then read the content and refused it.
+    """Leave out an early answer to a request that the server then refuses.
 
-    A server that wrongly reads the content as another request gives the same two answers. Other cases detect this
-    error, with content that is a valid request.
+    Such a server answered the head, then read the content and refused it. A server that wrongly reads the content as
+    another request gives the same two answers. Other cases detect this error, with content that is a valid request.
     """
     is_late = len(answers) == probe.accepted_count + 2 and answers[-1].status in _SYNTAX_STATUSES
     if is_late and probe.case.requirement in _CONTENT:

@@ -233,7 +233,7 @@ def _content(octets: bytes, at: int, head: Response, method: str, *, is_ended: b
 
 
 def _no_content(octets: bytes, at: int, head: Response, method: str) -> _Framed:
-    """Check that there is no content. Otherwise return a fault."""
+    """Check that no content follows the head. If content follows, return a fault."""
     rest = octets[at : at + 5]
     if rest and not b"HTTP/".startswith(rest) and head.status != 101:
         if method == "HEAD":

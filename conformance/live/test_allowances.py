@@ -166,7 +166,10 @@ def _answer_alone(is_alone: Callable[[bytes], bool]) -> Callable[[socket.socket]
 
 
 def test_a_server_without_pipelining_gets_each_case_without_a_sentinel() -> None:
-    """If the server does not support pipelining, a case that has several requests fails under R090, pipelining."""
+    """The server in this test refuses several requests in one read, so it would refuse a case with a sentinel.
+
+    A case that has several requests fails under R090, pipelining.
+    """
     with serving(_answer_alone(lambda octets: octets.count(b" HTTP/1.") == 1)) as address:
         results = {result.name: result for result in check_corpus(Target(address), "R0")}
     assert results["a-get-with-host-alone"].outcome is Outcome.PASSED
@@ -191,7 +194,7 @@ def _never_close(connected: socket.socket) -> None:
 
 
 def test_a_server_that_never_closes_fails_the_check_on_closing_and_delays_no_case() -> None:
-    """If the server is silent for a moment, the client closes its side. The check then judges the response."""
+    """After a moment of silence, the client closes its side, so no case waits for its time limit."""
     name = "The connection closes behind the response to a request that asks to close"
     with serving(_never_close) as address:
         target = Target(address)
@@ -271,7 +274,7 @@ def test_a_server_that_distinguishes_methods_fails_if_it_treats_get_in_lower_cas
 
 
 def test_a_redirect_of_connect_opens_no_tunnel_but_a_200_does() -> None:
-    """RFC 9110 §9.3.6: every 2xx opens a tunnel."""
+    """RFC 9110 §9.3.6: only a 2xx opens a tunnel."""
     assert _run("CONNECT opens no tunnel", partial(answer_always, 301)) is None
     assert _run("CONNECT opens no tunnel", partial(answer_always, 200))
 
@@ -335,7 +338,7 @@ def test_failures_of_one_requirement_are_grouped_by_their_verdicts() -> None:
 
 
 def test_causes_that_stop_the_server_come_first_then_faults_of_framing() -> None:
-    """Within a level, causes with more failures come first."""
+    """One framing fault comes before nine other failures of a MUST. A failure of a SHOULD comes last."""
     stops = _result("SECURITY", "R093", why="the server stops")._replace(stops_server=True, output="a\nb")
     results = [*[_result("MUST", "R100")] * 9, _result("MUST", "R059"), _result("SHOULD", "R004"), stops,
                stops._replace(output="c\nb")]  # fmt: skip

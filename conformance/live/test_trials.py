@@ -245,7 +245,7 @@ with socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=64) as listen
 
 
 def test_a_server_that_stops_when_asked_for_the_known_folder_is_started_again_and_checked(tmp_path: Path) -> None:
-    """Otherwise all checks would be skipped, as if the server had another folder."""
+    """Without the restart, all checks would be skipped, as if the server served another folder."""
     program = _EXITS_AT_FIRST.replace("MARK", repr(str(tmp_path / "mark")))
     name = "An unknown method gets 501"
     _, results = run(tmp_path, program, "--only", name)

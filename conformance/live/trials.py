@@ -126,7 +126,10 @@ def run_trials(target: Target, trials: Sequence[Trial], progress: Progress | Non
 
 
 class _Run:
-    """All trials on *target*. *results* are by name. *ends* has a result if the server stopped for no known cause."""
+    """All trials on *target*, with their *results* by name.
+
+    If the server stops for no known cause, *ends* has a result that reports this stop.
+    """
 
     def __init__(self, target: Target, progress: Progress) -> None:
         self._target = target
@@ -233,7 +236,7 @@ class _Run:
 
 
 def _unexplained(target: Target, suspects: Sequence[Trial]) -> Result:
-    """Return the result for a server that stopped although no suspect stops it alone."""
+    """Return the result for a server that stopped for no known cause. The message lists the trials in progress."""
     names = "; ".join(trial.name for trial in suspects[:_MAX_NAMED])
     alone = ", none of which stops it alone" if target.is_ours else ""
     why = f"{target.end.says}; in progress{alone}: {names}"

@@ -79,7 +79,7 @@ class ResponsesRead(NamedTuple):
 def read_responses_by_httpsock(octets: bytes, method: str) -> ResponsesRead:
     """Parse *octets* as answers to requests with *method*. Use the parser of httpsock's client. More octets may follow.
 
-    Interim responses are counted, too. Octets behind a connection's last response are ignored.
+    The number includes interim responses. Octets behind a connection's last response are ignored.
     """
     parser = ResponseParser(ResponseLimits())
     parser.expect(method)

@@ -26,7 +26,10 @@ SUITES: Mapping[str, Callable[[Path], Iterator[MessageFile]]] = {"gunicorn": rea
 
 
 class Difference(NamedTuple):
-    """Files on which httpsock and the other parser differ. *case* tests the same rule, and *why* is the reason."""
+    """Files on which httpsock and the other parser differ, and the reason *why*.
+
+    *case* is a test of the same rule: a case of the corpus, or one of httpsock's own tests.
+    """
 
     files: tuple[str, ...]
     case: str

@@ -125,7 +125,7 @@ def test_the_request_behind_an_accepted_case_starts_at_the_right_octet() -> None
 
 
 def test_the_request_behind_a_refused_case_is_never_parsed() -> None:
-    """Requirement R007. If a case ends too early, the octets behind it become part of the case."""
+    """Requirement R007. If a case ends too early, the parser reads the octets behind it as the rest of the case."""
     understood = [
         case.name
         for case in CASES

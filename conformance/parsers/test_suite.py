@@ -173,7 +173,7 @@ off=1 message complete
 def test_a_response_of_a_test_of_llhttp_is_read_by_the_parser_of_the_client(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Interim responses are counted, too. In a test with skipBody, the response answers HEAD, so it has no content."""
+    """Interim responses are messages, as in llhttp's log. If a test sets skipBody, its response answers HEAD."""
     _write(tmp_path / "response" / "a.md", _RESPONSES)
     files = list(read_llhttp(tmp_path))
     assert [(file.name, file.method, file.messages) for file in files] == [

@@ -81,7 +81,10 @@ def _order(chapter: str) -> tuple[int, int, int, str]:
 
 
 def load_excuses() -> dict[str, list[Case]]:
-    """Return the cases that h11 accepts in one read but may refuse in several reads, grouped by the reason."""
+    """Return the cases that h11 accepts in one read, but may refuse if the octets arrive in several reads.
+
+    The keys are the reasons for these refusals.
+    """
     found: dict[str, list[Case]] = {}
     for case in load_cases():
         if case.h11_in_parts is not None:

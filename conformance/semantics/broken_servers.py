@@ -59,7 +59,7 @@ def answer_always(status: int, request: bytes) -> bytes:
 
 
 def answer_the_file(request: bytes) -> bytes:
-    """Answer every request with the entire known file."""
+    """Answer every request with the entire file digits.txt."""
     return respond(200, DIGITS, Date=_now(), **_TRUE_FIELDS)
 
 
@@ -130,7 +130,7 @@ def answer_nothing(request: bytes) -> bytes:
 
 
 def behaviours(root: Path) -> dict[str, Behaviour]:
-    """Return all behaviours by name. *root* is the folder of known files."""
+    """Return all behaviours by name. *root* is the folder with the files for correct answers."""
     statuses = (200, 206, 301, 304, 400, 404, 405, 412, 416, 500)
     always: dict[str, Behaviour] = {f"always {status}": partial(answer_always, status) for status in statuses}
     always["always the file"] = answer_the_file

@@ -5,8 +5,8 @@
     for check in CHECKS:
         fault = check.run(session)    return None if the sentence check.name is true, otherwise say what is wrong
 
-If the server lacks an optional feature, a check raises InapplicableError, which is no failure. The levels MUST and
-SHOULD are those of the RFC. SECURITY and POLICY are our own.
+If the server lacks an optional feature, a check raises InapplicableError, which is no failure. The RFCs define the
+levels MUST and SHOULD. SECURITY and POLICY are levels of this project.
 """
 
 from conformance.live.site import DIGITS, site

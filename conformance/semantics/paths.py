@@ -77,7 +77,7 @@ def _decoded_once(session: Session) -> str | None:
 
 
 def _reaches(session: Session, target: str, content: bytes, known: str = "/digits.txt") -> str | None:
-    """Check that *target* returns *content*. If the file *known* is not served, raise InapplicableError."""
+    """Check that *target* returns *content*. If the server lacks the file at *known*, raise InapplicableError."""
     session.aside().whole(known)
     response = session.one(get(target))
     return expect(response, 200) or unless(response.content == content, "another file is served")

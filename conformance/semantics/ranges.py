@@ -70,7 +70,10 @@ def _part(part: bytes) -> tuple[int, int, bytes]:
 
 
 def _range(content_range: str, octets: bytes) -> tuple[int, int, bytes]:
-    """Parse *content_range*. Return its two positions, and *octets*. If they do not fit *octets*, raise ValueError."""
+    """Return the two positions in *content_range*, and *octets*.
+
+    If *content_range* is malformed or does not fit *octets*, raise ValueError.
+    """
     numbers = _CONTENT_RANGE.fullmatch(content_range)
     if not numbers:
         raise ValueError(f"a 206 with Content-Range {content_range!r}")
@@ -257,7 +260,10 @@ def _several(session: Session, value: str) -> str | None:
 
 
 def _all_of_several(session: Session, value: str, wanted: str) -> str | None:
-    """Request several ranges. Check that the parts cover each position in *wanted*, where each digit is a position."""
+    """Request several ranges. Check that the parts cover all positions in *wanted*.
+
+    Each digit of *wanted* is one position.
+    """
     response = _ask(session, value)
     if response.status != 206 or _fault(response, DIGITS):
         raise InapplicableError("the server sends no valid ranges")

@@ -36,7 +36,10 @@ def check_semantics(target: Target, only: str | None = None, progress: Progress 
 
 
 def _obstacle(target: Target, *, is_new: bool = False) -> str:
-    """Return why no check can be tried, or "". If the server stops, wait for it or start it again, unless *is_new*."""
+    """Return why no check can be tried, or "". If the server has stopped, first wait for it or start it again.
+
+    If *is_new* is true, the server has just returned, so neither wait nor start it again.
+    """
     if target.is_gone:
         return GONE
     if is_served(Session(target.address, deadline=target.deadline)):

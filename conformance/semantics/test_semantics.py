@@ -128,7 +128,7 @@ def test_a_multipart_answer_is_read_strictly(content: bytes, fields: list[tuple[
 
 
 def test_a_server_of_another_folder_is_recognised(tmp_path: Path, address: tuple[str, int]) -> None:
-    """If a server lacks the known files, it would fail for this reason alone. Its checks are therefore skipped."""
+    """A server without the known files would fail for this reason alone, so its checks are skipped."""
     with Server(tmp_path, port=0, hosts=["127.0.0.1"]) as server:
         assert not is_served(Session(("127.0.0.1", server.port)))
     assert is_served(Session(address))
@@ -157,7 +157,7 @@ def _catches(check: Check, session: Session) -> bool:
 
 
 def _answer_wrongly(request: bytes) -> bytes:
-    """Answer range requests wrongly. Correctly answer the requests with which a check finds out whether it applies."""
+    """Answer most range requests wrongly. Answer the range 1-2 correctly, since checks try it first."""
     if request.startswith(b"X-NONE"):
         return respond(405)
     if request.startswith(b"HEAD"):

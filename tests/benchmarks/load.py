@@ -43,7 +43,7 @@ end
 
 
 class Counts(NamedTuple):
-    """The last line of a client's output.
+    """The counts in the last line of a client's output.
 
     *right* counts the right answers. If the client did not count them, *right* is -1.
     """

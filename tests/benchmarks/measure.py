@@ -83,7 +83,7 @@ def _left_out_if_wrong(row: Row, name: str) -> Iterator[None]:
 
 
 def _enter(workload: Workload, peer: Peer, stage: Stage, stack: contextlib.ExitStack) -> Entrant:
-    """Start *peer* and check its answers: to each request once, then to many requests for a second."""
+    """Start *peer*. Check one answer to each request, then all answers during one second of load."""
     if workload.is_logged and not peer.logs:
         raise WrongAnswerError("has no access log of its own")
     server = stack.enter_context(running(peer, stage, is_logged=workload.is_logged))

@@ -48,7 +48,7 @@ _OF_CLONE = (
 
 
 class Times(NamedTuple):
-    """Processor times for one response, in µs. *floor* is the minimum of a loop without httpsock."""
+    """Processor times for one response, in µs. *floor* is the shortest time of a loop without httpsock."""
 
     least: float
     median: float

@@ -81,7 +81,7 @@ def test_rclone_copies_a_folder_with_all_its_names(served: pathlib.Path, tmp_pat
 
 
 def test_zsync_fetches_only_changed_blocks(served: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    """If no CRLF precedes the first delimiter of a multipart/byteranges, zsync loops forever."""
+    """A multipart/byteranges must have CRLF before its first delimiter. Without it, zsync loops forever."""
     zsync, log = tool("zsync"), list[Exchange]()
     old, new = bytearray(os.urandom(1 << 20)), bytearray()
     new[:] = old

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.tools
 
 
 def test_wget_copies_a_folder_file_by_file(tmp_path: pathlib.Path) -> None:
-    """Forms sort and filter a listing. wget does not submit forms."""
+    """wget does not submit forms, so it does not fetch the pages that sort or filter a listing."""
     site, copy = tmp_path / "site", tmp_path / "copy"
     names = {f"docs/{number} 50% #x?.txt" for number in range(30)} | {"docs/deep/a:b.txt", "top.txt"}
     for name in names:

@@ -76,7 +76,7 @@ class Watching:
         return self.events
 
     def counters_until(self, is_there: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
-        """Read until *is_there* returns true for a message of counters. Return its counters."""
+        """Read until *is_there* returns true for the counters of a message. Return these counters."""
         self.until(lambda messages: any(is_there(m.data) for m in messages if m.event == "counters"))
         return next(m.data for m in self.messages if m.event == "counters" and is_there(m.data))
 
