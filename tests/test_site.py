@@ -221,6 +221,17 @@ def test_the_text_of_a_figure_is_readable_on_a_phone(figure: pathlib.Path) -> No
     assert min(sizes) * 374 / width >= 11
 
 
+@each_page
+def test_each_figure_has_dark_colours_in_all_browsers(page: pathlib.Path) -> None:
+    """WebKit ignores prefers-color-scheme inside an image, so the page requests the dark colours by a fragment."""
+    text = page.read_text(encoding="utf-8")
+    for source in re.findall(r'(?:src|srcset)="(/?img/[\w-]+\.svg)"', text):
+        drawing = (WWW / source.lstrip("/")).read_text(encoding="utf-8")
+        assert f'(prefers-color-scheme: dark)" srcset="{source}#dark"' in text
+        assert drawing.startswith('<svg id="dark" ')
+        assert "svg:target { --paper:#181e29;" in drawing
+
+
 def contrast(first: str, second: str) -> float:
     """Return the contrast ratio of two colours, as WCAG 2 defines it."""
 
