@@ -87,7 +87,8 @@ def _middleware(parser: ArgumentParser, options: argparse.Namespace) -> list[Mid
 def _break_responses(parser: ArgumentParser, options: argparse.Namespace) -> Middleware:
     """Return the middleware of --fault, which breaks responses.
 
-    This function also stores a transport and an accept queue in *options*. Both break connections.
+    Other faults break connections instead. For these faults, this function stores a transport and an accept queue in
+    *options*.
     """
     # Imported here, since it is rarely needed.
     from httpsock.testing.broken import Faults

@@ -19,7 +19,7 @@ _BATCH_SECONDS = 0.05
 
 
 class StderrWriter:
-    """Queues lines for standard error. If the queue is full, drops and counts the lines."""
+    """Queues lines for standard error. If the queue is full, drops new lines, and later reports how many."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -34,7 +34,7 @@ class StderrWriter:
         self._thread: threading.Thread | None = None
 
     def write(self, text: str) -> None:
-        """Queue the lines of *text* without blocking. If the queue is full, drop and count the lines."""
+        """Queue the lines of *text* without blocking. If the queue is full, drop the lines, and report this later."""
         with self._lock:
             # After the first dropped line, drop all lines until the report, so that the report takes their place.
             if self._dropped or self._length + len(text) > _MAX_QUEUED:

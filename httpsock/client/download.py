@@ -142,8 +142,8 @@ class Download:
     def accepts(self, response: ClientResponse) -> bool:
         """Return whether *response* is usable for this download.
 
-        If there is a part from an earlier download, a 416 is not usable, and a response from another final URL is not
-        usable either.
+        If there is a part from an earlier download, two kinds of response are not usable: a 416, and a response from
+        another final URL.
         """
         return self._part is None or (response.status != 416 and response.url == self._part.source)
 

@@ -20,7 +20,7 @@ _LOCAL_NETWORKS = [
 
 
 class Interface(NamedTuple):
-    """A network interface of this machine, as one of its addresses and its index *number*.
+    """One address of a network interface of this machine, and the interface's index *number*.
 
     If the index is unknown, *number* is 0. If an interface is deleted and created again, it gets a new index.
     """
@@ -84,7 +84,7 @@ def with_zone(address: str, number: int) -> str:
 def is_on_local_network(host: str) -> bool:
     """Return whether the numeric address *host* is of this machine or of a local network.
 
-    For IPv6, only loopback and link-local addresses count.
+    If *host* is an IPv6 address, it must be a loopback or link-local address.
     """
     address = ipaddress.ip_address(host.partition("%")[0])
     # Our sockets never receive IPv4-mapped IPv6 addresses.

@@ -55,9 +55,9 @@ class Hosts:
         return [*dict.fromkeys(found + self._of_networks())]
 
     def retain(self, joined: Sequence[Interface]) -> None:
-        """Forget those addresses of the server that are not in *joined*.
+        """Forget each address of the server that no interface in *joined* has.
 
-        An address that fails at the start is probably misspelled.
+        An address that fails at the start is probably misspelled, so it is not tried again.
         """
         known = {each.address: each.host for each in joined}
         self._specific = [known[plain] for host in self._specific if (plain := host.partition("%")[0]) in known]

@@ -54,8 +54,8 @@ class DatagramError(Exception):
 class Datagram(NamedTuple):
     """One message: its parsed start line and its fields. The field names are in lower case.
 
-    If a field is repeated, the last line counts. A request has a *method* and a *target*. A response has a *status* and
-    a *phrase*.
+    If a field is repeated, *fields* has the value of its last line. A request has a *method* and a *target*. A response
+    has a *status* and a *phrase*.
     """
 
     start_line: bytes

@@ -72,7 +72,7 @@ class FileSystem:
         return scandir_beneath(self.root, relative, follow_links=self.follow_links)
 
     def listed(self, relative: str, entries: Iterator[Item]) -> Iterator[Item]:  # noqa: ARG002 (for an observer)
-        """Return *entries*, the entries of the folder *relative*. A subclass may count them."""
+        """Return *entries*, the entries of the folder *relative*. A subclass may count the entries."""
         return entries
 
     def is_verified(self, name: str, coding: str, read: "Read", length: int, original: "Original") -> bool:  # noqa: ARG002 (for an observer)
@@ -89,7 +89,10 @@ class FileSystem:
         return weakref.ref(found)
 
     def use_memo(self, path: bytes) -> None:
-        """Do nothing. A subclass may emit an event: an earlier request of this tick found the resource at *path*."""
+        """Do nothing. A subclass may emit an event.
+
+        The document root calls this when it reuses the result for *path* of an earlier request in this tick.
+        """
 
     def cache(self, capacity: int) -> FileCache[Value]:
         """Return an empty file cache for *capacity* octets."""

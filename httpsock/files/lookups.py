@@ -68,7 +68,7 @@ class Lookup:
     """A cached result: a request led to the file *found* at *path*.
 
     The result is valid while the file has this *stamp*, its compressed *siblings* have their stamps, and the *folder*
-    is no symlink. If any siblings are *missing*, the folder must have the same stamp, too. *number* is the number of
+    is no symlink. If any siblings are *missing*, the folder's stamp must be unchanged, too. *number* is the number of
     the tick that has checked the look-up last.
     *contents* are the files to compare when the look-up has expired. If a comparison would not be enough, *contents* is
     empty.

@@ -142,8 +142,8 @@ def folder_reference(path: bytes, query: bytes | None) -> str:
     """Return a reference from *path* to the same path with a final slash.
 
     The reference is the last segment and a slash. So it works behind a proxy that removes a prefix, and can't lead to
-    another host. But clients split paths differently from this server: to a client, an empty segment counts, and an
-    encoded slash is no separator. If a client would reach another folder, return the whole path instead.
+    another host. But clients split paths differently from this server. A client keeps empty segments, and does not
+    split a path at an encoded slash. If a client would reach another folder, return the whole path instead.
     """
     before, _, last = path.rpartition(b"/")
     # A colon in the first segment would end a scheme (RFC 3986 §4.2).

@@ -126,7 +126,7 @@ def is_settled(status: os.stat_result, now: float) -> bool:
 
 
 def _could_keep_its_times(opened: os.stat_result, now: float) -> bool:
-    """Return whether a change from now on could leave the times of the file as they are."""
+    """Return whether a change of the file from now on could leave the file's times unchanged."""
     # On Windows st_ctime is the time of creation, and does not change.
     changed_ns = opened.st_mtime_ns if os.name == "nt" else opened.st_ctime_ns
     # A fraction of a second proves that the file system stores fractions.

@@ -57,7 +57,7 @@ class Original(NamedTuple):
 
 
 def may_be_used(sibling: os.stat_result, original: os.stat_result, now: float) -> bool:
-    """Return whether *sibling* is at least as new as its file, and is not still being written."""
+    """Return whether *sibling* is at least as new as the *original* file, and is not still being written."""
     # The time of modification is enough. A file that is being written has a recent time. A copy gets the time of its
     # source only when it is complete.
     is_settled = sibling.st_mtime + _SETTLED_SECONDS < now
@@ -190,7 +190,10 @@ def _fits_brotli(bits: int, content_length: int) -> bool:
 
 
 def _brotli_window_bits(bits: int) -> int | None:
-    """Return how many of the first *bits* encode the window size. For Large Window Brotli, return None."""
+    """Return how many bits encode the window size. *bits* are the first bits of the file, as a number.
+
+    For Large Window Brotli, return None.
+    """
     if not bits & 1:
         return 1
     if bits & 0b1110:

@@ -39,7 +39,10 @@ def basic_authentication(user: str, password_hash: str) -> Middleware:
 
 
 def _refuse(request: Request, context: Context, credentials: Credentials, threads: Threads) -> Steps[Response | None]:
-    """If *request* has the right *credentials*, return None, otherwise a 401. If too many checks wait, return a 429."""
+    """If *request* has the right *credentials*, return None, otherwise a 401.
+
+    If many requests from the same network already wait for their password checks, return a 429.
+    """
     accept = request.fields.get(b"accept")
     given = parse_credentials(request.field(b"authorization"))
     if given is None:

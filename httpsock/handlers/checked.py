@@ -55,7 +55,7 @@ def _checked_steps(steps: Steps[object], request: Request) -> Steps[Response]:
 def _is_wait(wait: object) -> bool:
     """Return whether a handler may yield *wait*.
 
-    A handler may yield None, or a pair of a state and a deadline that a method of its context has yielded.
+    A handler may yield None. A handler may also pass on a wait from a method of its context: a state and a deadline.
     """
     if not isinstance(wait, tuple):
         return wait is None

@@ -97,7 +97,7 @@ def is_utf8(octets: bytes, *, is_whole: bool) -> bool:
 
 
 def declares_other(octets: bytes, syntax: Syntax) -> bool:
-    """Return whether *octets* declare a charset other than UTF-8. The first declaration counts."""
+    """Return whether *octets* declare a charset other than UTF-8. Only the first declaration is checked."""
     octets = octets.removeprefix(codecs.BOM_UTF8)
     # The value of <meta charset=utf-8/> includes the slash.
     label = _declared(octets, syntax).strip(b"\t\n\f\r /").lower()

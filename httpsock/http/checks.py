@@ -14,7 +14,7 @@ MAX_SECONDS = 1_000_000
 
 
 def check_kind(name: str, value: object, kinds: type | tuple[type, ...], wanted: str) -> None:
-    """Raise TypeError if *value* is not an instance of *kinds*. The message says that *wanted* was expected."""
+    """Raise TypeError if *value* is not an instance of *kinds*. In the message, *wanted* describes a right value."""
     if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
         raise TypeError(f"{name} must be {wanted}, not {_named(value)}")
 

@@ -181,7 +181,7 @@ def encode_unencoded(octets: bytes) -> str:
 
 @cache
 def _written() -> list[str]:
-    """Return a table with the encoded form of each octet, so that every octet takes the same time."""
+    """Return a table with the encoded form of each octet. With a table, every octet takes the same time to encode."""
     return [f"%{octet:02X}" if re.match(UNENCODED, bytes((octet,))) else chr(octet) for octet in range(256)]
 
 

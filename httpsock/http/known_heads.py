@@ -105,9 +105,9 @@ class KnownHeads:
         return Request._make((octets, *line, *section))
 
     def _conditional_section(self, head: bytes, line_end: int) -> FieldSection | None:
-        """Join two cached parts of *head*: the lines before the first condition, and the rest.
+        """Join two cached parts of *head*: the lines before the first condition, and all lines after these.
 
-        Return the fields of both. If a part can't be cached, or if the two parts have a field in common, return None.
+        Return the fields of all lines. If a part can't be cached, or if a field is in each of the parts, return None.
         """
         stem_end = head.find(b"\r\nIf-", max(line_end, len(head) - _MAX_TAIL_OCTETS))
         if stem_end < 0:

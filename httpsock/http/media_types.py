@@ -2,7 +2,7 @@
 
 The table is built in, so it is the same on every system. A system's registry depends on the installed programs.
 Takes a name and the first octets of the file, or all of them. Gives a field value. The table prefers registered types.
-If a suffix is not in the table, a file of text is text/plain, for example source code or LICENSE.
+If a suffix is not in the table, a text file is text/plain. Examples are source code and LICENSE.
 
 RFC 9110 §8.3 (Content-Type), §8.3.2 (charset); the IANA media type registry; RFC 9239 (JavaScript).
 """

@@ -162,7 +162,7 @@ class Request(NamedTuple):
 
     @property
     def expectations(self) -> list[bytes]:
-        """The members of the Expect field in lower case. Only the first sixteen count.
+        """The first sixteen members of the Expect field, in lower case.
 
         An HTTP/1.0 request has no expectations (RFC 9110 §10.1.1).
         """

@@ -44,8 +44,9 @@ def _thousandths(qvalue: bytes) -> int:
 def preferred_media_type(accept: bytes | None, offers: Sequence[str]) -> str:
     """Return the media type of *offers* that *accept* prefers. Of several with equal weights, return the first.
 
-    The most specific range that matches a type gives its weight (RFC 9110 §12.5.1). If the client accepts none of
-    *offers*, a server may answer 406 or ignore the Accept field. This server ignores the field.
+    If several ranges in *accept* match a type, the most specific range decides the weight of the type (RFC 9110
+    §12.5.1). If the client accepts none of *offers*, a server may answer 406 or ignore the Accept field. This server
+    ignores the field.
     """
     if accept is None:
         return offers[0]

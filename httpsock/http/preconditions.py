@@ -28,7 +28,7 @@ class Validators(NamedTuple):
 
 
 def etag_of(octets: bytes) -> bytes:
-    """Return the strong entity-tag of *octets*, which is a digest (RFC 9110 §8.8.3)."""
+    """Return a digest of *octets* as a strong entity-tag (RFC 9110 §8.8.3)."""
     digest = tag_digest()
     digest.update(octets)
     return tag_of(digest)

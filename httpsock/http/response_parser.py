@@ -107,7 +107,7 @@ class ResponseHead(NamedTuple):
 
     @property
     def is_error(self) -> bool:
-        """Whether the request failed. A status code out of range counts as a 5xx (RFC 9110 §15)."""
+        """Whether the request failed. A status code out of range is treated as a 5xx (RFC 9110 §15)."""
         return self.status >= 400 or self.status < 100
 
 

@@ -43,7 +43,7 @@ def may_inspect(request: Request, client: str) -> bool:
 
 
 def is_shown(request: Request, client: str) -> bool:
-    """Return whether *request* asks for HTML and may be trusted. If so, the response mentions the inspector."""
+    """Return whether the response should mention the inspector: *request* must ask for HTML and be trusted."""
     return b"text/html" in request.fields.get(b"accept", b"") and _is_trusted(request, client)
 
 

@@ -97,7 +97,7 @@ class TracedFileSystem(FileSystem):
     def is_verified(self, name: str, coding: str, read: Read, length: int, original: Original) -> bool:
         """Return whether the compressed sibling *name* has the content of *original*.
 
-        Emit one event for all reads, since there may be thousands of small reads. If the content differs, emit another
+        Emit one event for all reads, since there may be thousands of small reads. If the content differs, emit a second
         event.
         """
         octets = 0
@@ -126,7 +126,7 @@ class TracedFileSystem(FileSystem):
         return use
 
     def use_memo(self, path: bytes) -> None:
-        """Emit an event: an earlier request of this tick has already found the resource at *path*."""
+        """Emit an event. The result for *path* was found by an earlier request of this tick, and is reused."""
         self._current.emit("memo", {"path": visible_octets(path)})
 
     def cache(self, capacity: int) -> FileCache[Value]:

@@ -203,9 +203,9 @@ class ProcessLoop:
         return min(deadline for deadline in (*deadlines, *own_deadlines) if deadline > now)
 
     def _overdue(self, now: float) -> list[str] | None:
-        """While there is time to wait, return None.
+        """If the running requests and processes still have time to end, return None.
 
-        After that, return descriptions of the requests and processes that still run.
+        Otherwise, return descriptions of these requests and processes.
         """
         blocked = self._served.blocked() if now >= self._blocked_deadline else []
         pids = self._children.pids()

@@ -69,7 +69,7 @@ class Supervisor:
         self._close()
 
     def drain(self) -> None:
-        """Drain all processes, and replace none of these. Close the listening sockets."""
+        """Drain all processes, and stop replacing processes that exit. Close the listening sockets."""
         self.stop()
         for process in filter(None, self._processes):
             process.drain()

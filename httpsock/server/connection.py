@@ -139,7 +139,7 @@ class Connection:
     def has_no_input(self) -> bool:
         """Return True if the socket has no unread input.
 
-        Return True also if the unread input is a request that waits behind a stream that sleeps.
+        If a stream with nothing to send sleeps, the next request may wait unread. In this case, return True, too.
         """
         return self.state is State.SLEEPING_UNREAD or not self._transport.has_input()
 

@@ -255,7 +255,7 @@ class EventLoop:
                 self._admit(connected, address[0] if address else "unknown", tick)
 
     def _admit(self, connected: socket.socket, client: str, tick: Tick) -> None:
-        """Start the connection *connected*. Close it instead if the limit is reached and *client* exceeds its share."""
+        """Serve the socket *connected*. At the connection limit, close the socket if *client* exceeds its share."""
         if self._limit.is_full and self._limit.exceeds_share(client):
             connected.close()
             return
@@ -300,7 +300,7 @@ class EventLoop:
         return bool(idle)
 
     def _resume(self, connection: Connection, tick: Tick, thrown: Exception | None = None) -> None:
-        """Run the coroutine of *connection* until its next wait. If *thrown* is given, throw it into the coroutine."""
+        """Run the coroutine of *connection* until its next wait. If *thrown* is given, raise it in the coroutine."""
         connection.tick = tick
         coroutine = connection.coroutine
         self._current.append(connection)
@@ -336,7 +336,7 @@ class EventLoop:
             self._next_sweep = deadline
 
     def _await_other_event(self, connection: Connection, state: State) -> None:
-        """Let the poller watch *connection* for the event of *state*. If the connection has ended, remove it."""
+        """Poll *connection* for the event of its new *state*. In the state CLOSED, remove the connection."""
         if state is State.CLOSED:
             self._remove(connection)
         elif state.event is None:

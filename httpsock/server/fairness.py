@@ -35,7 +35,7 @@ class Fairness:
         self.postponed: list[Connection] = []
 
     def has_become_long(self, now: float) -> bool:
-        """If the tick has become long, start to measure shares, and return True.
+        """If the tick has become long, start to measure how long connections run, and return True.
 
         *now* is the time at which the tick began.
         """

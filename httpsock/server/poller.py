@@ -87,7 +87,10 @@ def open_poller() -> Poller:
 
 
 def unsent_octets(descriptor: int) -> int:
-    """Return how many sent octets the peer has not acknowledged yet. If the system can't tell, return 0."""
+    """Return how many octets are in the kernel's send buffer, since the peer has not acknowledged them yet.
+
+    If the system can't tell, return 0.
+    """
     try:
         import fcntl
         import termios

@@ -12,7 +12,7 @@ class SendRate:
     """The deadline for a peer that reads a response.
 
     The deadline passes if the peer reads fewer than *min_rate* octets a second for *slow* seconds. Each acknowledged
-    octet extends the deadline, up to *slow* seconds from now. Octets in the kernel's send buffer do not count.
+    octet extends the deadline, up to *slow* seconds from now. Octets in the kernel's send buffer do not extend it yet.
     """
 
     __slots__ = ("_acknowledged", "_min_rate", "_slow", "deadline")

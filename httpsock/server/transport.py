@@ -85,7 +85,7 @@ class Transport(Protocol):
         """Send at most *length* octets of *file*. Return how many octets were sent, or 0 at the end of the file."""
 
     def unsent(self) -> int:
-        """Return how many sent octets the peer has not acknowledged yet."""
+        """Return how many octets are in the kernel's send buffer, since the peer has not acknowledged them yet."""
 
     def has_input(self) -> bool:
         """Return whether octets or an error wait to be received."""
@@ -142,7 +142,7 @@ class PlainTransport:
         self.send: Callable[..., int] = connected.send
 
     def handshake(self) -> bool:
-        """Do nothing, since there are no keys to agree on. Return False: ``recv`` has no octets yet."""
+        """Do nothing, since there are no keys to agree on. Return False, since nothing has been received."""
         return False
 
     def send_both(self, first: bytes, second: bytes) -> int:
@@ -160,11 +160,11 @@ class PlainTransport:
         return os.sendfile(self.descriptor, file.fileno(), offset, length)
 
     def unsent(self) -> int:
-        """Return how many sent octets the peer has not acknowledged. If the system can't tell, return 0."""
+        """Return how many octets are in the kernel's send buffer. If the system can't tell, return 0."""
         return unsent_octets(self.descriptor)
 
     def has_input(self) -> bool:
-        """Return whether octets or an error wait to be received. The peer's end of file does not count."""
+        """Return whether octets or an error wait to be received. At the peer's end of file, return False."""
         try:
             return bool(self._socket.recv(1, socket.MSG_PEEK))
         except OSError as error:

@@ -60,7 +60,7 @@ class Faults:
         self.accept_queue = self._port.accept_queue
 
     def add(self, rule: Rule) -> None:
-        """Apply *rule* from now on. If several rules select a response or a connection, the first rule counts."""
+        """Apply *rule* from now on. If several rules select a response or a connection, the first rule applies."""
         if rule.times is not None:
             check_number("times", rule.times, 1, 10**9)
         if FAULTS[rule.name].stage in (Stage.PORT, Stage.QUEUE) and not sys.platform.startswith("linux"):

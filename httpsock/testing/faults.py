@@ -124,9 +124,9 @@ def _chunked(message: Message, after: bytes) -> Iterator[bytes]:
 
 
 def _endless(first: bytes, again: bytes) -> Iterator[bytes | Sleep]:
-    """Yield *first*, then *again* for ever, with pauses.
+    """Yield the octets *first*, then repeat the octets *again* for ever, with pauses.
 
-    The script must end with "stall", so that a server that stops does not wait for the end.
+    The script's last action must be "stall". Then a server that is asked to stop does not wait for this response.
     """
     return chain([first], chain.from_iterable(repeat((again, _ENDLESS_PAUSE))))
 

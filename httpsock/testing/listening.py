@@ -32,10 +32,11 @@ class Period(NamedTuple):
 
 
 class Port:
-    """The listening sockets of one server. *next_period* and *next_delay* choose the faults.
+    """The listening sockets of one server.
 
-    Any thread may begin a period, but only the event loop notices when a period ends. So the accept queues raise
-    NotAccepting, which makes the event loop call again soon.
+    *next_period* chooses whether the port is open or closed, and for how long. *next_delay* chooses how long a
+    connection waits in the accept queue. Any thread may begin a period, but only the event loop notices when a period
+    ends. So the accept queues raise NotAccepting, which makes the event loop call again soon.
     """
 
     def __init__(self, next_period: Callable[[], Period], next_delay: Callable[[], float]) -> None:
@@ -99,7 +100,7 @@ class Port:
 
 
 class FaultyQueue:
-    """The accept queue of *listener*.
+    """The accept queue of *listener*. It can close the port, and accept connections late.
 
     The event loop calls ``accept``. Any thread may call ``update``.
     """

@@ -23,8 +23,8 @@ def discard(*_: object, **__: object) -> None:
 class TracedListener(socket.socket):
     """A listening socket that emits an event for each call.
 
-    The server duplicates its sockets for the event loop and then closes the originals. The kernel listens until the
-    duplicate is closed, so only a duplicate emits "close".
+    There is one exception. The server duplicates its sockets for the event loop and then closes the originals. Closing
+    an original does not end listening, so it emits nothing. Closing the duplicate emits "close".
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class TracedListener(socket.socket):
         return duplicate
 
     def close(self) -> None:
-        """Close the descriptor. If this is a duplicate, emit "close"."""
+        """Close the socket. Only closing the duplicate ends listening, so only the duplicate emits "close"."""
         if self._is_duplicate:
             self._emit("close", {"address": address_of(self.getsockname())})
         super().close()
