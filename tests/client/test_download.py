@@ -53,7 +53,7 @@ def accepts(download: Download, octets: bytes, url: str = URL) -> bool:
 
 
 def rest(first: int, *field_lines: str, content: bytes = b"", content_range: str | None = None) -> bytes:
-    """Return a 206 with *content*. If *content* is empty, send the octets of the file from position *first* on."""
+    """Return a 206 with *content*. If *content* is empty, use the octets of the file from position *first* on."""
     value = content_range or f"bytes {first}-{len(WHOLE) - 1}/{len(WHOLE)}"
     content = content or WHOLE[first:]
     return ok(content, f"Content-Range: {value}", *(field_lines or ['ETag: "v1"']), status="206 Partial Content")

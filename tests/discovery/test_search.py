@@ -146,7 +146,7 @@ def reason_to_skip(location: str, address: str = TO, seconds: float = 5.0) -> st
 
 
 def described(*answers: bytes, at: str = "description.xml") -> FoundDevice:
-    """Serve *answers* as the description of a device, and return the device. In its URL, PORT stands for the port."""
+    """Serve *answers* as the description of a device, and return the device. In its URL, replace the port by PORT."""
     with playing(*map(answering, answers)) as url:
         found = identified(url + at)
         port = url.rpartition(":")[2].rstrip("/")

@@ -20,7 +20,10 @@ from tests.support.context import FixedContext
 
 
 def allotment(budget: ListingBudget, network: str, names: int) -> Allotment:
-    """Return an allotment that holds *names* names of *network*, in addition to the names that are not counted."""
+    """Charge *network* for this number of *names*, and return the allotment.
+
+    The first names of a listing are free, so they are added to the number.
+    """
     claimed = Allotment(budget)
     claimed.network = network
     assert len(list(claimed.charge(range(UNCOUNTED + names)))) == UNCOUNTED + names

@@ -20,7 +20,7 @@ Answering = Callable[..., Dialogue]
 def answering(begin: Begin, settings: Settings) -> Answering:
     """Return a function that sends two requests.
 
-    The function's arguments are the pieces of the answer to the first request, from its head on.
+    The function's arguments are the pieces of the first answer, which include the head.
     """
 
     def begin_with(*chunks: bytes | Sleep, then: Then, method: str = "GET", status: Status = Status.OK) -> Dialogue:

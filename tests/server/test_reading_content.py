@@ -131,7 +131,7 @@ def test_a_read_must_be_of_at_least_one_octet(begin: Begin, settings: Settings, 
 def test_content_that_is_too_long_or_malformed_is_refused(
     echoing: Dialogue, reports: list[str], octets: bytes, status: int, sentence: str
 ) -> None:
-    """The server must not parse later octets as a request. A client's error is not reported."""
+    """The server must not parse later octets as a request. It does not report a client's error."""
     echoing.say(octets + b"\r\n\r\n" + get("/secret"))
 
     answer = echoing.answer()

@@ -318,7 +318,7 @@ class SharedListener(socket.socket):
 def test_connections_are_whole_after_two_processes_have_closed_the_port(
     listener: socket.socket, *, is_raced: bool
 ) -> None:
-    """If a listening socket is shut down twice, Linux also shuts down the receiving side of its connections."""
+    """On Linux, connections inherit a second shutdown of their listening socket, so httpsock must avoid or undo it."""
     with SharedListener(fileno=os.dup(listener.fileno())) as shared:
         shared.setblocking(False)
         shared.is_raced = is_raced
