@@ -73,7 +73,7 @@ def test_coverage_needs_only_the_standard_library() -> None:
 def test_an_old_python_is_refused_with_a_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Python 3.10 has no tomllib, which reads the tables of the corpus."""
+    """Python 3.10 is too old, since it has no tomllib to read the tables of the corpus."""
     monkeypatch.setattr(sys, "version_info", (3, 10, 13))
     assert main(["check", "http://127.0.0.1:1/"]) == 2
     assert "Python 3.11 or newer is needed" in capsys.readouterr().err

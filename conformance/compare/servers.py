@@ -72,7 +72,7 @@ def _server(name: str, entry: dict[str, Any], apps: dict[str, dict[str, str]]) -
 class Installation:
     """Installs servers. Packages from pip and npm go into *folder*, where a later run can use them again.
 
-    Debian packages are installed only if *uses_apt* is true. This requires root.
+    Debian packages are installed only if *uses_apt* is true. apt requires root.
     """
 
     def __init__(self, folder: Path, *, uses_apt: bool) -> None:

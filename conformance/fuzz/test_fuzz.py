@@ -46,7 +46,7 @@ def test_generated_inputs_make_no_finding(inputs: int) -> None:
 
 
 def test_the_cases_of_the_corpus_make_no_finding() -> None:
-    """The kinds of known differences also cover the differences that the tables of the corpus explain case by case."""
+    """If the parsers differ on a case of the corpus, the difference is of a known kind."""
     findings = Findings()
     for octets in CORPUS:
         findings.try_octets(octets)

@@ -96,9 +96,9 @@ def _cause(failures: Sequence[Result]) -> Cause:
 
 
 def _join_family(groups: dict[tuple[str, str, str], list[Result]]) -> list[Cause]:
-    """If a server ignores both If-Match and If-Unmodified-Since, join all failures that follow from this.
+    """If a server ignores both If-Match and If-Unmodified-Since, join its failures on them into one cause.
 
-    Return a list with this one cause, and remove its failures from *groups*. Otherwise return an empty list.
+    Remove these failures from *groups*, and return a list with the cause. For any other server, return an empty list.
     """
     keys = [key for key in groups if key[0] == "MUST" and key[1] in _FAMILY and key[2] == _FAMILY_SHAPE]
     if {number for _, number, _ in keys} != _FAMILY:

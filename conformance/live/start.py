@@ -73,7 +73,7 @@ class Program(subprocess.Popen[bytes]):
 class Recipe(NamedTuple):
     """How to start a server. *start* is a command in which {port}, {root}, {folder} and {back} are filled in.
 
-    *files* are first written into {folder}. In *files* and *environment*, names in braces are filled in, too. If
+    *files* are first written into {folder}. Names in braces are also filled in within *files* and *environment*. If
     *start* is a proxy, *back* is the command of the server behind the proxy. This server starts first, on the port
     {back}.
     """

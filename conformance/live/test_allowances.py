@@ -137,7 +137,7 @@ def test_a_verdict_describes_what_the_server_did(name: str, statuses: list[int],
 def test_a_fault_that_the_case_is_not_about_is_reported_under_its_own_requirement(
     name: str, statuses: list[int], requirement: str
 ) -> None:
-    """The reported requirement has a level below MUST, even if the case tests a MUST."""
+    """Such a fault breaks only a requirement below MUST, even if the case tests a MUST."""
     answers = [Response(status, b"", (), b"", b"") for status in statuses]
     judgement = judge(
         probe_of(_CASES[name], 1), 1, Reading(answers, b"", [], []), "closed", PlainAnswer(_MISSING, echoes=False)
@@ -243,7 +243,7 @@ def test_a_response_without_a_head_passes_only_for_a_request_of_http_0_9() -> No
     ],
 )  # fmt: skip
 def test_a_2xx_to_connect_needs_a_valid_port_and_no_content(name: str, field: bytes, why: str | None) -> None:
-    """RFC 9110 §9.3.6: an origin server may accept CONNECT. A 2xx to it must not have Content-Length."""
+    """RFC 9110 §9.3.6: an origin server may accept CONNECT, but its 2xx must not have Content-Length."""
     reading = Reading([Response(200, b"", ((field, b"5"),), b"", b"")], b"", [], [])
     verdict = judge(probe_of(_CASES[name], 1), 1, reading, "closed", PlainAnswer(_MISSING, echoes=False))
     assert (verdict.why, verdict.is_should) == (why, False)
@@ -367,7 +367,7 @@ def test_each_level_of_a_case_or_a_check_has_an_explanation() -> None:
 def test_if_time_runs_out_the_exit_code_is_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A case that was not tried may break a MUST."""
+    """A case that was not tried may break a MUST, so the check must not report success."""
     from conformance.__main__ import main
 
     passed, untried = _result("MUST", "R036", Outcome.PASSED), _result("MUST", "R036", Outcome.SKIPPED, NO_TIME)

@@ -181,7 +181,7 @@ class _Late:
 
 
 def test_a_case_that_timed_out_beside_others_is_tried_again_alone() -> None:
-    """Another case may have kept the server busy."""
+    """The case may have timed out only because another case kept the server busy."""
     late = _Late()
     with serving(lambda connected: connected.sendall(b"HTTP/1.1 404 No\r\n\r\n")) as address:
         results = run_trials(Target(address), [late.trial("one"), late.trial("two")])
@@ -190,7 +190,7 @@ def test_a_case_that_timed_out_beside_others_is_tried_again_alone() -> None:
 
 
 def test_many_cases_that_timed_out_beside_others_are_tried_again_alone() -> None:
-    """A single slow case may have delayed all the other cases."""
+    """A single slow case may have delayed all the others, so each of them is tried alone."""
     late, names = _Late(), [f"case-{number}" for number in range(40)]
     with serving(lambda connected: connected.sendall(b"HTTP/1.1 404 No\r\n\r\n")) as address:
         results = run_trials(Target(address), [late.trial(name) for name in names])
@@ -198,7 +198,7 @@ def test_many_cases_that_timed_out_beside_others_are_tried_again_alone() -> None
 
 
 def test_if_many_cases_time_out_alone_too_the_others_are_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If many cases time out even when they are tried alone, the server itself is slow."""
+    """If many cases time out alone, the server itself is slow, so it is useless to repeat the others."""
     monkeypatch.setattr(trials, "_MAX_LATE", 3)
     late, names = _Late(times=9), [f"case-{number}" for number in range(40)]
     with serving(lambda connected: connected.sendall(b"HTTP/1.1 404 No\r\n\r\n")) as address:

@@ -43,7 +43,7 @@ GOOD = {
 
 @pytest.mark.parametrize(("method", "octets", "contents"), GOOD.values(), ids=GOOD.keys())
 def test_a_valid_response_is_read_to_its_end_without_a_fault(method: str, octets: bytes, contents: list[bytes]) -> None:
-    """h11, used as a client, finds no fault either."""
+    """The strict reader finds no fault, and h11 as a client finds none."""
     reading = read(octets, method)
     assert [response.content for response in reading.responses] == contents
     assert (reading.leftover, reading.faults) == (b"", [])

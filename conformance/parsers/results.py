@@ -50,7 +50,8 @@ class ParseResult(NamedTuple):
 class Difference(NamedTuple):
     """The point where two results differ. *octets* start after the last request on which both parsers agree.
 
-    *ours* is the next request that httpsock found. *theirs* is the next request that h11 found. Either may be None.
+    *ours* is the next request that httpsock found. *theirs* is the next request that h11 found. If a parser
+    found no further request, its value is None.
     """
 
     octets: bytes

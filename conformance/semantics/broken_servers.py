@@ -119,7 +119,7 @@ def answer_without_length(request: bytes) -> bytes:
 
 
 def answer_anew(count: Iterator[int], request: bytes) -> bytes:
-    """Answer each request with new content and a new ETag. Both come from the next number in *count*."""
+    """Answer each request with new content and a new ETag, made from the next number in *count*."""
     number = next(count)
     return respond(200, b"%d" % number, ETag=f'"{number}"')
 

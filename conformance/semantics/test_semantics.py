@@ -122,7 +122,7 @@ def test_the_parts_of_a_multipart_answer_are_its_ranges() -> None:
     ],
 )
 def test_a_multipart_answer_is_read_strictly(content: bytes, fields: list[tuple[bytes, bytes]], fault: str) -> None:
-    """The rules are those of RFC 2046 §5.1.1 and RFC 9110 §15.3.7.2."""
+    """RFC 2046 §5.1.1 and RFC 9110 §15.3.7.2 define the rules."""
     with pytest.raises(ValueError, match=fault):
         ranges_of(_multipart(content, *fields))
 

@@ -95,7 +95,10 @@ def play(workload: Workload, server: Running, expected: Expected, processors: Pr
 def ask_again_and_again(
     workload: Workload, port: int, expected: Expected, processors: Processors, seconds: int, *, thoroughly: bool = False
 ) -> Counts:
-    """Run wrk or client.py with *workload* and return the counts. If *thoroughly* is true, check long answers too."""
+    """Run wrk or client.py with *workload* and return the counts.
+
+    If *thoroughly* is true, also check answers of up to 2 MiB.
+    """
     seconds = max(seconds, workload.min_seconds)
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script, pinned(processors.client):
         if workload.method == "HEAD":

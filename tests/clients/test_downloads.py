@@ -99,7 +99,7 @@ def test_zsync_fetches_only_changed_blocks(served: pathlib.Path, tmp_path: pathl
 
 
 def test_zchunk_fetches_only_changed_chunks(served: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    """The client zckdl requests up to 255 ranges at a time. After a 200, it tries again with fewer ranges."""
+    """The client zckdl requests up to 255 ranges at a time. If the answer were 200, it would retry with fewer."""
     zck, log = tool("zck"), list[Exchange]()
     lines = [b"<package>%s\n" % (hashlib.sha256(b"%d" % number).hexdigest() * 20).encode() for number in range(1200)]
     (tmp_path / "old").write_bytes(b"".join(lines))

@@ -23,7 +23,7 @@ def is_alive(process: int) -> bool:
 
 
 def open_descriptors() -> set[int]:
-    """Return the open descriptors of this process. Only those below 512 are checked."""
+    """Return the open descriptors of this process that are below 512."""
     found = set()
     for descriptor in range(512):
         with suppress(OSError):
