@@ -544,7 +544,7 @@ SLOW |= {"urllib", "zlib"}
 
 
 def printed_by(program: str) -> set[str]:
-    """Run the Python code *program* and return the printed words. The option -S skips Python's start-up files."""
+    """Run the Python code *program* without Python's start-up files (option -S). Return the printed words."""
     command = [sys.executable, "-S", "-c", program]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=True)
     return set(done.stdout.split())
