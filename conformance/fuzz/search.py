@@ -142,7 +142,7 @@ def shrink(octets: bytes, is_alike: Callable[[bytes], bool]) -> bytes:
 
 
 def _without_lines(octets: bytes, is_better: Callable[[bytes], bool]) -> bytes:
-    """Remove each line without which *is_better* still accepts the octets."""
+    """Remove each line if *is_better* accepts the octets without this line."""
     lines = octets.splitlines(keepends=True)
     for number in reversed(range(len(lines))):
         fewer = lines[:number] + lines[number + 1 :]
@@ -152,7 +152,7 @@ def _without_lines(octets: bytes, is_better: Callable[[bytes], bool]) -> bytes:
 
 
 def _without_runs(octets: bytes, is_better: Callable[[bytes], bool]) -> bytes:
-    """Remove each sequence of octets without which *is_better* still accepts the octets, long sequences first."""
+    """Remove long sequences of octets, then shorter ones, if *is_better* accepts the result."""
     size = max(len(octets) // 2, 1)
     while size:
         position = 0

@@ -96,7 +96,7 @@ def _cause(failures: Sequence[Result]) -> Cause:
 
 
 def _join_family(groups: dict[tuple[str, str, str], list[Result]]) -> list[Cause]:
-    """If a server ignores both If-Match and If-Unmodified-Since, join its failures on them into one cause.
+    """If a server ignores both If-Match and If-Unmodified-Since, join its failures with these fields into one cause.
 
     Remove these failures from *groups*, and return a list with the cause. For any other server, return an empty list.
     """

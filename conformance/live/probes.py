@@ -339,6 +339,6 @@ def _requests(count: int) -> str:
 
 
 def _refuses_the_method(refusal: Response, probe: Probe) -> bool:
-    """Return whether the server refuses only the method. Such a server perhaps ignored the rest of the request."""
+    """Return whether the server refuses only the method. Such a server may not have read the rest of the request."""
     is_get = probe.case.octets.lstrip(b"\r\n").startswith((b"GET ", b"HEAD "))
     return refusal.status in (405, 501) and not is_get

@@ -3,7 +3,7 @@
 A target or a field may contain placeholders. {n} becomes a new number for each request. {port} becomes the server's
 port. {name} becomes a random one of *names*. {validators} becomes an If-None-Match or If-Modified-Since field.
 
-The workload "page" imitates browsers. Each of some hundred visitors sends the same fields for all files, and all
+The workload "page" imitates browsers. Each of 100 visitors sends the same fields for all files, and all
 visitors request the same files. Request lines and field sections therefore repeat, but entire heads do not.
 """
 

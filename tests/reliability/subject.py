@@ -155,7 +155,7 @@ def serving(
 
 
 def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int) -> None:
-    """Wait for the server's first answer. Before that, a signal may kill the server."""
+    """Wait for the server's first answer, because an earlier signal might kill the server."""
     latest = time.monotonic() + PATIENCE_SECONDS
     while process.poll() is None and time.monotonic() < latest:
         with contextlib.suppress(OSError):

@@ -21,7 +21,7 @@ def octet_by_octet(octets: bytes) -> Iterator[list[bytes]]:
 
 
 def in_two(octets: bytes) -> Iterator[list[bytes]]:
-    """Cut *octets* in two at each position in turn. If *octets* are long, use only some 200 positions."""
+    """Cut *octets* in two at each position in turn. If *octets* are long, use only about 200 positions."""
     for position in range(0, len(octets) or 1, 1 + len(octets) // 200):
         yield [piece for piece in (octets[:position], octets[position:]) if piece]
 

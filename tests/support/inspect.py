@@ -69,7 +69,7 @@ class Watching:
         return self.messages
 
     def events_until(self, name: str, count: int = 1) -> list[dict[str, Any]]:
-        """Read until *count* events called *name* have arrived. Return all events."""
+        """Read until *count* events called *name* have arrived. Return all events so far, of any name."""
         self.until(
             lambda messages: sum(m.event == "" and m.data and m.data["event"] == name for m in messages) >= count
         )
