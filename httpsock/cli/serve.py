@@ -11,13 +11,12 @@ import argparse
 import contextlib
 import errno
 import os
-import select
 import signal
 import socket
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from httpsock.http.text import visible
 from httpsock.processes.activation import InheritedSockets, inherit_sockets
@@ -32,7 +31,7 @@ from httpsock.server.event_loop import Log
 from httpsock.server.listeners import ANY, LOOPBACK, url_of
 from httpsock.server.process import become_user, fill_standard_descriptors, raise_descriptor_limit
 from httpsock.server.server import DEFAULT_PORT, Server, preload_lazy_imports, print_stderr
-from httpsock.tracing.output import shows_colours, standard_error, width_of
+from httpsock.tracing.output import shows_colours, standard_error, width_of, would_block
 
 from .arguments import WRONG_ARGUMENT
 from .options import options_of
@@ -44,6 +43,8 @@ if TYPE_CHECKING:
 
 # If the default port is in use, try the next ones; a port given with --port has no substitute.
 _DEFAULT_PORTS = range(DEFAULT_PORT, DEFAULT_PORT + 10)
+# Time to write the first lines, each to its stream, before the server serves without them.
+_FIRST_LINES_SECONDS = 1.0
 # Time to write the last lines of the log at exit.
 _LAST_LINES_SECONDS = 1.0
 
@@ -185,10 +186,15 @@ def _supervisor(
 
 def _print_if_writable(text: str) -> None:
     """Print *text* on standard error. If standard error is closed or would block, do nothing."""
+    _print_unless_blocked(sys.stderr, text, 0.0)
+
+
+def _print_unless_blocked(stream: TextIO | None, text: str, seconds: float) -> None:
+    """Print *text* on *stream*. If *stream* is closed, or a pipe that stays full for *seconds*, do nothing."""
     with contextlib.suppress(OSError, ValueError):
-        # sys.stderr is None if standard error was closed at the start.
-        if sys.stderr and select.select([], [sys.stderr], [], 0)[1]:
-            print_stderr(text)
+        # A standard stream that was closed at the start is None.
+        if stream and not would_block(stream, seconds):
+            print(text, file=stream, flush=True)
 
 
 def _open_servers(
@@ -358,10 +364,9 @@ def _print_urls(server: Server, options: argparse.Namespace, inherited: Inherite
         lines.append("The password crosses the network unencrypted: put a proxy with TLS in front.")
     if options.inspect:
         lines.append(f"See the sockets at {server.url}.httpsock/")
-    # The reader of the pipe may have closed it; continue to serve.
-    with contextlib.suppress(OSError, ValueError):
-        print(server.url, flush=True)
-    print_stderr("\n".join(lines))
+    # A full pipe must not keep the server from serving.
+    _print_unless_blocked(sys.stdout, server.url, _FIRST_LINES_SECONDS)
+    _print_unless_blocked(sys.stderr, "\n".join(lines), _FIRST_LINES_SECONDS)
 
 
 def _description_handler(options: argparse.Namespace) -> "DescriptionHandler | None":
@@ -396,5 +401,6 @@ def _announcing(server: Server, description: "DescriptionHandler | None") -> con
             trace=trace,
         )
     except OSError as error:
-        print_stderr(f"httpsock: the folder can't be announced: {error.strerror or error}; it is served all the same.")
+        reason = f"the folder can't be announced: {error.strerror or error}; it is served all the same."
+        _print_unless_blocked(sys.stderr, f"httpsock: {reason}", _FIRST_LINES_SECONDS)
         return contextlib.nullcontext()

@@ -10,6 +10,7 @@ import select
 import sys
 import time
 from collections.abc import Callable
+from typing import TextIO
 
 # PIPE_BUF on common systems: a write of up to this size to a pipe is atomic.
 _MAX_WRITE_OCTETS = 4096
@@ -44,6 +45,15 @@ def _wait(descriptor: int, *, is_disk: bool) -> None:
     if not is_disk:
         select.select([], [descriptor], [], _RETRY_SECONDS)
     time.sleep(_RETRY_SECONDS if is_disk else _PAUSE_SECONDS)
+
+
+def would_block(output: int | TextIO, seconds: float = 0.0) -> bool:
+    """Return whether a write to *output* would still block after *seconds*. A write that fails does not block."""
+    try:
+        # Windows can wait only for sockets.
+        return os.name != "nt" and not select.select([], [output], [], seconds)[1]
+    except (OSError, ValueError):
+        return False
 
 
 def is_terminal(descriptor: int) -> bool:

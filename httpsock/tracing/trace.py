@@ -19,7 +19,7 @@ from typing import Any
 from httpsock.http.masking import Masker, mask
 
 from .events import Event, Format, TextFormatter, format_json
-from .output import shows_colours, standard_error, write_whole
+from .output import shows_colours, standard_error, would_block, write_whole
 
 # The limit of the queue, and an event's own memory in addition to its octets.
 _MAX_OCTETS = 16 * 1024 * 1024
@@ -164,10 +164,11 @@ class TraceWriter:
             return f"an event could not be shown: {error!r}\n"
 
     def _write(self, events: list[Event]) -> None:
-        """Write events. If that fails, count the events as lost. Only the writer thread retries."""
+        """Write events. If that fails, count the events as lost. Only the writer thread retries, and may block."""
         octets = "".join(map(self._formatted, events)).encode(self._encoding, "backslashreplace")
         may_retry = self._may_retry if self._thread else bool
-        if write_whole(self._descriptor, octets, may_retry) < len(octets):
+        is_blocked = not self._thread and would_block(self._descriptor)
+        if is_blocked or write_whole(self._descriptor, octets, may_retry) < len(octets):
             with self._changed:
                 self._lost += len(events)
 

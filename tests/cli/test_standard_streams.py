@@ -1,5 +1,6 @@
-"""The command line: closed standard streams."""
+"""The command line: closed and full standard streams."""
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator
@@ -23,6 +24,20 @@ def dead_pipe() -> Iterator[int]:
     reading, writing = os.pipe()
     os.close(reading)
     yield writing
+    os.close(writing)
+
+
+@pytest.fixture
+def full_pipe() -> Iterator[int]:
+    """Yield the writing end of a pipe that is full, and that nobody reads."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"x" * 4096)
+    os.set_blocking(writing, True)
+    yield writing
+    os.close(reading)
     os.close(writing)
 
 
@@ -59,6 +74,22 @@ def test_the_program_serves_when_the_reader_of_standard_error_is_gone(serving: S
     program = serving(stderr=dead_pipe)
     assert program.ask("/hello.txt").status == 200
     assert program.ask("/hello.txt").status == 200, "the log of the first has failed by now"
+    assert program.stop()[:2] == (0, "")
+
+
+def test_the_program_serves_when_standard_output_is_a_full_pipe(start: Start, full_pipe: int) -> None:
+    program = start("--port", "0", stdout=full_pipe)
+    read_port(program)
+    assert program.ask("/hello.txt").status == 200
+    assert program.stop()[0] == 0
+
+
+@pytest.mark.parametrize("arguments", [[], ["--processes", "2"], ["--trace"]], ids=" ".join)
+def test_the_program_serves_when_standard_error_is_a_full_pipe(
+    serving: Start, full_pipe: int, arguments: list[str]
+) -> None:
+    program = serving(*arguments, stderr=full_pipe)
+    assert program.ask("/hello.txt").status == 200
     assert program.stop()[:2] == (0, "")
 
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from httpsock.tracing.output import width_of, write_whole
+from httpsock.tracing.output import width_of, would_block, write_whole
 
 needs_terminals = pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminals can be made here")
 
@@ -23,6 +23,21 @@ def test_writing_to_a_full_pipe_is_repeated_as_the_caller_decides() -> None:
     assert os.read(reader, count) == b"later\n"
     os.close(reader)
     os.close(writer)
+
+
+def test_a_write_to_a_full_pipe_would_block() -> None:
+    reader, writer = os.pipe()
+    assert not would_block(writer)
+    os.set_blocking(writer, False)
+    write_whole(writer, b"x" * (1 << 21), lambda: False)
+    assert would_block(writer)
+    os.close(reader)
+    os.close(writer)
+
+
+@pytest.mark.parametrize("descriptor", [-1, 1 << 20])
+def test_a_write_to_a_closed_descriptor_would_fail_and_not_block(descriptor: int) -> None:
+    assert not would_block(descriptor)
 
 
 def test_a_pipe_has_no_width() -> None:

@@ -146,6 +146,18 @@ def test_writing_to_a_full_non_blocking_terminal_is_repeated(pipe: tuple[int, in
     trace.finish()
 
 
+def test_before_the_start_an_event_that_would_block_is_lost(pipe: tuple[int, int]) -> None:
+    reading, writing = pipe
+    count = fill(writing)
+    os.set_blocking(writing, True)
+    trace = TraceWriter(brief, writing)
+    trace.server("bind")
+    assert os.read(reading, count) == b"x" * count
+    trace.start()
+    trace.finish()
+    assert read_lines(reading, 1) == ["0 lost 1"]
+
+
 def test_a_terminal_that_stays_full_does_not_delay_the_end(
     pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
