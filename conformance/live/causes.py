@@ -108,7 +108,7 @@ def _join_family(groups: dict[tuple[str, str, str], list[Result]]) -> list[Cause
 
 
 def shape(why: str) -> str:
-    """Remove numbers and quotations from a message. The expected status stays."""
+    """Remove numbers and quotations from a message, but keep the expected status."""
     if is_due := re.match(r"the status is [0-9]+, (not .*)", why):
         return is_due[1]
     return _FIGURES.sub("#", _SECTION.sub("", why))

@@ -290,7 +290,7 @@ def test_a_500_is_a_failure_in_every_case() -> None:
 
 
 def test_every_case_has_a_verdict_for_any_number_of_answers() -> None:
-    """Without an answer, a case passes only if the RFC lets a server close without a response."""
+    """A case may get no answer. It then passes only if the RFC lets a server close without a response."""
     wrong = []
     all_statuses = [(), *product((200, 400, 404), repeat=2), (404, 404, 404, 404)]
     plain = PlainAnswer(404, echoes=False)
