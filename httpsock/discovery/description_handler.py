@@ -40,7 +40,8 @@ class DescriptionHandler:
     def describe(self, directory: str, port: int) -> Device:
         """Make the description of the folder *directory*, which is served at *port*. Return the device to announce.
 
-        Call this before the server forks. The same arguments always give the same description.
+        Call this before the server forks, so that all processes send the same description. A device with the same
+        *directory* and *port* gets the same UUID after a restart.
         """
         # The same folder on the same machine keeps its identity across restarts.
         origin = f"httpsock:{platform.node()}:{uuid.getnode()}:{visible(directory)}:{port}"

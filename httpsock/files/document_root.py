@@ -85,7 +85,7 @@ class Directory(NamedTuple):
 
 
 class Redirect(NamedTuple):
-    """A folder whose path must change: the final slash is missing, or relative links would lead elsewhere."""
+    """A redirect to the folder *name*: the path lacks the final slash, or relative links would lead elsewhere."""
 
     name: ResourceName
 

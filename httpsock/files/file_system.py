@@ -91,7 +91,7 @@ class FileSystem:
     def use_memo(self, path: bytes) -> None:
         """Do nothing. A subclass may emit an event.
 
-        The document root calls this when it reuses the result for *path* of an earlier request in this tick.
+        The document root calls this if an earlier request of this tick has already found the resource at *path*.
         """
 
     def cache(self, capacity: int) -> FileCache[Value]:

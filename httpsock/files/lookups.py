@@ -174,8 +174,8 @@ class Lookups:
         """Cache a result: the request *key* led to *file*, and *cached* is the representation of *file*.
 
         *codings* are the codings that the client prefers, best first. *original* is the uncompressed file if it is
-        cached. The caller must call ``folder`` for the file's folder before the search for compressed siblings. Then a
-        sibling that appears later changes the folder's stamp.
+        cached. Before the caller searches for compressed siblings, it must call ``folder`` for the file's folder. Then
+        a sibling that appears after the search changes the folder's stamp, and the result is no longer valid.
         """
         path = os.path.join(self._file_system.root, file)
         # The state of a sibling ends with the state of its file.

@@ -112,8 +112,8 @@ def validators_of(etag: bytes, opened: os.stat_result, now: float) -> Validators
 def etag_of_state(opened: os.stat_result, now: float) -> bytes:
     """Return the entity-tag of a large file. Compute the tag from the file's status, not from its content.
 
-    If the file has just changed, a second change could leave its times as they are. Then the tag is weak, so that no
-    client joins parts of two versions (RFC 9110 §8.8.1).
+    If the file has just changed, a second change could leave the file's times unchanged. Then the tag is weak, so that
+    no client joins parts of two versions (RFC 9110 §8.8.1).
     """
     weak = "W/" if _could_keep_its_times(opened, now) else ""
     tag = f'{weak}"{opened.st_ino:x}-{opened.st_size:x}-{opened.st_mtime_ns:x}-{opened.st_ctime_ns:x}"'

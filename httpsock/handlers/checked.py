@@ -112,7 +112,7 @@ def _with_checked_chunks(response: Response, stream: Stream) -> Response:
 
 
 class _CheckedChunks(Iterator[bytes | Sleep]):
-    """Checks the chunks of a stream. The first chunk is made early, so that an error can still be answered with 500."""
+    """Checks the chunks of a stream. The first chunk is made before the head is sent, so its error can become a 500."""
 
     def __init__(self, chunks: Iterable[object]) -> None:
         self._chunks = iter(chunks)

@@ -184,8 +184,8 @@ Part = bytes | FileSlice
 class Sleep(NamedTuple):
     """A stream yields a Sleep if the stream has nothing to send for *seconds*.
 
-    Meanwhile the server may evict the connection. If the client closes the connection, the stream ends. So a stream
-    should sleep only if the client can continue with another request, as with event streams.
+    If the client closes the connection meanwhile, the stream ends. The server may also evict the connection. So a
+    stream should sleep only if the client can continue with another request, as with event streams.
     """
 
     seconds: float
@@ -253,9 +253,9 @@ class Response:
 
     If the fields do not give the length of the content, *has_length* is false. Only a response to HEAD or a response
     with a stream may omit the length (RFC 9110 §9.3.2). *content_length* is the length in octets, also for HEAD. If the
-    length of a stream is unknown, *content_length* is 0. *field_lines* has the field lines and the empty line after the
-    head. *first_write* has these lines. If the first part of the content is short, *first_write* has this part, too.
-    *rest* has the other parts. For a Stream, *first_write* and *rest* are empty.
+    length of a stream is unknown, *content_length* is 0. *field_lines* has the field lines and the empty line that
+    ends the head. *first_write* has these lines. If the first part of the content is short, *first_write* has this
+    part, too. *rest* has the other parts. For a Stream, *first_write* and *rest* are empty.
     """
 
     __slots__ = (

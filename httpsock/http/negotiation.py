@@ -42,7 +42,7 @@ def _thousandths(qvalue: bytes) -> int:
 
 
 def preferred_media_type(accept: bytes | None, offers: Sequence[str]) -> str:
-    """Return the media type of *offers* that *accept* prefers. Of several with equal weights, return the first.
+    """Return the media type of *offers* that *accept* prefers. If types have equal weights, return the first of these.
 
     If several ranges in *accept* match a type, the most specific range decides the weight of the type (RFC 9110
     §12.5.1). If the client accepts none of *offers*, a server may answer 406 or ignore the Accept field. This server

@@ -37,7 +37,7 @@ from .target import check_host, parse_target
 
 
 class Limits(NamedTuple):
-    """Limits on the size of a request: *field_lines* and *empty_lines* count lines, the other limits are in octets."""
+    """Limits on the size of a request. *field_lines* and *empty_lines* count lines. All other limits are in octets."""
 
     # RFC 9112 §3 asks for at least 8000.
     request_line: int = 8192

@@ -45,7 +45,7 @@ _MAX_SHOWN = 40
 
 @dataclass(frozen=True)
 class ResponseLimits:
-    """Limits on the size of a response. *head* is in octets, *field_lines* and *interim_responses* are numbers."""
+    """Limits on the size of a response. *head* is in octets. *field_lines* and *interim_responses* are counts."""
 
     # Servers that set many long cookies stay below it; curl accepts 300 KiB, browsers 256.
     head: int = 256 * 1024
@@ -342,7 +342,7 @@ def _check_beginning(octets: bytes, *, is_all: bool) -> None:
     """Raise ResponseError if *octets* are not the start of a response.
 
     If *is_all* is false, more octets may follow. In this case, raise ResponseError only if there are enough *octets* to
-    quote in its message.
+    quote in the error's message.
     """
     if _BEGINNING.startswith(octets[: len(_BEGINNING)]):
         return

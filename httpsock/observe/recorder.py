@@ -196,7 +196,7 @@ class Recorder(TraceWriter):
 
 
 class InspectedTracer(ConnectionTracer):
-    """Records the events of one connection, but not of requests for the inspector.
+    """Records the events of one connection, except the events of requests for the inspector.
 
     The events of a request are buffered until its target is known. If *forward_to* is given, the tracer *forward_to*
     gets the events of all requests.

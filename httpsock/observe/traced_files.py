@@ -126,7 +126,7 @@ class TracedFileSystem(FileSystem):
         return use
 
     def use_memo(self, path: bytes) -> None:
-        """Emit an event. The result for *path* was found by an earlier request of this tick, and is reused."""
+        """Emit an event, since a request for *path* reuses the result of an earlier request of this tick."""
         self._current.emit("memo", {"path": visible_octets(path)})
 
     def cache(self, capacity: int) -> FileCache[Value]:

@@ -153,8 +153,8 @@ class Children:
     def spawn(self, command: list[str], environment: Callable[[int], Mapping[str, str]]) -> Child:
         """Start a child that runs *command*. Raise OSError if the system refuses.
 
-        *environment* takes the descriptor of the child's end of the control channel. *environment* returns the child's
-        environment.
+        The function *environment* returns the child's environment. The function's argument is a descriptor: the child's
+        end of the control channel.
         """
         ours, theirs = socket.socketpair()
         try:

@@ -352,7 +352,7 @@ class Connection:
     def _request_wait(self, wait: tuple[State, float] | None) -> tuple[State, float]:
         """Return the state and the deadline with which to wait for a request, or for the rest of a head.
 
-        *wait* is the previous result. Only the first octet of a head changes the result.
+        *wait* is the previous result. The result changes only when the first octet of a head has arrived.
         """
         has_begun = bool(self._parser.unread)
         if wait and has_begun == (wait[0] is _RECEIVING):

@@ -95,7 +95,7 @@ class EventLoop:
         self._wake()  # the server may have been asked to stop already: see _on_wakeup
 
     def run(self) -> None:
-        """Run the event loop, or stand by to take the loop over, until the server has stopped."""
+        """Run the event loop, or wait to take the loop over, until the server has stopped."""
         self._leaders.run(self._lead)
 
     def _lead(self) -> None:

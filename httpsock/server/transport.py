@@ -63,7 +63,8 @@ class Transport(Protocol):
     def recv(self, maximum: int, /) -> bytes:
         """Return the next octets from the peer, about *maximum* at most. Return b"" at the end of the stream.
 
-        TLS may return a little more, since the poller does not report octets that are already decrypted.
+        TLS may return a little more. It must return all octets that are already decrypted, since the poller does not
+        report these octets.
         """
 
     def send(self, octets: bytes | memoryview, flags: int = 0, /) -> int:

@@ -75,7 +75,8 @@ def _end(*_: object) -> Script:
 class Stage(Enum):
     """The part of a server that a fault breaks.
 
-    A fault of a response may depend on the path. All other faults happen before a request arrives.
+    A fault of a response may depend on the request's path. All other faults happen before a request arrives, so there
+    is no path yet.
     """
 
     PORT = "the listening sockets"

@@ -21,10 +21,10 @@ def discard(*_: object, **__: object) -> None:
 
 
 class TracedListener(socket.socket):
-    """A listening socket that emits an event for each call.
+    """A listening socket that emits an event for each call, except when an original socket is closed.
 
-    There is one exception. The server duplicates its sockets for the event loop and then closes the originals. Closing
-    an original does not end listening, so it emits nothing. Closing the duplicate emits "close".
+    The server duplicates its sockets for the event loop and then closes the originals. Closing an original does not end
+    listening, so it emits nothing. Closing the duplicate emits "close".
     """
 
     def __init__(
