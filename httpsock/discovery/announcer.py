@@ -318,7 +318,7 @@ class Announcer:
                 via.send(self._sockets[via], datagram, _group_of(via.family), self._group_port)
 
     def _on_readable(self, descriptor: int) -> None:
-        """Read a datagram, or a notice that the networks have changed, from a ready socket."""
+        """From a ready socket, read a datagram or a notice that the networks have changed."""
         now = time.monotonic()
         if self._changes and descriptor == self._changes.fileno():
             discard_changes(self._changes)

@@ -66,7 +66,7 @@ class TracedListener(socket.socket):
         self._emit("shutdown", {"address": address_of(self.getsockname())})
 
     def dup(self) -> "TracedListener":
-        """Return a duplicate. When the duplicate is closed, it emits "close"."""
+        """Return a duplicate. Closing the duplicate emits "close", since only this ends listening."""
         duplicate = TracedListener(self.family, self.type, self.proto, os.dup(self.fileno()), emit=self._emit)
         duplicate.settimeout(self.gettimeout())
         return duplicate
