@@ -144,7 +144,7 @@ NARROW = """
 const frame = document.createElement("iframe");
 frame.style.cssText = "width: 390px; height: 800px; border: 0";
 document.body.append(frame);
-const widths = [];
+const verdicts = [];
 for (const page of ["index", "tcp", "udp", "http", "try", "code"]) {
   const seen = new Promise((resolve) => { frame.onload = resolve; });
   frame.src = `site/${page}.html`;
@@ -152,9 +152,16 @@ for (const page of ["index", "tcp", "udp", "http", "try", "code"]) {
   const { scrollWidth, clientWidth } = frame.contentDocument.documentElement;
   const links = [...frame.contentDocument.querySelectorAll("nav[aria-label=Pages] a")];
   const lines = new Set(links.map((link) => link.offsetTop)).size;
-  widths.push(`${page} ${scrollWidth > clientWidth ? "is too wide" : lines > 1 ? "has links on two lines" : "fits"}`);
+  // A finger needs 24 pixels (WCAG 2.2, 2.5.8).
+  const buttons = [...frame.contentDocument.querySelectorAll("button")].filter((button) => button.offsetParent);
+  const faults = [
+    scrollWidth > clientWidth && "is too wide",
+    lines > 1 && "has links on two lines",
+    buttons.some((button) => button.offsetHeight < 24) && "has low buttons",
+  ];
+  verdicts.push(`${page} ${faults.filter(Boolean).join(" and ") || "fits"}`);
 }
-say(widths.join(", "));
+say(verdicts.join(", "));
 """
 
 

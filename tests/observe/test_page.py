@@ -37,6 +37,11 @@ SMALLEST_TEXT = """Math.min(...[...document.querySelectorAll("body *")]
   .map((part) => parseFloat(getComputedStyle(part).fontSize) * (part.ownerSVGElement ? part.getScreenCTM().a : 1)))
 """
 
+LOWEST_BUTTON = """Math.min(...[...document.querySelectorAll("button")]
+  .filter((button) => button.getClientRects().length)
+  .map((button) => button.getBoundingClientRect().height))
+"""
+
 
 @pytest.fixture
 def browser(tmp_path: pathlib.Path) -> Iterator[Browser]:
@@ -193,6 +198,7 @@ def test_the_page_fits_a_phone_and_a_desktop_in_both_colour_schemes(
         browser.until("document.querySelector('#histogram text')")
         assert browser.evaluate("document.documentElement.scrollWidth") <= width
         assert browser.evaluate(SMALLEST_TEXT) >= 11
+        assert browser.evaluate(LOWEST_BUTTON) >= 24, "a finger needs 24 pixels (WCAG 2.2, 2.5.8)"
         paper = browser.evaluate("getComputedStyle(document.body).backgroundColor")
         assert paper == {"light": "rgb(243, 245, 248)", "dark": "rgb(16, 20, 28)"}[scheme]
         boxes = browser.evaluate(
