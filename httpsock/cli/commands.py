@@ -9,6 +9,7 @@ Takes arguments, gives an exit code. Only one command is imported, so that a cli
 
 import contextlib
 import gc
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -33,6 +34,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         # Ctrl-C during imports, before the command handles it.
         return _INTERRUPTED
+    finally:
+        if is_program:
+            _end_output()
+
+
+def _end_output() -> None:
+    """Flush standard output and standard error. If that fails, drop the rest.
+
+    Otherwise the interpreter would try again at its exit, print an exception, and change the exit code.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            # A standard stream that was closed at the start is None.
+            if stream:
+                stream.flush()
+        except OSError:
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, stream.fileno())
+            os.close(null)
 
 
 def _import(arguments: Sequence[str]) -> tuple[Callable[[Sequence[str]], int], Sequence[str]]:

@@ -38,12 +38,16 @@ def print_hash(parser: ArgumentParser) -> NoReturn:
         # Some builds of Python lack scrypt.
         from httpsock.handlers.credentials import hash_password
 
-        print(hash_password(_read_password()))
+        password_hash = hash_password(_read_password())
     except (ImportError, ValueError) as error:
         parser.error(str(error))
     except (OSError, EOFError) as error:
         reason = getattr(error, "strerror", None) or "end of input"
         parser.exit(_FAILED, f"httpsock: cannot read the password: {reason}.\n")
+    try:
+        print(password_hash, flush=True)
+    except OSError as error:
+        parser.exit(_FAILED, f"httpsock: cannot write the hash of the password: {error.strerror}.\n")
     parser.exit()
 
 

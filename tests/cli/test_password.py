@@ -109,6 +109,24 @@ def test_standard_input_that_cannot_be_read_is_reported() -> None:
     assert done.stderr == b"httpsock: cannot read the password: Bad file descriptor.\n"
 
 
+def test_a_hash_that_cannot_be_written_is_reported() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [*COMMAND, "--auth-hash"],
+            input=b"secret\n",
+            env=ENVIRONMENT,
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+    assert done.returncode == 1
+    assert done.stderr == b"httpsock: cannot write the hash of the password: Broken pipe.\n"
+
+
 # --- wrong arguments ------------------------------------------------------------------------------------------------
 
 

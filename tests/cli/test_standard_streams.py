@@ -7,10 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.program import COMMAND, Program, Start
+from tests.support.program import COMMAND, ENVIRONMENT, Program, Start
 from tests.support.tools import tool
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="stops the program by signals, which Windows has not")
+
+# As for most users, the interpreter buffers standard output.
+BUFFERED = {name: value for name, value in ENVIRONMENT.items() if name != "PYTHONUNBUFFERED"}
 
 
 def closing(descriptor: int) -> list[str]:
@@ -58,10 +61,17 @@ def test_the_program_serves_without_standard_output(start: Start) -> None:
 
 
 def test_the_program_serves_when_the_reader_of_standard_output_is_gone(start: Start, dead_pipe: int) -> None:
-    program = start("--port", "0", stdout=dead_pipe)
+    program = start("--port", "0", "--quiet", stdout=dead_pipe, env=BUFFERED)
     read_port(program)
     assert program.ask("/hello.txt").status == 200
-    assert program.stop()[0] == 0
+    assert program.stop() == (0, "", "")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["get", "--help"], ["find", "--help"]], ids=" ".join)
+def test_output_that_cannot_be_written_causes_no_exception_at_the_exit(
+    start: Start, dead_pipe: int, arguments: list[str]
+) -> None:
+    assert start(*arguments, stdout=dead_pipe, env=BUFFERED).end() == (0, "", "")
 
 
 def test_the_program_serves_without_standard_error(serving: Start) -> None:
