@@ -18,7 +18,7 @@ from httpsock.http.text import visible_character
 # A transfer shows no bar before this time; and the minimum interval between two redraws.
 _LONG_SECONDS = 0.5
 _REDRAW_SECONDS = 0.1
-_BAR_CHARACTERS = 24
+_MAX_BAR_CHARACTERS = 24
 
 
 class TerminalText:
@@ -76,13 +76,17 @@ class Progress:
     def _draw(self, now: float) -> None:
         rate = (self._octets - self._first) / max(now - self._began, 1e-9)
         line = f"{_format_octets(self._octets)}  {_format_octets(rate)}/s"
+        # Leave the last column free, where some terminals begin a line.
+        columns = _columns(self._stream) - 1
         if self._total:
             share = min(1.0, self._octets / self._total)
-            bar = "#" * int(share * _BAR_CHARACTERS)
             left = (self._total - self._octets) / rate if rate else 0.0
-            line = f"{share:4.0%} [{bar:.<{_BAR_CHARACTERS}}] {line}  {left:.0f} s left"
-        # Erase the rest of a longer line (ECMA-48: EL). Leave the last column free, where some terminals begin a line.
-        self._stream.write(f"\r{line[: _columns(self._stream) - 1]}\x1b[K")
+            before, after = f"{share:4.0%} [", f"] {line}  {left:.0f} s left"
+            # A narrow terminal gets a short bar, so that the numbers fit.
+            length = max(0, min(_MAX_BAR_CHARACTERS, columns - len(before + after)))
+            line = f"{before}{'#' * int(share * length):.<{length}}{after}"
+        # Erase the rest of a longer line (ECMA-48: EL).
+        self._stream.write(f"\r{line[:columns]}\x1b[K")
         self._stream.flush()
         self._is_shown = True
 

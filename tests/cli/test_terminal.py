@@ -106,9 +106,20 @@ def test_without_a_total_the_bar_shows_the_bytes(octets: int, expected: str) -> 
     assert stream.getvalue() == f"\r{expected}  {expected}/s\x1b[K"
 
 
-def test_a_bar_stays_on_one_line_of_a_narrow_terminal(terminal: tuple[io.TextIOWrapper, int]) -> None:
+@pytest.mark.parametrize(
+    ("columns", "shown"),
+    [
+        (60, b" 50% [############............] 50 B  50 B/s  1 s left"),
+        (45, b" 50% [#######.......] 50 B  50 B/s  1 s left"),
+        (36, b" 50% [##...] 50 B  50 B/s  1 s left"),
+        (20, b" 50% [] 50 B  50 B/"),
+    ],
+)
+def test_a_bar_stays_on_one_line_of_a_narrow_terminal(
+    terminal: tuple[io.TextIOWrapper, int], columns: int, shown: bytes
+) -> None:
     stream, watching = terminal
     termios = pytest.importorskip("termios")
-    termios.tcsetwinsize(stream.fileno(), (24, 20))
+    termios.tcsetwinsize(stream.fileno(), (24, columns))
     Progress(stream, 0, 100, clock=iter([0.0, 1.0]).__next__).advance(50)
-    assert os.read(watching, 1000) == b"\r 50% [############.\x1b[K"
+    assert os.read(watching, 1000) == b"\r" + shown + b"\x1b[K"
