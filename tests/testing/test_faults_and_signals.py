@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from httpsock import TestServer
-from tests.support import connect, eventually, get, is_refused, read_answer, receive_all
+from tests.support import connect, eventually, get, is_refused, read_answer, receive_all, receive_answer
 from tests.support.folder import HELLO
 from tests.support.program import Program, Start
 
@@ -54,11 +54,14 @@ def test_a_slow_response_is_sent_whole_by_a_server_that_stops(serving: Start, pr
 
 @in_each_form
 def test_a_slow_response_is_sent_whole_by_a_server_that_restarts(serving: Start, processes: str) -> None:
-    program = serving("--quiet", "--fault", "drip=1000", "--grace", "0", "--processes", processes)
-    with begin(program) as client:
+    program = serving("--quiet", "--fault", "/hello.txt:drip=1000", "--grace", "0", "--processes", processes)
+    with connect(program.port) as client:
+        client.sendall(get("/sub/index.html"))
+        assert receive_answer(client).status == 200
         restart(program)
+        client.sendall(get("/hello.txt", "Connection: close"))
 
-        assert read_answer(b"H" + receive_all(client))[0].content == HELLO
+        assert read_answer(receive_all(client))[0].content == HELLO
 
     assert program.stop()[0] == 0
 
@@ -130,7 +133,9 @@ def test_after_a_restart_the_port_opens_as_the_new_process_says(serving: Start) 
 
 @on_linux
 def test_a_connection_that_waits_during_a_restart_is_answered_by_the_new_process(serving: Start) -> None:
-    program = serving("--bind", "127.0.0.1", "--fault", "slow-accept=0.5")
+    # With this number, the fault spares the first connection of each process, and applies to the second.
+    program = serving("--bind", "127.0.0.1", "--fault", "slow-accept=3600@0.5", "--fault-seed", "1")
+    program.ask("/hello.txt")
     with connect(program.port) as client:
         client.sendall(get("/hello.txt", "Connection: close"))
         restart(program)
