@@ -98,6 +98,9 @@ def _discard_output() -> None:
 
 
 if __name__ == "__main__":
-    # Unlike the default action, an exception lets a command stop the server that it has started.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    # Unlike the default action, an exception lets a command stop the server that it has started. Windows has no SIGHUP.
+    for signum in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        # A command started by nohup ignores SIGHUP.
+        if signal.getsignal(signum) is not signal.SIG_IGN:
+            signal.signal(signum, lambda signum, _: sys.exit(128 + signum))
     sys.exit(main(sys.argv[1:]))

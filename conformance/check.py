@@ -88,7 +88,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         _write(results, options)
     except OSError as error:
-        print(f"conformance: cannot write the results: {error.strerror}", file=sys.stderr)
+        print(f"conformance: cannot write {error.filename}: {error.strerror}", file=sys.stderr)
         return 2
     return 1 if _is_incomplete(results, is_ours=options.start is not None) or breaks_a_must(results) else 0
 
@@ -121,15 +121,20 @@ def _is_incomplete(results: list[Result], *, is_ours: bool) -> bool:
 
 
 def _write(results: list[Result], options: argparse.Namespace) -> None:
-    """Write *results* to the files in *options*."""
+    """Write *results* to the files in *options*. If that fails, raise OSError with the name of the file."""
     title = f"HTTP/1.1 conformance of {options.url or options.start}"
     for path, text in (
         (options.json, outputs.as_json),
         (options.junit, outputs.as_junit),
         (options.html, lambda found: outputs.as_html(found, title)),
     ):
-        if path is not None:
+        if path is None:
+            continue
+        try:
             path.write_text(text(results), encoding="utf-8", errors="backslashreplace")
+        except OSError as error:
+            # An error of write(), unlike one of open(), has no name.
+            raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _address(url: str) -> tuple[str, int]:

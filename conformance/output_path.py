@@ -13,8 +13,10 @@ def output_file(text: str) -> Path:
     path = Path(text)
     if not text or path.is_dir():
         raise ArgumentTypeError(f"{text!r} is a folder, not a file" if text else "the name of the file is empty")
-    _check_folder(path.parent)
-    if path.exists() and not os.access(path, os.W_OK):
+    # An existing file such as /dev/stdout may be in a folder in which this user can make no files.
+    if not path.exists():
+        _check_folder(path.parent)
+    elif not os.access(path, os.W_OK):
         raise ArgumentTypeError(f"{text} can't be written")
     return path
 

@@ -199,7 +199,7 @@ def test_a_full_disk_behind_standard_output_causes_one_sentence(command: str) ->
     [
         (["export", "/dev/full"], "conformance: cannot write /dev/full: No space left on device\n"),
         (["check", "http://127.0.0.1:1/", "--json", "/dev/full"],
-         "conformance: cannot write the results: No space left on device\n"),
+         "conformance: cannot write /dev/full: No space left on device\n"),
     ],
 )  # fmt: skip
 def test_a_full_disk_behind_a_file_causes_one_sentence(
@@ -218,6 +218,19 @@ def test_a_command_runs_without_standard_output(command: str) -> None:
         cwd=PROJECT, stderr=subprocess.PIPE, timeout=60, check=False,
     )  # fmt: skip
     assert (result.returncode, result.stderr) == (0, b"")
+
+
+@_IS_LINUX
+def test_a_file_in_a_folder_of_another_user_can_be_written() -> None:
+    """Such a file is /dev/stdout."""
+    code = (
+        "import os\nfrom conformance.output_path import output_file\n"
+        "if os.geteuid() == 0: os.setuid(65534)\nprint(output_file('/dev/full'))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (result.stdout, result.stderr) == ("/dev/full\n", "")
 
 
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -294,9 +295,17 @@ def test_a_server_that_exits_after_opening_its_port_has_not_started(tmp_path: Pa
         pass
 
 
+@pytest.fixture
+def hangup() -> Iterator[None]:
+    """Let SIGHUP end the programs that the test starts, even if nohup started the tests."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no FIFO")
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_if_a_signal_ends_the_check_the_server_ends_too(tmp_path: Path, signum: int, code: int) -> None:
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
+def test_if_a_signal_ends_the_check_the_server_ends_too(tmp_path: Path, signum: int, code: int, hangup: None) -> None:
     script, fifo = tmp_path / "silent.py", tmp_path / "fifo"
     script.write_text(
         "import os, socket, sys, threading\n"
