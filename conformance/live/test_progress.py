@@ -132,6 +132,22 @@ def test_a_server_that_does_not_answer_for_a_large_file_fails_that_check_by_name
     assert capsys.readouterr().err == f"conformance: {_FIRST}: {failed['why']}\n"
 
 
+def test_a_server_too_slow_for_head_of_a_large_file_breaks_no_rule_of_ranges(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Such a server may read the whole file for each request, for example to make an entity-tag."""
+    monkeypatch.setattr(ranges, "_HEAVY_SECONDS", 0.3)
+    with serving(stranger(wait, b"HEAD /sparse.bin ")) as address:
+        _, results = run(tmp_path, url(address), "--only", "R134")
+    heavy = [result for name, result in results.items() if "5 GiB" in name]
+    late = "HEAD of a file of 5 GiB fails: no complete response to HEAD /sparse.bin HTTP/1.1 within 0.3 seconds"
+    others = f"not tried, to save memory: the server did not answer in time at: {_FIRST}"
+    assert [(result["outcome"], result["why"]) for result in heavy] == [
+        ("skipped", why) for why in (late, others, others, others)
+    ]
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize(
     ("misbehave", "outcome", "why"),
     [

@@ -207,7 +207,7 @@ class _Run:
         """Try *trial* alone and store the result. Return whether the server is down and whether the trial timed out."""
         with self._progress.running(trial.name):
             result, _, is_late = trial.attempt()
-        is_late = is_late and result.outcome is Outcome.FAILED
+        is_late = is_late and result.outcome is not Outcome.PASSED
         is_down = False
         if not self._target.is_there(_EXIT_SECONDS):
             is_down = not self._returns()
@@ -220,7 +220,7 @@ class _Run:
                 output=self._target.end.output,
             )
         self.results[trial.name] = result
-        if is_late or result.stops_server:
+        if (is_late and result.outcome is Outcome.FAILED) or result.stops_server:
             self._progress.report(trial.name, result.why)
         return _Ended(is_down, is_late)
 
