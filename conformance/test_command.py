@@ -222,7 +222,7 @@ def test_a_command_runs_without_standard_output(command: str) -> None:
 
 @_IS_LINUX
 def test_a_file_in_a_folder_of_another_user_can_be_written() -> None:
-    """Such a file is /dev/stdout."""
+    """For example, a user can write to /dev/stdout, although only root can make files in /dev."""
     code = (
         "import os\nfrom conformance.output_path import output_file\n"
         "if os.geteuid() == 0: os.setuid(65534)\nprint(output_file('/dev/full'))"

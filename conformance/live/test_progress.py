@@ -135,7 +135,7 @@ def test_a_server_that_does_not_answer_for_a_large_file_fails_that_check_by_name
 def test_a_server_too_slow_for_head_of_a_large_file_breaks_no_rule_of_ranges(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Such a server may read the whole file for each request, for example to make an entity-tag."""
+    """HEAD is slow if the server reads the whole file for each request, for example to make an entity-tag."""
     monkeypatch.setattr(ranges, "_HEAVY_SECONDS", 0.3)
     with serving(stranger(wait, b"HEAD /sparse.bin ")) as address:
         _, results = run(tmp_path, url(address), "--only", "R134")
