@@ -121,7 +121,7 @@ def _is_incomplete(results: list[Result], *, is_ours: bool) -> bool:
 
 
 def _write(results: list[Result], options: argparse.Namespace) -> None:
-    """Write *results* to the files in *options*. If a file can't be written, raise OSError with the name of the file."""
+    """Write *results* to the files in *options*. If a file can't be written, raise OSError with its name."""
     title = f"HTTP/1.1 conformance of {options.url or options.start}"
     for path, text in (
         (options.json, outputs.as_json),
