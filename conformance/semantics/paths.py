@@ -111,7 +111,7 @@ for _target in ("/digits.txt?", "/digits.txt?a=b", "/digits.txt?/../letters.txt"
 
 
 def _is_not(session: Session, target: str, content: bytes) -> str | None:
-    """Return a fault if *target* returns a 5xx or *content*, the content of another resource."""
+    """Return a fault if the answer for *target* is a 5xx, or has the *content* of another resource."""
     session.aside().whole("/digits.txt")
     response = session.one(get(target))
     return unless(response.content != content, "the file is served under another name") or unless(

@@ -279,7 +279,7 @@ class Lookups:
 
 
 def allows_staleness(cache_control: str) -> bool:
-    """Return whether *cache_control* lets caches reuse a response for a second without a check (RFC 9111 §4.2)."""
+    """Return whether *cache_control* lets a cached response be used unchecked for one second (RFC 9111 §4.2)."""
     directives = [directive.strip().lower() for directive in cache_control.split(",")]
     if any(directive.startswith(("no-cache", "no-store")) for directive in directives):
         return False

@@ -61,10 +61,10 @@ class Transport(Protocol):
         """
 
     def recv(self, maximum: int, /) -> bytes:
-        """Return the next octets from the peer, about *maximum* at most. Return b"" at the end of the stream.
+        """Return the next octets from the peer, at most *maximum*. Return b"" at the end of the stream.
 
-        TLS may return a little more. It must return all octets that are already decrypted, since the poller does not
-        report these octets.
+        With TLS, return all octets that are already decrypted, even if they are more than *maximum*, since the poller
+        does not report decrypted octets.
         """
 
     def send(self, octets: bytes | memoryview, flags: int = 0, /) -> int:

@@ -156,7 +156,7 @@ class FaultyQueue:
         return any(events == select.POLLIN for _, events in poll.poll(0))
 
     def update(self) -> None:
-        """Close or open the port for the current period. End the delay of the first connection in the queue."""
+        """Close or open the port, as the current period requires. Drop a delay that began in an earlier period."""
         self._accept_at = None
         is_listening = True
         # macOS does not tell; there, no fault closes the port.

@@ -26,8 +26,8 @@ class Site(NamedTuple):
 class Peer(NamedTuple):
     """A server to compare.
 
-    It requires *program* on the PATH, or *packages* from PyPI or npm. If *streams* is true, the server logs to standard
-    error or can't be silenced. If *announces* is true, its first line of output says that it is ready. If
+    It requires *program* on the PATH, or *packages* from PyPI or npm. If *streams* is true, the server
+    writes to standard error. If *announces* is true, its first line of output says that it is ready. If
     *uses_defaults* is true, the server starts without options for speed, and plays only workloads for such servers.
     """
 

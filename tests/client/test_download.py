@@ -397,7 +397,7 @@ def too_much(path: pathlib.Path) -> None:
 
 
 def brackets(path: pathlib.Path) -> None:
-    """Write a note of JSON that is nested too deeply."""
+    """Write a file of JSON whose brackets are nested too deeply to be parsed."""
     path.write_text("[" * 100_000)
 
 

@@ -79,7 +79,7 @@ struct dirent *readdir(DIR *folder)
 
 @pytest.fixture(scope="session")
 def library(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """Compile the C library and return its path."""
+    """Compile the library that makes calls of the file system fail. Return its path."""
     folder = tmp_path_factory.mktemp("library")
     (folder / "faulty.c").write_text(SOURCE)
     command = [tool("cc", "gcc", "clang"), "-shared", "-fPIC", "-o", "library.so", "faulty.c", "-ldl"]

@@ -186,7 +186,7 @@ _LENGTH = st.integers(min_value=0, max_value=64)
 def naive_positions(first: int | None, last: int | None, length: int) -> set[int]:
     """Return the positions from *first* to *last*.
 
-    If *first* is None, *last* is a number: return this many positions from the end of the content.
+    If *first* is None, the range is a suffix: return the last positions of the content, *last* in number.
     """
     if first is None:
         return {position for position in range(length) if last is not None and position >= length - last}

@@ -89,7 +89,10 @@ def _delay(port: int) -> float:
 
 
 def attack(port: int, construct: Construct) -> None:
-    """Repeat *construct* on many connections until this process is killed. Replace connections that end."""
+    """Send the octets of *construct* again and again, on many connections, until this process is killed.
+
+    Replace connections that end.
+    """
     octets = memoryview(construct.octets * (1 + (1 << 17) // len(construct.octets)))
     length, poller = len(construct.octets), select.epoll()
     attackers: dict[int, tuple[socket.socket, int]] = {}

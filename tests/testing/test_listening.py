@@ -296,7 +296,7 @@ def test_a_process_that_replaces_another_finds_the_port_closed_and_opens_it() ->
 
 
 class SharedListener(socket.socket):
-    """A listening socket. If *is_raced* is true, another process seems to shut it down at the same time."""
+    """A listening socket. If *is_raced* is true, the next shutdown() happens twice, as if two processes made it."""
 
     is_raced = False
 
