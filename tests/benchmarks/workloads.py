@@ -42,9 +42,10 @@ _RANGE_OCTETS = 2**20
 class Workload(NamedTuple):
     """A workload: its requests, its number of connections, and the right answer.
 
-    The target, the fields and the names may contain {n}, which stands for a number. *numbers* is the count of different
-    numbers, or 0 if no number is used twice. *length* is the length of the content, or None if the server chooses it. The content must have one of the *codings*. *beside* is the key of a second workload
-    to compare with. If *uses_defaults* is true, only servers without options for speed play this workload.
+    The target, the fields and the names may contain {n}, which stands for a number. *numbers* is the count of
+    different numbers, or 0 if no number is used twice. *length* is the length of the content, or None if the server
+    chooses it. The content must have one of the *codings*. *beside* is the key of a second workload to compare
+    with. If *uses_defaults* is true, only servers without options for speed play this workload.
     """
 
     key: str
