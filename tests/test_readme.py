@@ -286,7 +286,10 @@ def test_the_table_of_limits_has_the_real_limits() -> None:
         f"| request content | {timeouts.stall:g} s between two reads, {timeouts.content:g} s in all | 408 |",
         f"| a response | {timeouts.min_rate:g} bytes a second, or less for {timeouts.slow:g} s; no limit in all |",
         f"| after the last response | {timeouts.linger:g} s between two reads, {timeouts.linger_total:g} s in all |",
-        f"| half of the descriptors but {_RESERVED_DESCRIPTORS}, of at most {MAX_DESCRIPTORS:,} |",
+        (
+            f"| half of the descriptors but {_RESERVED_DESCRIPTORS}, of at most {MAX_DESCRIPTORS:,} "
+            f"(a quarter of fewer than {2 * _RESERVED_DESCRIPTORS}) |"
+        ),
         f"| accept queue | {BACKLOG:,} |",
         (
             f"| small files in the cache | {_CACHE_OCTETS // 2**20} MiB in all, "

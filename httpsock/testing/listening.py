@@ -2,7 +2,7 @@
 
 Takes the listening sockets of a server, gives accept queues for its event loop. The kernel refuses connections without
 telling the server, so refusals can't be counted. Instead, the port is closed for a period of time, then open again. A
-closed port stays bound, so that no other program gets it. This module must not know HTTP.
+closed port stays bound, so that the kernel gives it to no other program. This module must not know HTTP.
 
 During a restart, two processes have the same listening sockets, and each process may close and open the sockets until
 the old process has drained. So each process asks the kernel whether a socket listens, and does not rely on its own last
