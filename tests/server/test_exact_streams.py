@@ -119,6 +119,16 @@ def test_a_client_that_has_ended_its_side_receives_the_rest_after_a_pause(answer
     assert dialogue.hear() == HEAD[9:]
 
 
+def test_a_pause_does_not_make_its_reader_too_slow(answering: Answering) -> None:
+    big = b"x" * 2**20
+    dialogue = answering(HEAD + big, Sleep(3600), big, then="close")
+    assert dialogue.hear() == HEAD + big
+
+    dialogue.pass_time(3600)
+
+    assert dialogue.hear() == big
+
+
 def test_a_pause_ends_when_the_client_resets_the_connection(answering: Answering) -> None:
     """While a stream sleeps, the poller reports only errors, such as a reset."""
     dialogue = answering(HEAD[:9], Sleep(3), HEAD[9:], then="close")
