@@ -52,7 +52,8 @@ def would_block(output: int | TextIO, seconds: float = 0.0) -> bool:
     try:
         # Windows can wait only for sockets.
         return os.name != "nt" and not select.select([], [output], [], seconds)[1]
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError):
+        # A program may have replaced sys.stdout by an object without a descriptor.
         return False
 
 

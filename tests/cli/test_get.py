@@ -519,10 +519,12 @@ UNTIL_THE_URL = """if True:
     from httpsock.__main__ import main
 
     class Output:
-        def write(self, text): assert text.startswith("http://") or text == "\\n"
+        has_url = False
+        def write(self, text):
+            self.has_url |= text.startswith("http://")
         def flush(self):
             os.write(1, " ".join(sys.modules).encode())
-            os._exit(0)
+            os._exit(0 if self.has_url else 1)
 
     sys.stdout = Output()
     main(["--port", "0"])"""

@@ -280,11 +280,14 @@ def test_the_number_of_stored_parts_is_limited(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(stores, "_MAX_PARTS", 3)
     monkeypatch.setattr(stores, "_MAX_HASHES", 20)
     known = KnownHeads(_parsers(100))
+    sizes = set()
     for number in range(50):
         for _ in range(5):
             for condition in ((), (f'If-None-Match: "{number}"',)):
                 head = page(f"{number}", f"Cookie: {number}", *condition)
                 assert known.parse(head) == parse_head(head, 100)
         stores_of_parts = (known.requests, known._lines, known._sections, known._stems, known._tails)
-        assert 0 < max(len(store) for store in stores_of_parts) <= 3
+        sizes |= {len(store) for store in stores_of_parts}
         assert len(known._hashes) <= 20
+    # Which parts share an index of their hashes differs from run to run, but they never all do.
+    assert max(sizes) == 3

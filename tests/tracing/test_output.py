@@ -1,6 +1,8 @@
 """Output of a trace: writing to a full pipe, and the width of a terminal."""
 
+import io
 import os
+from typing import Any
 
 import pytest
 
@@ -38,6 +40,11 @@ def test_a_write_to_a_full_pipe_would_block() -> None:
 @pytest.mark.parametrize("descriptor", [-1, 1 << 20])
 def test_a_write_to_a_closed_descriptor_would_fail_and_not_block(descriptor: int) -> None:
     assert not would_block(descriptor)
+
+
+@pytest.mark.parametrize("output", [io.StringIO(), object()], ids=["an unsupported fileno", "no fileno"])
+def test_a_write_to_an_output_without_a_descriptor_does_not_block(output: Any) -> None:
+    assert not would_block(output)
 
 
 def test_a_pipe_has_no_width() -> None:
