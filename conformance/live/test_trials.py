@@ -60,6 +60,13 @@ _SILENT = (
 )
 
 
+@pytest.fixture(autouse=True)
+def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start servers without coverage, which can crash when os._exit() is called in a thread beside others."""
+    for name in [name for name in os.environ if name.startswith("COVERAGE")]:
+        monkeypatch.delenv(name)
+
+
 def run(tmp_path: Path, program: str, *options: str) -> tuple[int, dict[str, dict[str, Any]]]:
     """Check the server *program*. Return the exit code, and the results by name."""
     script, output = tmp_path / "stranger.py", tmp_path / "results.json"
