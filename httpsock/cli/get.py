@@ -74,8 +74,9 @@ _EPILOG = """examples:
   httpsock get --fail --timeout 3 -o /dev/null http://127.0.0.1:8000/
 
 exit codes: 0 done; 2 wrong argument; 6 unknown host; 7 not connected;
-  8 malformed response; 18 incomplete; 22 status of 400 or more, with --fail
-  or -C; 23 can't be written; 28 timed out; 47 redirects; 130 interrupted
+  8 malformed response; 18 incomplete; 22 status of 400 or more with --fail,
+  or other than 200 and 206 with -C; 23 can't be written; 28 timed out;
+  47 redirects; 130 interrupted
 """
 
 
