@@ -1,5 +1,6 @@
 """``httpsock find``: its output, exit codes and arguments."""
 
+import io
 import json
 import os
 import pathlib
@@ -86,6 +87,23 @@ def test_an_interrupt_gives_exit_code_130(interruptible: None) -> None:
             program.send_signal(signal.SIGINT)
             _, error = program.communicate(timeout=PATIENCE_SECONDS)
     assert (program.returncode, error) == (130, b"httpsock find: interrupted.\n")
+
+
+class InterruptingOutput(io.StringIO):
+    """A standard output whose reader presses Ctrl-C at the first line."""
+
+    def write(self, text: str) -> int:
+        signal.raise_signal(signal.SIGINT)
+        return super().write(text)
+
+
+def test_an_interrupt_between_two_devices_gives_exit_code_130(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch, interruptible: None
+) -> None:
+    with devices(NAMELESS, NAMELESS.replace(b"uuid:1", b"uuid:2")) as port:
+        monkeypatch.setattr("sys.stdout", output := InterruptingOutput())
+        assert run_find(port) == 130
+    assert (output.getvalue(), capsys.readouterr().err) == ("", "httpsock find: interrupted.\n")
 
 
 def test_a_search_that_finds_no_device_gives_exit_code_1(capsys: Captured) -> None:
