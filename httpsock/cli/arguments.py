@@ -5,6 +5,7 @@ Takes the arguments of a command line, gives their values, or one sentence about
 
 import argparse
 import contextlib
+import errno
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from httpsock.tracing.trace import TraceWriter
 
 WRONG_ARGUMENT = 2
-# Exit codes of get and find: 23 is curl's; 130 is 128 + SIGINT.
+# 23 is curl's; 130 is 128 + SIGINT.
 NOT_WRITTEN = 23
 INTERRUPTED = 130
 # "octets" is an older name of "hex".
@@ -65,6 +66,17 @@ class ArgumentParser(argparse.ArgumentParser):
         self.formatter_class = _HelpFormatter
         return super().format_help()
 
+    def print_help(self, _file: object = None) -> None:
+        """Print the help text on standard output. If that fails, report it, and exit with code 23."""
+        self.print_output(self.format_help())
+
+    def print_output(self, text: str) -> None:
+        """Print *text* on standard output. If that fails, report it, and exit with code 23."""
+        try:
+            write_output(text)
+        except OSError as error:
+            self.exit(NOT_WRITTEN, f"{self._name}: can't write to standard output: {error.strerror}.\n")
+
     def error(self, message: str) -> NoReturn:
         """Mask credentials in *message*, print the result, and exit with code 2."""
         printable = visible(mask(message.encode("utf-8", "surrogateescape")).decode("utf-8", "backslashreplace"))
@@ -93,6 +105,16 @@ class ArgumentParser(argparse.ArgumentParser):
         long_options = [each for each in known if each.startswith("--")]
         similar = longer or get_close_matches(option, long_options, 1, _MIN_SIMILARITY)
         return similar[0] if similar else None
+
+
+def write_output(text: str) -> None:
+    """Write *text* to standard output, and escape characters that it can't encode. Raise OSError if that fails."""
+    # A standard stream that was closed at the start is None.
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, "it is closed")
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    sys.stdout.flush()
 
 
 def print_error(sentence: str) -> None:

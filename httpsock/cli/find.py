@@ -11,7 +11,6 @@ import argparse
 import ipaddress
 import json
 import socket
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +29,7 @@ from .arguments import (
     expand_trace_option,
     number,
     print_error,
+    write_output,
 )
 
 if TYPE_CHECKING:
@@ -74,10 +74,7 @@ def _networks() -> list[Interface]:
 def _print(device: FoundDevice, *, as_json: bool) -> None:
     """Print *device* as a line of text or JSON. Escape control characters. Raise OSError if writing fails."""
     text = f"{visible(device.name)}  {visible(device.url)}  {device.address}"
-    line = json.dumps(device._asdict()) if as_json else text
-    # Characters that standard output can't encode are escaped too.
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    print(line.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+    write_output(f"{json.dumps(device._asdict()) if as_json else text}\n")
 
 
 def _parser() -> argparse.ArgumentParser:

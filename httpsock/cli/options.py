@@ -49,6 +49,9 @@ def options_of(arguments: Sequence[str]) -> argparse.Namespace:
     """Parse *arguments*, and return a namespace with the values. Exit with code 2 if an argument is wrong."""
     parser = _parser()
     options = parser.parse_args(expand_trace_option(arguments))
+    if options.version:
+        parser.print_output(f"httpsock {__version__}\n")
+        parser.exit()
     if options.auth_hash:
         print_hash(parser)
     _assign_positional(parser, options)
@@ -185,7 +188,7 @@ def _add_process_options(group: argparse._ArgumentGroup) -> None:
         help="on shutdown, time for running responses to finish (default: 5)",
     )
     group.add_argument("--user", metavar="NAME", help="drop root: become this user once the port is bound")
-    group.add_argument("--version", action="version", version=f"httpsock {__version__}")
+    group.add_argument("--version", action="store_true", help="print the version, and exit")
 
 
 def _add_faults(faults: argparse._ArgumentGroup) -> None:

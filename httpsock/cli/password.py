@@ -44,10 +44,7 @@ def print_hash(parser: ArgumentParser) -> NoReturn:
     except (OSError, EOFError) as error:
         reason = getattr(error, "strerror", None) or "end of input"
         parser.exit(_FAILED, f"httpsock: cannot read the password: {reason}.\n")
-    try:
-        print(password_hash, flush=True)
-    except OSError as error:
-        parser.exit(_FAILED, f"httpsock: cannot write the hash of the password: {error.strerror}.\n")
+    parser.print_output(f"{password_hash}\n")
     parser.exit()
 
 

@@ -2,7 +2,8 @@
 
 line 1 of standard output    the URL, alone, for scripts
 standard error               all other text: the folder and its URLs, the log, errors
-exit code                    0 after a clean stop, 1 if it cannot serve, 2 for a wrong argument
+exit code                    0 after a clean stop, 1 if it cannot serve, 2 for a wrong argument, 23 if --help, --version
+                             or --auth-hash can't print
 
 Next: server/server.py.
 """

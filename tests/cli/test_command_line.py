@@ -127,6 +127,17 @@ def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().out == f"httpsock {httpsock.__version__}\n"
 
 
+@pytest.mark.parametrize("argument", ["--version", "--help"])
+def test_without_standard_output_nothing_is_printed_and_the_exit_code_is_23(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, argument: str
+) -> None:
+    monkeypatch.setattr("sys.stdout", None)
+    with pytest.raises(SystemExit) as left:
+        main([argument])
+    assert left.value.code == 23
+    assert capsys.readouterr().err == "httpsock: can't write to standard output: it is closed.\n"
+
+
 def test_the_readme_documents_every_option() -> None:
     text = README.read_text(encoding="utf-8")
     options = [option for action in _parser()._actions for option in action.option_strings if option.startswith("--")]

@@ -67,6 +67,13 @@ def test_a_full_standard_output_gives_exit_code_23() -> None:
     assert b"Traceback" not in done.stderr
 
 
+def test_a_closed_standard_output_gives_exit_code_23(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", None)
+    with devices(NAMELESS) as port:
+        assert run_find(port) == 23
+    assert capsys.readouterr().err == "httpsock find: can't write to standard output: it is closed.\n"
+
+
 def test_characters_outside_the_encoding_of_standard_output_are_escaped() -> None:
     named = NAMELESS.replace(b"uuid:1::a", "uuid:ä".encode())
     environment = ENVIRONMENT | {"PYTHONIOENCODING": "ascii"}

@@ -123,8 +123,8 @@ def test_a_hash_that_cannot_be_written_is_reported() -> None:
         )
     finally:
         os.close(writing)
-    assert done.returncode == 1
-    assert done.stderr == b"httpsock: cannot write the hash of the password: Broken pipe.\n"
+    assert done.returncode == 23
+    assert done.stderr == b"httpsock: can't write to standard output: Broken pipe.\n"
 
 
 # --- wrong arguments ------------------------------------------------------------------------------------------------

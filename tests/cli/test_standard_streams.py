@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.program import COMMAND, ENVIRONMENT, Program, Start
+from tests.support.rows import each_row
 from tests.support.tools import tool
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="stops the program by signals, which Windows has not")
@@ -67,11 +68,26 @@ def test_the_program_serves_when_the_reader_of_standard_output_is_gone(start: St
     assert program.stop() == (0, "", "")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["get", "--help"], ["find", "--help"]], ids=" ".join)
-def test_output_that_cannot_be_written_causes_no_exception_at_the_exit(
+PRINTING = each_row("arguments", [["--help"], ["--version"], ["get", "--help"], ["find", "--help"]])
+
+
+@PRINTING
+def test_output_that_cannot_be_written_is_reported_in_a_sentence(
     start: Start, dead_pipe: int, arguments: list[str]
 ) -> None:
-    assert start(*arguments, stdout=dead_pipe, env=BUFFERED).end() == (0, "", "")
+    program = start(*arguments, stdout=dead_pipe, env=BUFFERED)
+    assert program.end() == (23, "", f"{program_of(arguments)}: can't write to standard output: Broken pipe.\n")
+
+
+@PRINTING
+def test_output_to_a_closed_standard_output_is_reported_in_a_sentence(start: Start, arguments: list[str]) -> None:
+    program = start(*arguments, command=closing(1), env=BUFFERED)
+    assert program.end() == (23, "", f"{program_of(arguments)}: can't write to standard output: it is closed.\n")
+
+
+def program_of(arguments: list[str]) -> str:
+    """Return the name with which the program of *arguments* begins its errors."""
+    return "httpsock" if arguments[0].startswith("-") else f"httpsock {arguments[0]}"
 
 
 def test_the_program_serves_without_standard_error(serving: Start) -> None:
