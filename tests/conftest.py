@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import httpsock
-from tests.support import PATIENCE_SECONDS
+from tests.support import TIMEOUT_SECONDS
 from tests.support.folder import ALPHABET, FILM_OCTETS, HELLO, LARGE, LONG_AGO
 from tests.support.program import COMMAND, ENVIRONMENT, Program, Start
 
@@ -89,7 +89,7 @@ def start(folder: pathlib.Path) -> Iterator[Start]:
             # Without a buffer, the text after line 1 stays in the pipe for a later read.
             process = stack.enter_context(subprocess.Popen([*command, *arguments], bufsize=0, **given))
             stack.callback(process.kill)
-            watchdog = threading.Timer(2 * PATIENCE_SECONDS, process.kill)
+            watchdog = threading.Timer(2 * TIMEOUT_SECONDS, process.kill)
             watchdog.start()
             stack.callback(watchdog.join)
             stack.callback(watchdog.cancel)

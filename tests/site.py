@@ -47,7 +47,7 @@ from httpsock.discovery.search import search
 from httpsock.discovery.ssdp import ROOT_DEVICE, format_search
 from httpsock.files import cache, representation
 from httpsock.tracing.events import TextFormatter
-from tests.support import free_port, talk
+from tests.support import exchange, free_port
 from tests.support.arguments import ArgumentParser
 from tests.support.trace import CollectedTrace, Traced, alike
 
@@ -55,7 +55,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 WWW = ROOT / "www"
 PAGES = sorted(WWW.glob("*.html"))
 TRACES = WWW / "traces"
-PATIENCE_SECONDS = 60
+TIMEOUT_SECONDS = 60
 
 
 # --- Recording ------------------------------------------------------------------------------------------------------
@@ -64,7 +64,7 @@ PATIENCE_SECONDS = 60
 def trace_get(*arguments: str) -> str:
     """Run ``httpsock get`` with *arguments*. Return its standard error, which is the trace."""
     command = [sys.executable, "-m", "httpsock", "get", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=PATIENCE_SECONDS, check=True)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=TIMEOUT_SECONDS, check=True)
     return done.stderr.decode()
 
 
@@ -86,9 +86,11 @@ def _record_tcp(port: int) -> dict[str, str]:
         trace_get("-I", hello)
         trace_get("-H", "Range: bytes=0-4", hello)
         trace_get("-H", f"If-None-Match: {etag_of('hello.txt')}", hello)
-        talk(server.port, b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nAccept : text/plain\r\n\r\n", ends=False)
+        exchange(server.port, b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nAccept : text/plain\r\n\r\n", ends=False)
     with Traced(WWW, port=port, wants_octets=True) as other:
-        talk(other.port, b"GET /hello.txt HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nConnection: close\r\n\r\n", ends=False)
+        exchange(
+            other.port, b"GET /hello.txt HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nConnection: close\r\n\r\n", ends=False
+        )
     return {"server": server.output, "client": client, "octets": other.output}
 
 
@@ -144,13 +146,13 @@ def on_port(name: str, port: str) -> list[str]:
 
 def run(command: list[str]) -> str:
     """Run *command* and return its standard output."""
-    return subprocess.run(command, capture_output=True, timeout=PATIENCE_SECONDS, check=True, text=True).stdout
+    return subprocess.run(command, capture_output=True, timeout=TIMEOUT_SECONDS, check=True, text=True).stdout
 
 
 def record_bad_path() -> str:
     """Send data over a simulated lossy path. Return the figures of the transfer as JSON."""
     command = [sys.executable, "-m", "tests.support.lossy_path"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=PATIENCE_SECONDS, check=True, text=True)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=TIMEOUT_SECONDS, check=True, text=True)
     return done.stdout
 
 

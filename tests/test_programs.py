@@ -5,7 +5,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.support import PATIENCE_SECONDS
+from tests.support import TIMEOUT_SECONDS
 
 ROOT = pathlib.Path(__file__).parents[1]
 WRONG = [
@@ -45,7 +45,7 @@ def run(command: str) -> subprocess.CompletedProcess[str]:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=PATIENCE_SECONDS,
+        timeout=TIMEOUT_SECONDS,
         check=False,
     )
 

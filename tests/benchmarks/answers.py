@@ -12,7 +12,7 @@ from typing import BinaryIO, NamedTuple
 
 from .workloads import Workload, numbered, requests_of
 
-_PATIENCE_SECONDS = 30.0
+_TIMEOUT_SECONDS = 30.0
 # Every number that replaces {n} has seven digits, so that all heads have the same length.
 FIRST_NUMBER = 1_000_000
 # The suffix of the sibling file in each content coding.
@@ -80,7 +80,7 @@ def _read_chunks(stream: BinaryIO) -> tuple[bytes, int]:
 def connection(port: int) -> Iterator[tuple[socket.socket, BinaryIO]]:
     """Connect to *port*. Yield the socket, and a stream to read the answers from."""
     with (
-        socket.create_connection(("127.0.0.1", port), _PATIENCE_SECONDS) as connected,
+        socket.create_connection(("127.0.0.1", port), _TIMEOUT_SECONDS) as connected,
         connected.makefile("rb") as stream,
     ):
         yield connected, stream

@@ -22,7 +22,7 @@ from .processes import memory_octets, pinned
 from .report import Table, shown
 
 _IDLE_CONNECTIONS = 5_000
-_PATIENCE_SECONDS = 15.0
+_TIMEOUT_SECONDS = 15.0
 _SETTLE_SECONDS = 0.3
 # For comparison: Python itself, and the modules that any HTTP server needs.
 IMPORTED = (
@@ -112,13 +112,13 @@ def _wait_for_answer(port: int, begun: float) -> None:
     request = b"GET /1k.bin HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
     while True:
         try:
-            with socket.create_connection(("127.0.0.1", port), _PATIENCE_SECONDS) as connected:
+            with socket.create_connection(("127.0.0.1", port), _TIMEOUT_SECONDS) as connected:
                 connected.sendall(request)
                 if connected.recv(64).split()[1:2] == [b"200"]:
                     return
                 raise NotStartedError("answers something else")
         except OSError:
-            if time.perf_counter() - begun > _PATIENCE_SECONDS:
+            if time.perf_counter() - begun > _TIMEOUT_SECONDS:
                 raise NotStartedError("does not answer") from None
             time.sleep(0.001)
 

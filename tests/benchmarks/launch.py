@@ -16,7 +16,7 @@ from .environment import Environment
 from .peers import Peer, Site
 from .processes import Processors, pinned
 
-_PATIENCE_SECONDS = 15.0
+_TIMEOUT_SECONDS = 15.0
 _GRACE_SECONDS = 5.0
 
 
@@ -79,10 +79,10 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int, output: pathlib.Path) -> None:
     """Wait until the server on *port* answers. Raise NotStartedError if it does not answer in time."""
-    latest = time.monotonic() + _PATIENCE_SECONDS
+    latest = time.monotonic() + _TIMEOUT_SECONDS
     while True:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/1k.bin", timeout=_PATIENCE_SECONDS) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/1k.bin", timeout=_TIMEOUT_SECONDS) as answer:
                 answer.read()
                 return
         except urllib.error.HTTPError as error:

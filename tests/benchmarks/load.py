@@ -21,7 +21,7 @@ from .workloads import Workload, numbered
 # To see status and length, wrk copies the content: that is cheap up to this length.
 _MAX_COUNTED = 4096
 _MAX_CHECKED = 2 * 2**20
-_PATIENCE_SECONDS = 30
+_TIMEOUT_SECONDS = 30
 # An answer after which the connection closes has one more field.
 HEAD_SLACK_OCTETS = 64
 
@@ -108,10 +108,10 @@ def ask_again_and_again(
         else:
             script.write(lua(workload, expected, _MAX_CHECKED if thoroughly else _MAX_COUNTED))
             script.flush()
-            command = ["wrk", "-t1", f"-c{workload.connections}", f"-d{seconds}", "--timeout", str(_PATIENCE_SECONDS)]
+            command = ["wrk", "-t1", f"-c{workload.connections}", f"-d{seconds}", "--timeout", str(_TIMEOUT_SECONDS)]
             command += ["-s", script.name, f"http://127.0.0.1:{port}/"]
         try:
-            patience = seconds + 2 * _PATIENCE_SECONDS
+            patience = seconds + 2 * _TIMEOUT_SECONDS
             finished = subprocess.run(command, cwd=CLONE, capture_output=True, text=True, check=True, timeout=patience)
         except subprocess.CalledProcessError as error:
             raise WrongAnswerError(f"could not be asked: {error.stderr.strip()}") from None

@@ -17,7 +17,7 @@ from httpsock.cli import find as find_module
 from httpsock.discovery.announcer import Announcer
 from httpsock.discovery.description_handler import DescriptionHandler
 from httpsock.discovery.multicast import Interface
-from tests.support import PATIENCE_SECONDS
+from tests.support import TIMEOUT_SECONDS
 from tests.support.devices import NAMELESS, TO, devices
 from tests.support.program import COMMAND, ENVIRONMENT
 from tests.support.rows import each_row
@@ -86,13 +86,13 @@ def test_characters_outside_the_encoding_of_standard_output_are_escaped() -> Non
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal")
 def test_an_interrupt_gives_exit_code_130(interruptible: None) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
-        asked.settimeout(PATIENCE_SECONDS)
+        asked.settimeout(TIMEOUT_SECONDS)
         asked.bind((TO, 0))
         command = [*COMMAND, "find", "--to", f"{TO}:{asked.getsockname()[1]}", "--seconds", "60"]
         with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE) as program:
             asked.recv(1000)
             program.send_signal(signal.SIGINT)
-            _, error = program.communicate(timeout=PATIENCE_SECONDS)
+            _, error = program.communicate(timeout=TIMEOUT_SECONDS)
     assert (program.returncode, error) == (130, b"httpsock find: interrupted.\n")
 
 

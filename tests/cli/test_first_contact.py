@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.support import PATIENCE_SECONDS
+from tests.support import TIMEOUT_SECONDS
 from tests.support.program import COMMAND, ENVIRONMENT, PACKAGE, Start
 from tests.support.rows import each_row
 
@@ -30,7 +30,7 @@ def old_python(version: str) -> str:
 def run(command: list[str], folder: pathlib.Path, environment: dict[str, str] = PLAIN) -> tuple[int, str, str]:
     """Run *command* in *folder*. Return its exit code, standard output and standard error."""
     done = subprocess.run(
-        command, check=False, cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS
+        command, check=False, cwd=folder, env=environment, capture_output=True, text=True, timeout=TIMEOUT_SECONDS
     )
     return done.returncode, done.stdout, done.stderr
 

@@ -17,7 +17,7 @@ import pytest
 
 import httpsock
 from httpsock.__main__ import main
-from tests.support import PATIENCE_SECONDS, receive_head, reset
+from tests.support import TIMEOUT_SECONDS, receive_head, reset
 from tests.support.program import COMMAND, ENVIRONMENT
 from tests.support.rows import each_row
 from tests.support.servers import answering, ok, playing
@@ -582,7 +582,7 @@ def test_an_interrupt_gives_exit_code_130_and_keeps_the_part(tmp_path: pathlib.P
     def begin(connected: socket.socket) -> None:
         receive_head(connected)
         connected.sendall(ok(bytes(200_000), 'ETag: "a"')[:-1])
-        assert done.wait(PATIENCE_SECONDS)
+        assert done.wait(TIMEOUT_SECONDS)
 
     with playing(begin) as url:
         command = [*COMMAND, "get", "-o", str(tmp_path / "file"), url]
@@ -591,7 +591,7 @@ def test_an_interrupt_gives_exit_code_130_and_keeps_the_part(tmp_path: pathlib.P
                 assert not done.wait(0.01)
                 assert program.poll() is None
             program.send_signal(signal.SIGINT)
-            _, error = program.communicate(timeout=PATIENCE_SECONDS)
+            _, error = program.communicate(timeout=TIMEOUT_SECONDS)
         done.set()
     assert program.returncode == 130
     assert error.decode().splitlines()[-1] == "httpsock get: interrupted."
@@ -626,7 +626,7 @@ class Watched:
         """Read until the program ends. Return the octets from the pipe."""
         while self.watch():
             pass
-        piped, _ = self.program.communicate(timeout=PATIENCE_SECONDS)
+        piped, _ = self.program.communicate(timeout=TIMEOUT_SECONDS)
         os.close(self._watching)
         return piped or b""
 

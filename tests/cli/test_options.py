@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from tests.support import connect, get, talk
+from tests.support import connect, exchange, get
 from tests.support.folder import LONG_AGO
 from tests.support.program import Start
 
@@ -98,7 +98,7 @@ def test_fields_are_added_to_every_response(serving: Start) -> None:
 
 def test_a_field_beyond_ascii_is_sent_as_its_octets(serving: Start) -> None:
     program = serving("--header", "X-Greeting: grüße")
-    assert b"\r\nX-Greeting: gr\xc3\xbc\xc3\x9fe\r\n" in talk(program.port, get("/hello.txt")), "R040"
+    assert b"\r\nX-Greeting: gr\xc3\xbc\xc3\x9fe\r\n" in exchange(program.port, get("/hello.txt")), "R040"
 
 
 # --- the log --------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import pytest
 
 from httpsock.cli.stderr import StderrWriter
 from httpsock.tracing.output import standard_error
-from tests.support import PATIENCE_SECONDS
+from tests.support import TIMEOUT_SECONDS
 from tests.support.tools import tool
 
 # The octets of more lines than a pipe and the queue of unwritten lines can hold.
@@ -42,7 +42,7 @@ def test_lines_are_written_in_order(pipe: IO[bytes]) -> None:
     lines.write("one\ntwo\n")
     lines.write_line("three \udcff")
     lines.write("four\n")
-    lines.close(PATIENCE_SECONDS)
+    lines.close(TIMEOUT_SECONDS)
 
     assert [pipe.readline() for _ in range(4)] == [b"one\n", b"two\n", b"three \\udcff\n", b"four\n"]
 
@@ -52,7 +52,7 @@ def test_a_line_is_written_without_waiting_for_the_next(pipe: IO[bytes]) -> None
     for line in (b"one\n", b"two\n"):
         lines.write(line.decode())
         assert pipe.readline() == line
-    lines.close(PATIENCE_SECONDS)
+    lines.close(TIMEOUT_SECONDS)
 
 
 def test_a_blocked_reader_blocks_no_writer(pipe: IO[bytes]) -> None:
@@ -86,14 +86,14 @@ def test_lines_for_a_closed_reader_are_dropped(monkeypatch: pytest.MonkeyPatch, 
             writer.close()
         lines = StderrWriter()
         lines.write("one\n")
-        lines.close(PATIENCE_SECONDS)
+        lines.close(TIMEOUT_SECONDS)
     assert lines._waiting == []
     assert lines._dropped == (0 if way in ("closed", "none") else 1)
 
 
 def test_a_writer_without_lines_has_no_thread_to_close() -> None:
     before = threading.active_count()
-    StderrWriter().close(PATIENCE_SECONDS)
+    StderrWriter().close(TIMEOUT_SECONDS)
     assert threading.active_count() <= before
 
 
@@ -108,7 +108,7 @@ def test_a_full_pipe_that_does_not_block_loses_no_line(pipe: IO[bytes]) -> None:
     while select.select([], [writer_of()], [], 0)[1]:
         pass
     assert [pipe.readline() for _ in expected] == expected
-    lines.close(PATIENCE_SECONDS)
+    lines.close(TIMEOUT_SECONDS)
 
 
 def test_lines_dropped_beside_a_full_pipe_are_counted_exactly(pipe: IO[bytes]) -> None:
@@ -124,7 +124,7 @@ def test_lines_dropped_beside_a_full_pipe_are_counted_exactly(pipe: IO[bytes]) -
         assert report or read == LINE.encode(), "no line is torn"
         dropped += int(report[1]) if report else 0
         written += not report
-    lines.close(PATIENCE_SECONDS)
+    lines.close(TIMEOUT_SECONDS)
     assert dropped
 
 
@@ -135,7 +135,7 @@ def test_a_blocked_standard_error_does_not_delay_the_end(pipe: IO[bytes]) -> Non
         lines.write(LINE)
     lines.close(0.1)
     assert lines._thread
-    lines._thread.join(PATIENCE_SECONDS)
+    lines._thread.join(TIMEOUT_SECONDS)
     assert not lines._thread.is_alive()
 
 
@@ -163,11 +163,11 @@ def test_on_a_full_disk_lines_wait_until_there_is_room(
         lines = StderrWriter()
         for line in expected:
             lines.write(line)
-        latest = time.monotonic() + PATIENCE_SECONDS
+        latest = time.monotonic() + TIMEOUT_SECONDS
         while os.fstat(log.fileno()).st_size < 4096 and time.monotonic() < latest:
             os.sched_yield()
         (small_disk / "ballast").unlink()
-        lines.close(PATIENCE_SECONDS)
+        lines.close(TIMEOUT_SECONDS)
     assert (small_disk / "log").read_text().splitlines(keepends=True) == expected, "none is lost, none is torn"
 
 
@@ -179,6 +179,6 @@ def test_a_disk_that_stays_full_does_not_end_the_server(monkeypatch: pytest.Monk
         lines.write("one\ntwo\n")
         lines.close(0.0)
         assert lines._thread
-        lines._thread.join(PATIENCE_SECONDS)
+        lines._thread.join(TIMEOUT_SECONDS)
         assert not lines._thread.is_alive()
     assert lines._dropped == 2

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 import httpsock
-from tests.support import PATIENCE_SECONDS, connect, eventually, get, is_refused, read_answer, receive_all
+from tests.support import TIMEOUT_SECONDS, connect, eventually, get, is_refused, read_answer, receive_all
 from tests.support.folder import FILM_OCTETS
 from tests.support.program import COMMAND, Start
 from tests.support.tools import run, tool
@@ -148,7 +148,7 @@ def test_a_signal_before_the_server_runs_ends_the_program(start: Start) -> None:
         program.process.send_signal(signal.SIGTERM)
         while not os.read(reading, 4096).endswith(b"\n"):
             pass
-        assert program.process.wait(PATIENCE_SECONDS) == 0
+        assert program.process.wait(TIMEOUT_SECONDS) == 0
     finally:
         os.close(reading)
         os.close(writing)

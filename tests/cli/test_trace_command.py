@@ -13,7 +13,7 @@ from httpsock.cli.options import _parser
 from httpsock.server.state import State
 from httpsock.tracing.events import EXTRA_ATTRIBUTES, FORMATS
 from httpsock.tracing.tcp_info import _NUMBERS
-from tests.support import get, talk
+from tests.support import exchange, get
 from tests.support.program import COMMAND, ENVIRONMENT, PACKAGE, Start
 from tests.support.rows import each_row
 from tests.support.tools import run, tool
@@ -65,7 +65,7 @@ def test_a_trace_may_be_limited_to_one_client_or_one_path(serving: Start) -> Non
 )
 def test_equivalent_paths_are_traced_like_one_path(serving: Start, path: bytes, is_traced: bool) -> None:
     program = serving("--trace-only", "/s%75b/")
-    talk(program.port, b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    exchange(program.port, b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
     _, _, error = program.stop()
     assert ("  send " in error) is is_traced
 
@@ -97,11 +97,11 @@ def test_json_is_one_object_for_each_event_with_the_attributes_that_readme_names
 ) -> None:
     (folder / "sub" / "more").mkdir()
     program = serving("--trace=json", "--bind", "127.0.0.1", "--fault", "/alphabet.txt:truncate")
-    talk(program.port, get("/alphabet.txt"))
-    talk(program.port, get("/sub/index.html", "Accept-Encoding: gzip"))
-    talk(program.port, get("/hello.txt") + get("/large.bin") + get("/nothing", CLOSE))
-    talk(program.port, get("/sub/more/", "Content-Length: 3", CLOSE) + b"abc")
-    talk(program.port, b"G T\r\n\r\n")
+    exchange(program.port, get("/alphabet.txt"))
+    exchange(program.port, get("/sub/index.html", "Accept-Encoding: gzip"))
+    exchange(program.port, get("/hello.txt") + get("/large.bin") + get("/nothing", CLOSE))
+    exchange(program.port, get("/sub/more/", "Content-Length: 3", CLOSE) + b"abc")
+    exchange(program.port, b"G T\r\n\r\n")
     _, _, error = program.stop()
     events = [json.loads(line) for line in error.splitlines() if line.startswith("{")]
     always = re.findall(r"`(\w+)`", SECTION.partition("Each object has")[2].partition(".")[0])

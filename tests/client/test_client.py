@@ -16,9 +16,9 @@ from httpsock.client.client import Client, RedirectError, check_request_field, f
 from httpsock.client.connection import ClientTimeouts
 from httpsock.client.url import UrlError, parse_url
 from httpsock.http.response_parser import IncompleteError, ResponseError, ResponseLimits
-from tests.support import PATIENCE_SECONDS, receive_head
+from tests.support import TIMEOUT_SECONDS, receive_head
 from tests.support.rows import each_row
-from tests.support.servers import Coroutine, answering, ok, playing
+from tests.support.servers import Script, answering, ok, playing
 from tests.support.trace import CollectedTrace, golden
 
 HERE = parse_url("http://127.0.0.1:8000/where?q=now")
@@ -162,7 +162,7 @@ def test_a_response_is_streamed() -> None:
     def in_two_parts(connected: socket.socket) -> None:
         receive_head(connected)
         connected.sendall(ok(b"hello", "ETag: \xe9", "X: a", "x: b", status="200 Sch\xf6n")[:-2])
-        assert go_on.wait(PATIENCE_SECONDS)
+        assert go_on.wait(TIMEOUT_SECONDS)
         connected.sendall(b"lo")
 
     with playing(in_two_parts) as url, httpsock.Client() as client, client.get(url) as response:
@@ -244,19 +244,19 @@ def test_a_connection_that_the_server_has_ended_is_not_used_again() -> None:
         assert client.get(url).read() == b"a"
         ((_, connection),) = client._connections
         # The server ends it; the client sees that before it sends.
-        assert select.select([connection._socket], [], [], PATIENCE_SECONDS)[0]
+        assert select.select([connection._socket], [], [], TIMEOUT_SECONDS)[0]
         assert client.get(url).read() == b"b"
     assert [name for name in told.names if name in ("connect", "send", "close")] == ["connect", "send", "close"] * 2
 
 
-def close_at_the_second_request(answer: bytes) -> Coroutine:
+def close_at_the_second_request(answer: bytes) -> Script:
     """Return a server function that answers one request and closes the connection after the next request."""
 
-    def converse(connected: socket.socket) -> None:
+    def script(connected: socket.socket) -> None:
         answering(answer)(connected)
         receive_head(connected)
 
-    return converse
+    return script
 
 
 def test_a_get_on_a_connection_that_the_server_closes_is_sent_again() -> None:
@@ -338,16 +338,16 @@ def test_credentials_are_not_sent_to_another_origin() -> None:
     assert b"\r\nX: y\r\n" in seen[1]
 
 
-def received_with_content(seen: list[bytes], *answers: bytes) -> Coroutine:
+def received_with_content(seen: list[bytes], *answers: bytes) -> Script:
     """Return a server function that sends *answers*, and appends each request with its content to *seen*."""
 
-    def converse(connected: socket.socket) -> None:
+    def script(connected: socket.socket) -> None:
         for answer in answers:
             head = receive_head(connected)
             seen.append(head + (connected.recv(2) if b"Content-Length: 2" in head else b""))
             connected.sendall(answer)
 
-    return converse
+    return script
 
 
 def test_a_redirected_post_becomes_a_get_without_content() -> None:

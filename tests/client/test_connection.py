@@ -15,7 +15,7 @@ import pytest
 from httpsock.client.connection import ClientConnection, ClientTimeouts, connect, interleave_families, resolve
 from httpsock.http.response_parser import IncompleteError, ResponseError, ResponseLimits
 from httpsock.tracing.sockets import discard
-from tests.support import PATIENCE_SECONDS, receive_head, reset
+from tests.support import TIMEOUT_SECONDS, receive_head, reset
 from tests.support.servers import answering, ok, playing
 from tests.support.trace import CollectedTrace
 
@@ -29,7 +29,7 @@ BRIEFLY = 0.05
 
 def soon() -> float:
     """Return a deadline that only a failing test reaches."""
-    return time.monotonic() + PATIENCE_SECONDS
+    return time.monotonic() + TIMEOUT_SECONDS
 
 
 # --- which address answers (RFC 8305) -------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ class Pair:
 
     def __init__(self, timeouts: ClientTimeouts, *, is_traced: bool = True) -> None:
         ours, self.server = socket.socketpair()
-        self.server.settimeout(PATIENCE_SECONDS)
+        self.server.settimeout(TIMEOUT_SECONDS)
         self.collected = CollectedTrace()
         emit = self.collected.tracer("127.0.0.1:80") if is_traced else discard
         self.client = ClientConnection(ours, ResponseLimits(), timeouts, emit)
@@ -313,7 +313,7 @@ def test_a_server_that_refuses_content_is_not_sent_the_rest() -> None:
         receive_head(connected)
         connected.sendall(ok(b"no", "Connection: close", status="413 Content Too Large"))
         # Read no more until the client has stopped sending; a reset then loses no data.
-        assert refused.wait(PATIENCE_SECONDS)
+        assert refused.wait(TIMEOUT_SECONDS)
 
     with playing(refuse) as url, contextlib.closing(tcp(url)) as client:
         client.send("POST", REQUEST, bytes(MANY_OCTETS), FOREVER)
@@ -339,13 +339,13 @@ def test_a_connection_to_a_server_that_is_gone_is_not_reused() -> None:
 
     def leave(connected: socket.socket) -> None:
         # If the reset came earlier, connect() itself would fail.
-        assert here.wait(PATIENCE_SECONDS)
+        assert here.wait(TIMEOUT_SECONDS)
         reset(connected)
         gone.set()
 
     with playing(leave) as url, contextlib.closing(tcp(url)) as client:
         here.set()
-        assert gone.wait(PATIENCE_SECONDS)
+        assert gone.wait(TIMEOUT_SECONDS)
         client.send("GET", REQUEST, b"", FOREVER)
         assert not client.is_reusable
 
@@ -407,7 +407,7 @@ def test_a_server_that_leaves_while_content_is_sent_is_an_error() -> None:
 def test_a_reset_within_content_is_reported_with_the_missing_length() -> None:
     def break_off(connected: socket.socket) -> None:
         answering(ok(b"hello")[:-1])(connected)
-        assert taken.wait(PATIENCE_SECONDS)
+        assert taken.wait(TIMEOUT_SECONDS)
         reset(connected)
 
     taken = threading.Event()
@@ -423,7 +423,7 @@ def test_a_reset_within_content_is_reported_with_the_missing_length() -> None:
 def test_a_connection_that_was_reset_while_idle_is_not_reused() -> None:
     def reset_later(connected: socket.socket) -> None:
         answering(ok())(connected)
-        assert idle.wait(PATIENCE_SECONDS)
+        assert idle.wait(TIMEOUT_SECONDS)
         reset(connected)
 
     idle = threading.Event()

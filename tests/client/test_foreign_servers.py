@@ -13,7 +13,7 @@ import pytest
 import httpsock
 from httpsock.client.client import Client
 from httpsock.client.download import Download
-from tests.support import PATIENCE_SECONDS, free_port
+from tests.support import TIMEOUT_SECONDS, free_port
 from tests.support.tools import run, tool
 from tests.support.trace import CollectedTrace
 
@@ -64,7 +64,7 @@ def running(command: list[str], port: int, work: pathlib.Path) -> Iterator[str]:
     with (work / "log").open("wb") as log, subprocess.Popen(
         command, stdout=log, stderr=log, cwd=pathlib.Path(httpsock.__file__).parent.parent
     ) as program:  # fmt: skip
-        latest = time.monotonic() + PATIENCE_SECONDS
+        latest = time.monotonic() + TIMEOUT_SECONDS
         try:
             while True:
                 assert program.poll() is None, (work / "log").read_text()

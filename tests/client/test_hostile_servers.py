@@ -27,7 +27,7 @@ MAX_OCTETS = 64 * 1024 * 1024
 def endless(beginning: bytes, repeated: bytes) -> Callable[[socket.socket], None]:
     """Return a server function that sends *beginning*, and then *repeated* until the client closes."""
 
-    def converse(connected: socket.socket) -> None:
+    def script(connected: socket.socket) -> None:
         receive_head(connected)
         piece = repeated * (1 + (1 << 16) // len(repeated))
         with contextlib.suppress(ConnectionError):
@@ -36,7 +36,7 @@ def endless(beginning: bytes, repeated: bytes) -> Callable[[socket.socket], None
                 connected.sendall(piece)
             raise AssertionError("the client takes it without end")
 
-    return converse
+    return script
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_response_without_end_is_an_error(beginning: bytes, repeated: bytes, r
 
 @pytest.mark.parametrize("beginning", [OK + b"\r\n", CHUNKED])
 def test_content_without_end_times_out(beginning: bytes) -> None:
-    def converse(connected: socket.socket) -> None:
+    def script(connected: socket.socket) -> None:
         receive_head(connected)
         with contextlib.suppress(ConnectionError):
             connected.sendall(beginning)
@@ -78,7 +78,7 @@ def test_content_without_end_times_out(beginning: bytes) -> None:
                 connected.sendall(b"1\r\na\r\n" * 1000)
 
     timeouts = ClientTimeouts(whole=0.2)
-    with playing(converse) as url, pytest.raises(TimeoutError), Client(timeouts=timeouts) as client:
+    with playing(script) as url, pytest.raises(TimeoutError), Client(timeouts=timeouts) as client:
         for _ in client.get(url):
             pass
 
@@ -99,11 +99,11 @@ def test_endless_content_of_a_redirect_is_not_downloaded() -> None:
     ["file:///etc/passwd", "javascript:1", "https://a/", "http://[", "//", "///a/b", "HTTP:///a", "//?", "http://#"],
 )
 def test_the_error_of_a_redirect_to_an_unsupported_url_names_it(location: str) -> None:
-    def converse(connected: socket.socket) -> None:
+    def script(connected: socket.socket) -> None:
         receive_head(connected)
         connected.sendall(f"HTTP/1.1 302 x\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode())
 
-    with playing(converse) as url, Client() as client:
+    with playing(script) as url, Client() as client:
         with pytest.raises(RedirectError) as caught:
             client.get(url)
         assert location in str(caught.value)
@@ -185,16 +185,16 @@ def test_a_download_of_any_octets_succeeds_or_prints_one_sentence(seed: int, tmp
     choose = random.Random(seed)
     answers = [any_response(choose) for _ in range(40)]
 
-    def conversation(octets: bytes) -> Callable[[socket.socket], None]:
-        def converse(connected: socket.socket) -> None:
+    def script_of(octets: bytes) -> Callable[[socket.socket], None]:
+        def script(connected: socket.socket) -> None:
             with contextlib.suppress(ConnectionError):
                 receive_head(connected)
                 connected.sendall(octets)
 
-        return converse
+        return script
 
     (tmp_path / "file.part").write_bytes(b"hello")
-    with playing(*map(conversation, answers)) as url:
+    with playing(*map(script_of, answers)) as url:
         for _ in answers:
             with (
                 Client(redirects=0) as client,

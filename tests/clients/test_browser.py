@@ -11,7 +11,7 @@ import pytest
 
 import httpsock
 from httpsock.server.access_log import Exchange
-from tests.support import get, talk
+from tests.support import exchange, get
 from tests.support.browser import Browser
 from tests.support.inspect import inspected
 from tests.support.tools import run, tool
@@ -175,10 +175,10 @@ def test_the_pages_of_the_site_fit_a_phone(visit: Visit, tmp_path: pathlib.Path)
 def test_with_an_inspector_a_page_shows_the_steps_of_its_own_request(tmp_path: pathlib.Path) -> None:
     """The page must not show requests of other clients, even for the same page."""
     with inspected(SITE) as server, Browser(tmp_path) as browser:
-        talk(server.port, get("/tcp.html", "Connection: close"))
+        exchange(server.port, get("/tcp.html", "Connection: close"))
         browser.command("Page.navigate", url=server.url + "tcp.html")
         browser.until("document.querySelectorAll('.live-now').length === 6")
-        talk(server.port, get("/tcp.html", "User-Agent: another", "Connection: close"))
+        exchange(server.port, get("/tcp.html", "User-Agent: another", "Connection: close"))
         shown = browser.evaluate(
             "[...document.querySelectorAll('.live-now b, .live-now i')].map((it) => it.textContent)"
         )

@@ -14,7 +14,7 @@ import requests
 
 import httpsock
 from httpsock.server.access_log import Exchange
-from tests.support import PATIENCE_SECONDS, connect
+from tests.support import TIMEOUT_SECONDS, connect
 from tests.support.folder import LONG_AGO
 from tests.support.tools import run, tool
 
@@ -29,7 +29,7 @@ MANY_OCTETS = 24 * 1024 * 1024
 @pytest.fixture
 def curl(tmp_path: pathlib.Path) -> Curl:
     """Return a function that runs curl in the folder *home*. curl ignores the user's settings and proxies."""
-    arguments = [tool("curl"), "-q", "--silent", "--show-error", "--noproxy", "*", "--max-time", str(PATIENCE_SECONDS)]
+    arguments = [tool("curl"), "-q", "--silent", "--show-error", "--noproxy", "*", "--max-time", str(TIMEOUT_SECONDS)]
     home = tmp_path / "home"
     home.mkdir()
 
@@ -47,7 +47,7 @@ def home(tmp_path: pathlib.Path) -> pathlib.Path:
 
 def curl_speaks(feature: str) -> bool:
     """Return whether the installed curl supports *feature*."""
-    done = subprocess.run([tool("curl"), "--version"], capture_output=True, timeout=PATIENCE_SECONDS, check=True)
+    done = subprocess.run([tool("curl"), "--version"], capture_output=True, timeout=TIMEOUT_SECONDS, check=True)
     return feature.encode() in done.stdout.split()
 
 
@@ -293,7 +293,7 @@ def session() -> Iterator[requests.Session]:
 def fetch(session: requests.Session, url: str, **field_lines: str) -> requests.Response:
     """Send a GET with the fields *field_lines*. An underscore in a field name becomes a hyphen."""
     fields = {name.replace("_", "-"): value for name, value in field_lines.items()}
-    return session.get(url, headers=fields, timeout=PATIENCE_SECONDS)
+    return session.get(url, headers=fields, timeout=TIMEOUT_SECONDS)
 
 
 def test_requests_stays_on_one_connection(session: requests.Session, server: httpsock.Server) -> None:
@@ -317,7 +317,7 @@ def test_requests_streams_a_large_file_whole(
             expected.update(octets)
             film.write(octets)
     received = hashlib.sha256()
-    with session.get(server.url + "film.bin", stream=True, timeout=PATIENCE_SECONDS) as response:
+    with session.get(server.url + "film.bin", stream=True, timeout=TIMEOUT_SECONDS) as response:
         assert response.headers["Content-Length"] == str(MANY_OCTETS)
         for part in response.iter_content(100_000):
             received.update(part)
@@ -329,7 +329,7 @@ def test_requests_may_close_in_the_middle_of_a_stream(
 ) -> None:
     with (folder / "film.bin").open("wb") as film:
         film.truncate(MANY_OCTETS)
-    with session.get(server.url + "film.bin", stream=True, timeout=PATIENCE_SECONDS) as response:
+    with session.get(server.url + "film.bin", stream=True, timeout=TIMEOUT_SECONDS) as response:
         assert next(response.iter_content(1000)) == bytes(1000)
     assert fetch(session, server.url + "hello.txt").text == "Hello, socket.\n", "R093: others are served on"
 
@@ -337,7 +337,7 @@ def test_requests_may_close_in_the_middle_of_a_stream(
 def test_requests_gets_the_same_fields_with_head(session: requests.Session, server: httpsock.Server) -> None:
     url = server.url + "alphabet.txt"
     whole = fetch(session, url)
-    head = session.head(url, timeout=PATIENCE_SECONDS)
+    head = session.head(url, timeout=TIMEOUT_SECONDS)
     assert head.content == b""
     # The two dates may differ by a second.
     assert {**head.headers, "Date": ""} == {**whole.headers, "Date": ""}, "R102, R103"
@@ -363,7 +363,7 @@ def test_requests_is_redirected_to_a_folder(
 def test_requests_gets_405_for_a_post_and_reuses_the_connection(
     session: requests.Session, server: httpsock.Server
 ) -> None:
-    response = session.post(server.url + "hello.txt", data={"a": "b" * 10_000}, timeout=PATIENCE_SECONDS)
+    response = session.post(server.url + "hello.txt", data={"a": "b" * 10_000}, timeout=TIMEOUT_SECONDS)
     assert response.status_code == 405, "R099"
     assert response.headers["Allow"] == "GET, HEAD, OPTIONS", "R100"
     assert "POST is not allowed" in response.text

@@ -20,7 +20,7 @@ from httpsock.discovery.description_handler import DescriptionHandler
 from httpsock.discovery.multicast import Interface
 from httpsock.discovery.networks import interface
 from httpsock.discovery.ssdp import GROUP, GROUP_IPV6, Datagram, DatagramError, Device, format_search, parse_datagram
-from tests.support import PATIENCE_SECONDS
+from tests.support import TIMEOUT_SECONDS
 from tests.support.program import ENVIRONMENT
 from tests.support.tools import TOOL_SECONDS, tool
 from tests.support.trace import CollectedTrace, golden
@@ -45,7 +45,7 @@ def asking(*datagrams: bytes, port: int, host: str = "127.0.0.1", source: str = 
     """Send *datagrams* to the announcer at *port*, and yield the socket. *source* is an optional sender address."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as created:
-        created.settimeout(PATIENCE_SECONDS)
+        created.settimeout(TIMEOUT_SECONDS)
         if source:
             created.bind((source, 0))
         for datagram in datagrams:
@@ -273,7 +273,7 @@ def test_without_notices_of_changes_networks_are_scanned_at_intervals(
 def listening(port: int) -> Iterator[socket.socket]:
     """Yield a socket that has joined the multicast group on loopback."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as created:
-        created.settimeout(PATIENCE_SECONDS)
+        created.settimeout(TIMEOUT_SECONDS)
         created.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         created.bind((GROUP, port))
         membership = struct.pack("4s4s", socket.inet_aton(GROUP), socket.inet_aton("127.0.0.1"))
@@ -302,7 +302,7 @@ def test_the_announcer_ends_without_a_byebye_when_another_process_takes_over(tmp
             replaced.append(None)
             # Its LOCATION is invalid now, so this search is not answered.
             with asking(SEARCH % b"ssdp:all", port=running.group_port):
-                running._thread.join(PATIENCE_SECONDS)
+                running._thread.join(TIMEOUT_SECONDS)
             assert not running._thread.is_alive()
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
             last.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("127.0.0.1"))

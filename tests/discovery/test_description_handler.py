@@ -14,7 +14,7 @@ from httpsock.client.url import parse_url
 from httpsock.discovery.description import format_description, parse_description
 from httpsock.discovery.description_handler import DescriptionHandler
 from httpsock.discovery.ssdp import Device
-from tests.support import Answer, get, read_answer, read_answers, talk
+from tests.support import Answer, exchange, get, read_answer, read_answers
 from tests.support.folder import HELLO
 from tests.support.rows import each_row
 
@@ -24,7 +24,7 @@ DEVICE = Device(uuid.UUID(int=1), "", "a", 1)
 
 def ask(port: int, target: str, method: str = "GET") -> Answer:
     """Send one request and return the answer."""
-    answer, rest = read_answer(talk(port, get(target, method=method)), method)
+    answer, rest = read_answer(exchange(port, get(target, method=method)), method)
     assert not rest
     return answer
 
@@ -73,7 +73,7 @@ def test_content_of_a_request_for_the_description_is_not_read_as_a_request(
     port = serve(folder, middleware=[description]).port
     content = get("/empty.txt")
     octets = get(description.path, f"Content-Length: {len(content)}") + content + get("/hello.txt")
-    answers = read_answers(talk(port, octets), "GET", "GET")
+    answers = read_answers(exchange(port, octets), "GET", "GET")
     assert [answer.status for answer in answers] == [200, 200]
     assert answers[1].content == HELLO
 

@@ -7,7 +7,7 @@ import pytest
 
 from httpsock.discovery.multicast import Interface, is_on_local_network, sender, with_zone
 from httpsock.discovery.ssdp import GROUP, GROUP_IPV6
-from tests.support import PATIENCE_SECONDS
+from tests.support import TIMEOUT_SECONDS
 from tests.support.rows import each_row
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="multicast on loopback is Linux's")
@@ -31,7 +31,7 @@ def test_a_member_of_the_group_receives_its_datagrams(each: Interface, group: st
         socket.socket(each.family, socket.SOCK_DGRAM) as sender,
     ):
         receiver.bind(("", 0))
-        receiver.settimeout(PATIENCE_SECONDS)
+        receiver.settimeout(TIMEOUT_SECONDS)
         each.join(receiver, group)
         try:
             each.send(sender, b"all", group, receiver.getsockname()[1])

@@ -25,7 +25,7 @@ from httpsock.discovery.multicast import Interface
 from httpsock.discovery.search import FoundDevice, discover, identify, search
 from httpsock.discovery.ssdp import ROOT_DEVICE, Datagram, parse_datagram
 from httpsock.tracing.sockets import discard
-from tests.support import PATIENCE_SECONDS, eventually
+from tests.support import TIMEOUT_SECONDS, eventually
 from tests.support.devices import NAMELESS, TO, devices
 from tests.support.relay import fates_of_a_bad_network, relaying
 from tests.support.rows import each_row
@@ -54,7 +54,7 @@ TAGS = [
 
 def found(port: int, count: int) -> list[tuple[str, Datagram]]:
     """Send a search to the device at *port*. Return the first *count* answers with the addresses of their senders."""
-    return list(itertools.islice(search("upnp:rootdevice", [(TO, port)], PATIENCE_SECONDS), count))
+    return list(itertools.islice(search("upnp:rootdevice", [(TO, port)], TIMEOUT_SECONDS), count))
 
 
 def test_each_answer_comes_with_the_address_of_its_sender() -> None:
@@ -88,7 +88,7 @@ def test_a_missing_network_is_an_error_unless_another_one_exists() -> None:
     with pytest.raises(OSError, match=r"Cannot assign|not valid|No such device"):
         list(search("a", [missing], 0.05))
     with devices(NAMELESS) as port:
-        assert next(search("a", [missing, (TO, port)], PATIENCE_SECONDS))
+        assert next(search("a", [missing, (TO, port)], TIMEOUT_SECONDS))
 
 
 def test_a_search_may_use_ipv6() -> None:
@@ -97,7 +97,7 @@ def test_a_search_may_use_ipv6() -> None:
     except OSError as error:
         pytest.skip(f"this system has no ::1: {error}")
     with device, devices(NAMELESS, host="::1") as port:
-        assert next(search("a", [("::1", port, 0, 0)], PATIENCE_SECONDS)) == ("::1", parse_datagram(NAMELESS))
+        assert next(search("a", [("::1", port, 0, 0)], TIMEOUT_SECONDS)) == ("::1", parse_datagram(NAMELESS))
 
 
 def until_received(monkeypatch: pytest.MonkeyPatch, count: int) -> CollectedTrace:

@@ -17,7 +17,7 @@ from contextlib import ExitStack
 import pytest
 
 from httpsock import Server
-from tests.support import PATIENCE_SECONDS, Answer, connect, get, read_answer, read_answers, receive_all, talk
+from tests.support import TIMEOUT_SECONDS, Answer, connect, exchange, get, read_answer, read_answers, receive_all
 
 PORTABLE = "selectors, read and send"
 MEBIBYTE = 1 << 20
@@ -92,10 +92,10 @@ def test_the_answers_are_the_same_without_epoll_and_sendfile(
     ]
     octets = b"".join(requests)
     methods = [request.split(b" ")[0].decode() for request in requests]
-    usual = read_answers(talk(serve(folder).port, octets), *methods)
+    usual = read_answers(exchange(serve(folder).port, octets), *methods)
 
     fall_back(monkeypatch)
-    portable = read_answers(talk(serve(folder).port, octets), *methods)
+    portable = read_answers(exchange(serve(folder).port, octets), *methods)
 
     assert without_time(portable) == without_time(usual)
     assert [answer.status for answer in usual] == [200, 200, 200, 206, 206, 200, 200, 301, 200, 404, 204, 405, 400]
@@ -158,7 +158,7 @@ def test_idle_clients_delay_no_other_client(folder: pathlib.Path, serve: Serve, 
             stack.enter_context(connect(served.port))
 
         for _ in range(10):
-            (answer,) = read_answers(talk(served.port, get("/hello.txt")))
+            (answer,) = read_answers(exchange(served.port, get("/hello.txt")))
             assert answer.content == b"Hello, socket.\n"
 
 
@@ -169,7 +169,7 @@ def test_a_hundred_pipelined_requests_are_answered_in_order(server: Server) -> N
     """A server must answer in the order of the requests (RFC 9112 §9.3.2; requirements R089 and R090)."""
     octets = b"".join(get("/alphabet.txt", f"Range: bytes=0-{number % 26}") for number in range(100))
 
-    answers = read_answers(talk(server.port, octets))
+    answers = read_answers(exchange(server.port, octets))
 
     alphabet = b"abcdefghijklmnopqrstuvwxyz"
     assert [answer.content for answer in answers] == [alphabet[: number % 26 + 1] for number in range(100)]
@@ -303,7 +303,7 @@ def test_a_file_is_read_and_sent_if_sendfile_is_refused(
     refused = refuse_sendfile(monkeypatch, name, after)
 
     requests = get("/film.bin") + get("/film.bin", "Range: bytes=5-900000") + get("/hello.txt")
-    whole, part, hello = read_answers(talk(serve(folder).port, requests))
+    whole, part, hello = read_answers(exchange(serve(folder).port, requests))
 
     assert whole.content == content
     assert part.content == content[5:900001]
@@ -323,7 +323,7 @@ def test_a_slow_reader_gets_a_whole_file_if_sendfile_is_refused(
     client.sendall(get("/film.bin", "Connection: close"))
 
     # Another client is answered while the first one does not read.
-    (other,) = read_answers(talk(served.port, get("/hello.txt", "Connection: close")))
+    (other,) = read_answers(exchange(served.port, get("/hello.txt", "Connection: close")))
     (answer,) = read_answers(receive_all(client))
 
     assert other.content == b"Hello, socket.\n"
@@ -340,7 +340,7 @@ def test_a_response_is_broken_off_at_a_read_error_and_the_file_not_read_again(
     (folder / "film.bin").write_bytes(content)
     refuse_sendfile(monkeypatch, name, 2)
 
-    head, _, sent = talk(serve(folder).port, get("/film.bin") + get("/hello.txt")).partition(b"\r\n\r\n")
+    head, _, sent = exchange(serve(folder).port, get("/film.bin") + get("/hello.txt")).partition(b"\r\n\r\n")
 
     assert b"\r\nContent-Length: 1048576" in head
     assert sent == content[:200_000]
@@ -359,7 +359,7 @@ def test_256_parts_of_a_large_file_are_sent_exactly(folder: pathlib.Path, serve:
     asked = ",".join(f"{first}-{first + length - 1}" for first in reversed(starts))
     request = get("/parts.bin", f"Range: bytes={asked}") + get("/hello.txt")
 
-    answer, hello = read_answers(talk(serve(folder).port, request))
+    answer, hello = read_answers(exchange(serve(folder).port, request))
 
     assert answer.status == 206
     boundary = (answer.field("Content-Type") or "").partition("boundary=")[2]
@@ -429,7 +429,7 @@ def test_ranges_of_a_file_of_more_than_4_gib_are_right(
     vast: pathlib.Path, serve: Serve, byte_range: str, sent_range: str, content: bytes
 ) -> None:
     """Positions above 32 bits must not overflow (RFC 9110 §14.1.2; requirements R128 and R134)."""
-    (answer,) = read_answers(talk(serve(vast).port, get("/vast.bin", f"Range: bytes={byte_range}")))
+    (answer,) = read_answers(exchange(serve(vast).port, get("/vast.bin", f"Range: bytes={byte_range}")))
 
     assert answer.status == 206
     assert answer.field("Content-Range") == f"bytes {sent_range}/5368709120"
@@ -438,7 +438,7 @@ def test_ranges_of_a_file_of_more_than_4_gib_are_right(
 
 def test_a_file_of_more_than_4_gib_has_its_whole_length(vast: pathlib.Path, serve: Serve, platform: str) -> None:
     served = serve(vast)
-    answer, _ = read_answer(talk(served.port, get("/vast.bin", method="HEAD")), "HEAD")
+    answer, _ = read_answer(exchange(served.port, get("/vast.bin", method="HEAD")), "HEAD")
     assert answer.field("Content-Length") == "5368709120"
 
     with connect(served.port) as client:
@@ -457,13 +457,13 @@ def test_a_file_of_more_than_4_gib_has_its_whole_length(vast: pathlib.Path, serv
 EVERYTHING = """
 import pathlib, sys
 import httpsock
-from tests.support import connect, get, read_answers, talk
+from tests.support import connect, get, read_answers, exchange
 
 with httpsock.Server(sys.argv[1], port=0, log=print) as server:
     # The client's own imports.
     connect(server.port).close()
     before = set(sys.modules)
-    answers = talk(server.port, b"".join([
+    answers = exchange(server.port, b"".join([
         get("/"),
         get("/", "Accept: text/html"),
         get("/", "Accept: application/json"),
@@ -490,7 +490,7 @@ def test_a_serving_program_imports_no_module(folder: pathlib.Path) -> None:
         env={**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[2])},
         capture_output=True,
         text=True,
-        timeout=PATIENCE_SECONDS,
+        timeout=TIMEOUT_SECONDS,
         check=True,
     )
     assert re.fullmatch(r"[1-9]\d{3,} \[\]\n", done.stderr)

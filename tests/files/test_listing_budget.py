@@ -15,7 +15,7 @@ from httpsock.files.listing_budget import UNCOUNTED, Allotment, ListingBudget
 from httpsock.http.handler import BATCH, Steps, Tick
 from httpsock.http.messages import Response
 from httpsock.http.request_parser import parse_head
-from tests.support import PATIENCE_SECONDS, finish, get, read_answer
+from tests.support import TIMEOUT_SECONDS, finish, get, read_answer
 from tests.support.context import FixedContext
 
 
@@ -163,7 +163,7 @@ def server(root: DocumentRoot, tmp_path: pathlib.Path) -> Iterator[httpsock.Serv
 def asked(stack: ExitStack, port: int, source: str, target: str) -> socket.socket:
     """Connect from the address *source* with a small receive buffer, and request *target*."""
     client = stack.enter_context(socket.socket())
-    client.settimeout(PATIENCE_SECONDS)
+    client.settimeout(TIMEOUT_SECONDS)
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.bind((source, 0))
     client.connect(("127.0.0.1", port))

@@ -14,7 +14,7 @@ import pytest
 import httpsock
 from httpsock.files.representation import CODINGS
 from httpsock.files.siblings import Original, is_verified, may_be_used
-from tests.support import get, read_answer, talk
+from tests.support import exchange, get, read_answer
 from tests.support.folder import LONG_AGO
 from tests.support.rows import each_row
 from tests.support.siblings import FORMS, brotli, gzipped, zstandard
@@ -246,7 +246,7 @@ def test_a_sibling_is_never_sent_while_it_is_written(
     server = serve(tmp_path)
 
     def ask() -> str | None:
-        answer, _ = read_answer(talk(server.port, get("/a.js", "Accept-Encoding: gzip", "Connection: close")))
+        answer, _ = read_answer(exchange(server.port, get("/a.js", "Accept-Encoding: gzip", "Connection: close")))
         coding = answer.field("Content-Encoding")
         assert (gzip.decompress(answer.content) if coding else answer.content) == octets
         return coding

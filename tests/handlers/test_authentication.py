@@ -13,7 +13,7 @@ import pytest
 import httpsock
 from httpsock import basic_authentication
 from httpsock.handlers import authentication
-from tests.support import PATIENCE_SECONDS, Answer, get, read_answer, receive_all, talk
+from tests.support import TIMEOUT_SECONDS, Answer, exchange, get, read_answer, receive_all
 from tests.support.folder import HELLO
 from tests.support.inspect import EVENTS, Watching, inspected
 from tests.support.rows import each_row
@@ -43,7 +43,7 @@ class Guarded:
         self, *field_lines: str, path: str = "/hello.txt", method: str = "GET", client: str = "127.0.0.1"
     ) -> Answer:
         """Send a request from the address *client* on a new connection, and return the answer."""
-        with socket.create_connection(("127.0.0.1", self.server.port), PATIENCE_SECONDS, (client, 0)) as connected:
+        with socket.create_connection(("127.0.0.1", self.server.port), TIMEOUT_SECONDS, (client, 0)) as connected:
             connected.sendall(get(path, *field_lines, "Connection: close", method=method))
             answer, rest = read_answer(receive_all(connected), method)
         assert rest == b""
@@ -155,7 +155,7 @@ def test_every_method_and_path_is_protected(guarded: Guarded, method: str, path:
 
 def test_the_server_as_a_whole_is_protected(guarded: Guarded) -> None:
     assert_is_challenge(guarded.ask(path="*", method="OPTIONS"))
-    octets = talk(guarded.server.port, b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n")
+    octets = exchange(guarded.server.port, b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n")
     assert_is_challenge(read_answer(octets)[0])
 
 
@@ -170,14 +170,14 @@ def test_the_connection_goes_on_after_a_refusal(guarded: Guarded) -> None:
     """The server discards the content of the request, so the client can retry on the same connection."""
     content = b"GET /hello.txt HTTP/1.1\r\n\r\n"
     refused = get("/hello.txt", f"Content-Length: {len(content)}", method="POST") + content
-    octets = talk(guarded.server.port, refused + get("/hello.txt", RIGHT, "Connection: close"))
+    octets = exchange(guarded.server.port, refused + get("/hello.txt", RIGHT, "Connection: close"))
     first, rest = read_answer(octets)
     second, rest = read_answer(rest)
     assert (first.status, second.status, second.content, rest) == (401, 200, HELLO, b"")
 
 
 def test_a_client_that_expects_100_is_refused_before_it_sends_content(guarded: Guarded) -> None:
-    octets = talk(guarded.server.port, get("/", "Expect: 100-continue", "Content-Length: 5", method="POST"))
+    octets = exchange(guarded.server.port, get("/", "Expect: 100-continue", "Content-Length: 5", method="POST"))
     answer, rest = read_answer(octets)
     assert_is_challenge(answer)
     assert (answer.field("Connection"), rest) == ("close", b"")
@@ -196,7 +196,7 @@ def guessing(server: httpsock.Server, count: int, client: str = "127.0.0.1") -> 
         connections = []
         for number in range(count):
             address = ("127.0.0.1", server.port)
-            connected = stack.enter_context(socket.create_connection(address, PATIENCE_SECONDS, (client, 0)))
+            connected = stack.enter_context(socket.create_connection(address, TIMEOUT_SECONDS, (client, 0)))
             connected.sendall(get("/hello.txt", basic(f"alice:{number}"), "Connection: close"))
             connections.append(connected)
         yield connections
@@ -217,7 +217,7 @@ def test_a_hundred_requests_with_the_same_credentials_need_one_hash(
     for client in clients:
         client.start()
     for client in clients:
-        client.join(PATIENCE_SECONDS)
+        client.join(TIMEOUT_SECONDS)
     assert answers == [200] * 100
 
 
@@ -250,7 +250,7 @@ def test_guesses_beyond_the_limit_get_429(folder: pathlib.Path, serve: Callable[
     server = serve(folder, middleware=[basic_authentication("alice", SLOW)])
     with guessing(server, authentication._MAX_WAITING + 64) as guesses:
         while True:
-            (answered, *_), _, _ = select.select(guesses, [], [], PATIENCE_SECONDS)
+            (answered, *_), _, _ = select.select(guesses, [], [], TIMEOUT_SECONDS)
             answer, _ = read_answer(receive_all(answered))
             if answer.status == 429:
                 break

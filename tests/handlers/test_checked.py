@@ -35,7 +35,7 @@ def ask(begin: Begin, settings: Settings) -> Ask:
     def start(handler: Any, request: bytes = get("/")) -> tuple[Dialogue, list[str]]:
         settings.handler = checked(handler)
         dialogue = begin()
-        dialogue.say(request)
+        dialogue.send(request)
         return dialogue, reports
 
     return start
@@ -46,7 +46,7 @@ def assert_failed(dialogue: Dialogue, reports: list[str], reason: str) -> None:
     answer = dialogue.answer()
     assert (answer.status, answer.field("Connection")) == (500, "close")
     assert answer.text == "500 Internal Server Error: the server failed to answer (RFC 9110 §15.6.1)\n"
-    assert dialogue.has_heard_the_end
+    assert dialogue.has_received_end
     (report,) = reports
     assert report.startswith("Traceback (most recent call last):")
     assert reason in report
@@ -117,7 +117,7 @@ def test_a_report_that_raises_does_not_change_the_answer(begin: Begin, settings:
 
     settings.report, settings.handler = fail, checked(handler)
     dialogue = begin()
-    dialogue.say(get("/"))
+    dialogue.send(get("/"))
 
     assert dialogue.answer().status == 500
 
@@ -414,14 +414,14 @@ def test_a_stream_that_fails_later_is_broken_off(
     server = serve(None, handler=make, report=reports.append, log=exchanges.extend)
     with connect(server.port) as client:
         client.sendall(get("/", version=version))
-        heard = b""
+        arrived = b""
         with contextlib.suppress(ConnectionResetError):
             while octets := client.recv(65536):
-                heard += octets
+                arrived += octets
             assert (version, length) != ("HTTP/1.0", None), "the content looks complete"
     server.wait_for_log()
 
-    received, _ = read_with_h11(heard)
+    received, _ = read_with_h11(arrived)
     assert (received.content, received.is_whole) == (b"abc", False)
     (report,) = reports
     assert report.startswith("Traceback (most recent call last):")
@@ -437,4 +437,4 @@ def test_pipelined_requests_behind_a_failure_are_not_answered(ask: Ask) -> None:
 
     dialogue, _ = ask(handler, get("/") * 3)
 
-    assert [answer.status for answer in read_answers(dialogue.hear())] == [500]
+    assert [answer.status for answer in read_answers(dialogue.receive())] == [500]

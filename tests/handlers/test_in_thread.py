@@ -13,15 +13,15 @@ from httpsock.http.handler import Context, Steps
 from httpsock.http.messages import Request, Response
 from httpsock.server.access_log import Exchange
 from tests.support import (
-    PATIENCE_SECONDS,
+    TIMEOUT_SECONDS,
     connect,
     eventually,
+    exchange,
     get,
     read_answers,
     receive_all,
     receive_answer,
     reset,
-    talk,
 )
 
 TEXT = (("Content-Type", "text/plain"),)
@@ -39,7 +39,7 @@ class Gate:
     def __call__(self) -> bytes:
         self.threads.add(threading.current_thread().name)
         self.entered.release()
-        assert self.is_open.wait(PATIENCE_SECONDS)
+        assert self.is_open.wait(TIMEOUT_SECONDS)
         return b"through"
 
 
@@ -75,7 +75,7 @@ def call(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
 def test_the_result_comes_from_a_thread(serve: Serve) -> None:
     server = serve(None, handler=call(dict, a=1, b=2))
 
-    (answer,) = read_answers(talk(server.port, get("/")))
+    (answer,) = read_answers(exchange(server.port, get("/")))
 
     assert answer.content == b"{'a': 1, 'b': 2}"
 
@@ -89,7 +89,7 @@ def test_an_exception_is_raised_in_the_handler(serve: Serve, error: BaseExceptio
 
     server = serve(None, handler=call(fail), report=reports.append)
 
-    (answer,) = read_answers(talk(server.port, get("/")))
+    (answer,) = read_answers(exchange(server.port, get("/")))
 
     assert answer.status == 500
     (report,) = reports
@@ -107,7 +107,7 @@ def test_a_handler_may_catch_the_exception(serve: Serve) -> None:
 
     server = serve(None, handler=handler)
 
-    (answer,) = read_answers(talk(server.port, get("/")))
+    (answer,) = read_answers(exchange(server.port, get("/")))
 
     assert (answer.status, answer.text) == (422, "invalid literal for int() with base 10: 'x'")
 
@@ -116,7 +116,7 @@ def test_other_clients_are_served_meanwhile(serve: Serve, gate: Gate) -> None:
     server = serve(None, handler=behind(gate), threads=1)
     with connect(server.port) as slow, connect(server.port) as quick:
         slow.sendall(get("/blocks") + get("/behind"))
-        assert gate.entered.acquire(timeout=PATIENCE_SECONDS)
+        assert gate.entered.acquire(timeout=TIMEOUT_SECONDS)
         for _ in range(3):
             quick.sendall(get("/"))
             assert receive_answer(quick).content == b"immediately"
@@ -135,7 +135,7 @@ def test_more_calls_than_threads_wait(serve: Serve, gate: Gate) -> None:
     for client in clients:
         client.sendall(get("/blocks"))
     for _ in range(32):
-        assert gate.entered.acquire(timeout=PATIENCE_SECONDS)
+        assert gate.entered.acquire(timeout=TIMEOUT_SECONDS)
     assert eventually(lambda: len(server.blocked()) == 40)
     assert len(gate.threads) == 32
     assert not gate.entered.acquire(blocking=False)
@@ -169,11 +169,11 @@ def test_a_client_that_is_gone_is_noticed_at_the_end_of_the_call(serve: Serve, g
     server = serve(None, handler=behind(gate), log=exchanges.extend, report=reports.append)
     client = connect(server.port)
     client.sendall(get("/blocks"))
-    assert gate.entered.acquire(timeout=PATIENCE_SECONDS)
+    assert gate.entered.acquire(timeout=TIMEOUT_SECONDS)
     assert server._loop is not None
     (connection,) = server._loop._connections.values()
     reset(client)
-    assert select.select([connection.descriptor], [], [], PATIENCE_SECONDS)[0]
+    assert select.select([connection.descriptor], [], [], TIMEOUT_SECONDS)[0]
 
     gate.is_open.set()
 
@@ -188,9 +188,9 @@ def test_a_server_that_stops_waits_for_the_call(serve: Serve, gate: Gate) -> Non
     server = serve(None, handler=behind(gate))
     with connect(server.port) as client:
         client.sendall(get("/blocks"))
-        assert gate.entered.acquire(timeout=PATIENCE_SECONDS)
+        assert gate.entered.acquire(timeout=TIMEOUT_SECONDS)
 
-        server.ask_to_stop(PATIENCE_SECONDS)
+        server.ask_to_stop(TIMEOUT_SECONDS)
         gate.is_open.set()
         server.join()
 
@@ -209,7 +209,7 @@ def test_a_server_that_stops_cuts_the_call_off_after_the_grace(serve: Serve, gat
     for client in clients:
         client.sendall(get("/blocks"))
     for _ in range(32):
-        assert gate.entered.acquire(timeout=PATIENCE_SECONDS)
+        assert gate.entered.acquire(timeout=TIMEOUT_SECONDS)
     assert eventually(lambda: len(server.blocked()) == 33)
 
     server.stop(grace_seconds=0)
@@ -222,7 +222,7 @@ def test_a_server_that_stops_cuts_the_call_off_after_the_grace(serve: Serve, gat
     gate.is_open.set()
     # The same threads serve the next server.
     with httpsock.Server(None, port=0, handler=call(int, "7")) as other:
-        assert read_answers(talk(other.port, get("/")))[0].content == b"7"
+        assert read_answers(exchange(other.port, get("/")))[0].content == b"7"
     assert not gate.entered.acquire(blocking=False)
 
 
@@ -244,7 +244,7 @@ def test_a_start_that_raises_ends_only_its_own_request(serve: Serve) -> None:
     server = serve(None, handler=handler, report=reports.append)
 
     for path in ("/", "/late"):
-        assert read_answers(talk(server.port, get(path)))[0].status == 500
+        assert read_answers(exchange(server.port, get(path)))[0].status == 500
     assert len(reports) == 2
     assert all("SystemExit: a secret" in report for report in reports)
 
@@ -272,7 +272,7 @@ def test_a_second_call_of_resume_has_no_effect(serve: Serve) -> None:
     server = serve(None, handler=handler)
     with connect(server.port) as client, connect(server.port) as other:
         client.sendall(get("/"))
-        assert second.wait(PATIENCE_SECONDS)
+        assert second.wait(TIMEOUT_SECONDS)
         # When another client has been answered, any effect of the second call would have shown.
         other.sendall(get("/other"))
         assert receive_answer(other).content == b"/other"

@@ -8,7 +8,7 @@ import pytest
 
 import httpsock
 from httpsock import Context, Request, Response, Status, Steps, single_page
-from tests.support import Answer, get, read_answer, talk
+from tests.support import Answer, exchange, get, read_answer
 from tests.support.folder import LONG_AGO
 from tests.support.rows import each_row
 from tests.support.siblings import gzipped
@@ -23,7 +23,7 @@ def asking(server: httpsock.Server) -> Ask:
 
     def ask(path: str, *field_lines: str, method: str = "GET", content: bytes = b"") -> Answer:
         request = get(path, *field_lines, "Connection: close", method=method) + content
-        answer, rest = read_answer(talk(server.port, request), method)
+        answer, rest = read_answer(exchange(server.port, request), method)
         assert rest == b""
         return answer
 

@@ -7,7 +7,7 @@ import pytest
 from httpsock import Steps, in_thread
 from httpsock.handlers.in_thread import Threads
 from httpsock.http.handler import Tick
-from tests.support import PATIENCE_SECONDS, finish
+from tests.support import TIMEOUT_SECONDS, finish
 from tests.support.context import FixedContext
 
 ONE, OTHER = FixedContext(Tick(0.0, 0.0), "192.0.2.1"), FixedContext(Tick(0.0, 0.0), "192.0.2.2")
@@ -22,7 +22,7 @@ class Gate:
 
     def __call__(self) -> bool:
         self.has_begun.set()
-        return self._is_open.wait(PATIENCE_SECONDS)
+        return self._is_open.wait(TIMEOUT_SECONDS)
 
     def open(self) -> None:
         """Let the call return."""
@@ -30,7 +30,7 @@ class Gate:
 
     def wait(self) -> None:
         """Wait until the call has begun."""
-        assert self.has_begun.wait(PATIENCE_SECONDS)
+        assert self.has_begun.wait(TIMEOUT_SECONDS)
 
 
 def begin(steps: Steps[bool]) -> Steps[bool]:

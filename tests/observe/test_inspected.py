@@ -24,7 +24,7 @@ from httpsock.observe.routes import _GATHER_SECONDS
 from httpsock.server.sending import Wait
 from httpsock.server.settings import Settings
 from httpsock.server.state import Phase, State
-from tests.support import PATIENCE_SECONDS, Answer, connect, get, read_answer, receive_all, talk
+from tests.support import TIMEOUT_SECONDS, Answer, connect, exchange, get, read_answer, receive_all
 from tests.support.inspect import EVENTS, Watching, inspected
 from tests.support.program import Start
 from tests.support.trace import Traced
@@ -34,7 +34,7 @@ CLOSE = "Connection: close"
 
 def ask(server: httpsock.Server, path: str, *field_lines: str, method: str = "GET") -> Answer:
     """Request *path* on a new connection and return the answer."""
-    answer, rest = read_answer(talk(server.port, get(path, *field_lines, CLOSE, method=method)), method)
+    answer, rest = read_answer(exchange(server.port, get(path, *field_lines, CLOSE, method=method)), method)
     assert rest == b""
     return answer
 
@@ -79,7 +79,7 @@ def test_a_page_learns_that_the_server_is_inspected(
     (folder / "page.html").write_text("<title>page</title>")
     with inspected(folder) as server:
         for path, status in (("/page.html", 200), ("/missing", 404)):
-            answer, _ = read_answer(talk(server.port, get(path, *lines)))
+            answer, _ = read_answer(exchange(server.port, get(path, *lines)))
 
             assert (answer.status, answer.field("Server-Timing")) == (status, expected)
 
@@ -89,7 +89,7 @@ def test_a_folder_of_that_name_is_hidden_only_from_inspecting_clients(folder: pa
     (folder / ".httpsock" / "events").write_text("a file")
     with inspected(folder, show_hidden=True) as ours:
         assert ask(ours, EVENTS, "Sec-Fetch-Site: cross-site").text == "a file"
-        assert b"\r\nContent-Type: text/event-stream\r\n" in talk(ours.port, get(EVENTS, CLOSE, method="HEAD"))
+        assert b"\r\nContent-Type: text/event-stream\r\n" in exchange(ours.port, get(EVENTS, CLOSE, method="HEAD"))
 
 
 # --- The stream of events -------------------------------------------------------------------------------------------
@@ -118,9 +118,9 @@ def test_events_are_the_objects_of_the_trace(folder: pathlib.Path) -> None:
     from httpsock.tracing.events import format_json
 
     with Traced(folder, format_json) as traced:
-        talk(traced.port, get("/large.bin", CLOSE))
+        exchange(traced.port, get("/large.bin", CLOSE))
     with inspected(folder) as server, Watching(server.port) as watching:
-        talk(server.port, get("/large.bin", CLOSE))
+        exchange(server.port, get("/large.bin", CLOSE))
         events = [event for event in watching.events_until("close") if event["connection"] == 2]
     expected = [json.loads(line) for line in traced.output.splitlines()]
     alike = [
@@ -137,12 +137,12 @@ def test_events_are_the_objects_of_the_trace(folder: pathlib.Path) -> None:
 
 def test_a_new_reader_gets_the_past_events_and_a_returning_one_the_missed_events(folder: pathlib.Path) -> None:
     with inspected(folder) as server:
-        talk(server.port, get("/hello.txt", CLOSE))
+        exchange(server.port, get("/hello.txt", CLOSE))
         with Watching(server.port) as watching:
             past = watching.events_until("close")
             last = watching.messages[len(past) - 1].id
         assert "/hello.txt" in [event.get("target") for event in past]
-        talk(server.port, get("/alphabet.txt", CLOSE))
+        exchange(server.port, get("/alphabet.txt", CLOSE))
         with Watching(server.port, f"Last-Event-ID: {last}") as watching:
             targets = [event.get("target") for event in watching.events_until("parse")]
     assert "/alphabet.txt" in targets
@@ -166,7 +166,7 @@ def test_the_stream_leaves_out_the_inspector_itself(folder: pathlib.Path) -> Non
 
 def test_one_connection_may_carry_the_page_and_then_a_recorded_request(folder: pathlib.Path) -> None:
     with inspected(folder) as server, Watching(server.port) as watching:
-        talk(server.port, get("/.httpsock/") + get("/hello.txt", CLOSE))
+        exchange(server.port, get("/.httpsock/") + get("/hello.txt", CLOSE))
         events = watching.events_until("close")
     parsed = [event["target"] for event in events if event["event"] == "parse"]
     assert parsed == ["/hello.txt"]
@@ -226,7 +226,7 @@ def test_a_reader_that_never_reads_is_dropped(folder: pathlib.Path) -> None:
 
             def rain() -> None:
                 while not gone.is_set():
-                    talk(server.port, get("/" + "x" * 200) * 50 + get("/hello.txt", CLOSE))
+                    exchange(server.port, get("/" + "x" * 200) * 50 + get("/hello.txt", CLOSE))
 
             raining = threading.Thread(target=rain)
             raining.start()
@@ -252,7 +252,7 @@ def test_while_a_download_waits_tcp_info_is_read_at_intervals(folder: pathlib.Pa
         between = [event["microseconds"] for event in samples]
         assert between == sorted(between)
         waits = [event for event in events if event["event"] == "timeout"]
-        assert waits == [], "the conversation itself waits on undisturbed"
+        assert waits == [], "the coroutine itself waits on undisturbed"
 
 
 def test_a_stalled_download_times_out_with_an_inspector(folder: pathlib.Path, film: str) -> None:
@@ -268,7 +268,7 @@ def test_a_stalled_download_times_out_with_an_inspector(folder: pathlib.Path, fi
         assert "timeout" in [event["event"] for event in events]
 
 
-# --- One conversation, step by step ---------------------------------------------------------------------------------
+# --- One connection, step by step -----------------------------------------------------------------------------------
 
 
 class Inspected:
@@ -281,7 +281,7 @@ class Inspected:
         inspection.wrap(self.settings, None)
         self._connected, self.client = socket.socketpair()
         stack.callback(self.client.close)
-        self.client.settimeout(PATIENCE_SECONDS)
+        self.client.settimeout(TIMEOUT_SECONDS)
         self._connected.setblocking(False)
         self.connection = inspection.connect(self._connected, client, self.settings, None, Tick(0.0, 0.0))
         stack.callback(self.connection.close)
@@ -311,7 +311,7 @@ class Inspected:
 
 def poll(connected: socket.socket) -> None:
     """Wait until octets have arrived."""
-    assert select.select([connected], [], [], PATIENCE_SECONDS)[0]
+    assert select.select([connected], [], [], TIMEOUT_SECONDS)[0]
 
 
 @pytest.fixture

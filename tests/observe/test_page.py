@@ -9,7 +9,7 @@ import pytest
 import httpsock
 from httpsock.observe.inspected import Inspection
 from httpsock.observe.recorder import Recorder
-from tests.support import connect, get, talk
+from tests.support import connect, exchange, get
 from tests.support.browser import Browser
 from tests.support.inspect import inspected
 
@@ -80,7 +80,7 @@ def row(listed: str, holding: str) -> str:
 
 def test_the_page_lists_a_request_and_a_click_shows_its_bytes(browser: Browser, server: httpsock.Server) -> None:
     watch(browser, server)
-    talk(server.port, get("/hello.txt", "Cookie: secret", CLOSE))
+    exchange(server.port, get("/hello.txt", "Cookie: secret", CLOSE))
     assert "200" in browser.until(row("requests", "GET /hello.txt") + "?.textContent")
     browser.evaluate(row("requests", "GET /hello.txt") + ".click()")
     browser.until(row("events", "recv ") + "?.textContent")
@@ -103,7 +103,7 @@ def test_the_page_shows_what_is_wrong_with_a_broken_response(browser: Browser) -
         server.respond("/x", content=b"0123456789")
         server.fault("/x:truncate=0.5")
         watch(browser, server)
-        talk(server.port, get("/x", CLOSE))
+        exchange(server.port, get("/x", CLOSE))
         browser.until(row("requests", "GET /x") + "?.textContent")
         browser.evaluate(row("requests", "GET /x") + ".click()")
         browser.until(row("events", "break 200 OK") + "?.textContent")
@@ -114,7 +114,7 @@ def test_the_page_shows_what_is_wrong_with_a_broken_response(browser: Browser) -
 
 
 def test_the_page_shows_requests_from_before_it_was_opened(browser: Browser, server: httpsock.Server) -> None:
-    talk(server.port, get("/nothing", CLOSE))
+    exchange(server.port, get("/nothing", CLOSE))
     watch(browser, server)
     assert "404" in browser.until(row("requests", "GET /nothing") + "?.textContent")
 
@@ -158,8 +158,8 @@ def test_the_page_draws_a_download_as_curves(browser: Browser, server: httpsock.
 def test_the_page_escapes_markup_in_requests(browser: Browser, server: httpsock.Server) -> None:
     watch(browser, server)
     evil = "/<img/src=x/onerror=document.title='evil'>"
-    talk(server.port, get(evil, CLOSE))
-    talk(server.port, b"<b>evil</b> / HTTP/1.1\r\n\r\n")
+    exchange(server.port, get(evil, CLOSE))
+    exchange(server.port, b"<b>evil</b> / HTTP/1.1\r\n\r\n")
     browser.until(row("requests", evil) + "?.textContent")
     browser.evaluate(row("requests", evil) + ".click()")
     browser.until(row("events", evil) + "?.textContent")
@@ -215,7 +215,7 @@ def test_the_page_reports_missed_events_and_shows_no_closed_connection_as_open(
     browser: Browser, folder: pathlib.Path
 ) -> None:
     with inspected(folder, Recorder(max_events=12)) as server:
-        talk(server.port, get("/hello.txt") * 5)
+        exchange(server.port, get("/hello.txt") * 5)
         watch(browser, server)
         assert browser.until(row("connections", "the server") + "?.textContent"), "a page opened later shows it, too"
         with connect(server.port) as client:
@@ -223,7 +223,7 @@ def test_the_page_reports_missed_events_and_shows_no_closed_connection_as_open(
             peer = f"127.0.0.1:{client.getsockname()[1]}"
             browser.until(row("connections", peer) + "?.textContent.includes('idle')")
         # The "close" event of this connection is dropped before the page can receive it.
-        talk(server.port, get("/hello.txt") * 100 + get("/hello.txt", CLOSE))
+        exchange(server.port, get("/hello.txt") * 100 + get("/hello.txt", CLOSE))
         browser.until(row("connections", peer) + "?.textContent.includes('closed')")
         assert "too fast for this page" in browser.until(
             f"!document.getElementById('missed').hidden && {text_of('#missed')}"

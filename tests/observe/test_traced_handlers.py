@@ -7,7 +7,7 @@ from httpsock.handlers.in_thread import in_thread
 from httpsock.http.handler import Context, Steps
 from httpsock.http.messages import Request, Response, Sleep, Stream
 from tests.server.dialogue import chunked, post
-from tests.support import get, talk
+from tests.support import exchange, get
 from tests.support.h11_reader import read_with_h11
 from tests.support.trace import Traced
 
@@ -27,9 +27,9 @@ def echo(request: Request, context: Context) -> Steps[Response]:
 
 def test_reading_and_discarding_content_is_one_event() -> None:
     with Traced(None, handler=echo) as traced:
-        received, _ = read_with_h11(talk(traced.port, post(b"abcdef")))
+        received, _ = read_with_h11(exchange(traced.port, post(b"abcdef")))
     assert received.content == b"abcd, then 2"
-    assert "content 6" in traced.conversations
+    assert "content 6" in traced.connections
 
 
 def test_reading_content_to_its_end_is_one_event() -> None:
@@ -40,11 +40,11 @@ def test_reading_content_to_its_end_is_one_event() -> None:
         return Response(200, TEXT, content)
 
     with Traced(None, handler=handler) as traced:
-        received, _ = read_with_h11(talk(traced.port, chunked(b"abc", b"def")))
+        received, _ = read_with_h11(exchange(traced.port, chunked(b"abc", b"def")))
     assert received.content == b"ABCDEF"
-    assert traced.conversations.count("content 6") == 1
+    assert traced.connections.count("content 6") == 1
     # The event has no deadline: JSON could not express an infinite one.
-    assert re.search("wait for a thread$", traced.conversations, re.MULTILINE)
+    assert re.search("wait for a thread$", traced.connections, re.MULTILINE)
 
 
 def test_unread_content_is_not_an_event() -> None:
@@ -54,9 +54,9 @@ def test_unread_content_is_not_an_event() -> None:
 
     with Traced(None, handler=handler) as traced:
         request = get("/", "Content-Length: 100", "Expect: 100-continue", method="POST")
-        received, _ = read_with_h11(talk(traced.port, request))
+        received, _ = read_with_h11(exchange(traced.port, request))
     assert received.content == b"unread"
-    assert "  content " not in traced.conversations
+    assert "  content " not in traced.connections
 
 
 def test_a_stream_is_traced_chunk_by_chunk() -> None:
@@ -66,10 +66,10 @@ def test_a_stream_is_traced_chunk_by_chunk() -> None:
         yield b"def"
 
     with Traced(None, handler=lambda request, context: Response(200, TEXT, Stream(chunks()))) as traced:
-        received, _ = read_with_h11(talk(traced.port, get("/", "Connection: close"), ends=False))
+        received, _ = read_with_h11(exchange(traced.port, get("/", "Connection: close"), ends=False))
     assert received.content == b"abcdef"
-    assert "wait for the next part of a stream" in traced.conversations
-    assert traced.conversations.count("  send ") == 3
+    assert "wait for the next part of a stream" in traced.connections
+    assert traced.connections.count("  send ") == 3
 
 
 def test_a_handler_that_fails_is_traced_as_a_refusal() -> None:
@@ -79,17 +79,17 @@ def test_a_handler_that_fails_is_traced_as_a_refusal() -> None:
         raise ValueError("a secret")
 
     with Traced(None, handler=handler, report=reports.append) as traced:
-        received, _ = read_with_h11(talk(traced.port, get("/")))
+        received, _ = read_with_h11(exchange(traced.port, get("/")))
     assert received.status == 500
-    assert re.search(r"refuse 500 Internal Server Error\n +! the server failed to answer", traced.conversations)
-    assert "a secret" not in traced.conversations
+    assert re.search(r"refuse 500 Internal Server Error\n +! the server failed to answer", traced.connections)
+    assert "a secret" not in traced.connections
     assert len(reports) == 1
 
 
 def test_clients_that_are_not_traced_are_served() -> None:
     """A trace limited to one client must not affect other clients."""
     with Traced(None, handler=echo, only="192.0.2.1") as traced:
-        received, _ = read_with_h11(talk(traced.port, post(b"abcdef")))
-        malformed, _ = read_with_h11(talk(traced.port, b"nonsense\r\n\r\n"))
+        received, _ = read_with_h11(exchange(traced.port, post(b"abcdef")))
+        malformed, _ = read_with_h11(exchange(traced.port, b"nonsense\r\n\r\n"))
     assert (received.content, malformed.status) == (b"abcd, then 2", 400)
-    assert traced.conversations == ""
+    assert traced.connections == ""

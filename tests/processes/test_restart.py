@@ -19,7 +19,7 @@ from httpsock.processes.activation import inherit_sockets
 from httpsock.processes.children import Children
 from httpsock.processes.restart import GracefulRestart
 from httpsock.server.poller import open_poller
-from tests.support import PATIENCE_SECONDS, connect, eventually, get, is_refused, read_answer, receive_all
+from tests.support import TIMEOUT_SECONDS, connect, eventually, get, is_refused, read_answer, receive_all
 from tests.support.folder import FILM_OCTETS, HELLO
 from tests.support.processes import is_alive
 from tests.support.program import COMMAND, ENVIRONMENT, PACKAGE, Program, Start
@@ -105,7 +105,7 @@ class Load:
         self._thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
-        client = http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE_SECONDS)
+        client = http.client.HTTPConnection("127.0.0.1", self._port, timeout=TIMEOUT_SECONDS)
         while not self._is_over.is_set():
             try:
                 client.request("GET", "/hello.txt")
@@ -386,7 +386,7 @@ def test_a_process_that_is_ready_at_the_end_does_not_take_over(
     own = Children()
     restart, poller = GracefulRestart(own, [], reports.append), open_poller()
     restart.start(poller, 0.0)
-    assert poller.poll(PATIENCE_SECONDS) != []
+    assert poller.poll(TIMEOUT_SECONDS) != []
 
     end(restart)
 

@@ -14,7 +14,7 @@ import pytest
 
 from httpsock import Server
 from httpsock.__main__ import main
-from tests.support import PATIENCE_SECONDS, connect, eventually, get, read_answer, receive_all
+from tests.support import TIMEOUT_SECONDS, connect, eventually, get, read_answer, receive_all
 from tests.support.folder import FILM_OCTETS, HELLO
 from tests.support.processes import is_alive
 from tests.support.program import COMMAND, ENVIRONMENT, PACKAGE, Program, Start, run_python
@@ -212,7 +212,7 @@ def test_a_full_standard_error_delays_neither_a_replacement_nor_the_end(serving:
         assert eventually(lambda: len({*serving_processes(program)} - {killed}) == 2)
         assert left in serving_processes(program)
         program.process.terminate()
-        assert program.process.wait(PATIENCE_SECONDS) == 0
+        assert program.process.wait(TIMEOUT_SECONDS) == 0
 
 
 @on_linux

@@ -128,10 +128,10 @@ def _connection(octets: bytes) -> None:
     ours.setblocking(False)
     theirs.setblocking(False)
     answers = []
-    with theirs, contextlib.closing(open_connection(ours, "::1", service, None, Tick(2e9, 0.0))) as talk:
+    with theirs, contextlib.closing(open_connection(ours, "::1", service, None, Tick(2e9, 0.0))) as connection:
         theirs.sendall(octets)
         theirs.shutdown(socket.SHUT_WR)
-        for waits, _ in enumerate(talk.coroutine):
+        for waits, _ in enumerate(connection.coroutine):
             assert waits < _MAX_WAITS
             with contextlib.suppress(BlockingIOError):
                 answers.append(theirs.recv(1 << 20))

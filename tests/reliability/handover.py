@@ -9,7 +9,7 @@ from functools import partial
 
 from tests.support import eventually, get
 
-from .subject import PATIENCE_SECONDS, Row, Subject, connect, receive_all, serving, site
+from .subject import TIMEOUT_SECONDS, Row, Subject, connect, receive_all, serving, site
 
 _OCTETS = 64 << 20
 _CLIENTS = 8
@@ -35,7 +35,7 @@ def _under_load(subject: Subject, times: int, what: str) -> list[Row]:
             subject.process.send_signal(signal.SIGHUP)
             # nginx does not report a restart.
             has_reported = eventually(
-                partial(_has_reported, subject, number + 1), 0.5 if "nginx" in what else PATIENCE_SECONDS
+                partial(_has_reported, subject, number + 1), 0.5 if "nginx" in what else TIMEOUT_SECONDS
             )
             taken_over += has_reported or "nginx" in what
             whole += sum(len(receive_all(client)) > _OCTETS for client in clients)
@@ -62,7 +62,7 @@ def _ask(port: int, *, keeps: bool, is_over: threading.Event) -> tuple[int, int]
     failure.
     """
     answers = faults = 0
-    client = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_SECONDS)
     while not is_over.is_set():
         try:
             client.request("GET", "/hello.txt", headers={} if keeps else {"Connection": "close"})

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from tests.support import free_port, get
 
-from .subject import PATIENCE_SECONDS, Row, Subject, ask, is_installed, serving, site
+from .subject import TIMEOUT_SECONDS, Row, Subject, ask, is_installed, serving, site
 
 _HIDDEN = b"GET /hidden.txt HTTP/1.1\r\nHost: x\r\n\r\n"
 _CHUNKED = b"0\r\n\r\n"
@@ -209,7 +209,7 @@ def _poisons(port: int, octets: bytes) -> bool:
 
 
 def _own(port: int, number: int) -> bytes:
-    return ask(port, get(f"/own{number}.txt", "Connection: close"), quiet_seconds=PATIENCE_SECONDS)
+    return ask(port, get(f"/own{number}.txt", "Connection: close"), quiet_seconds=TIMEOUT_SECONDS)
 
 
 def _count(log: str, name: str) -> int:

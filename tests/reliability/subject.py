@@ -19,7 +19,7 @@ from tests import support
 from tests.support import free_port, get
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
-PATIENCE_SECONDS = 60.0
+TIMEOUT_SECONDS = 60.0
 PYTHON = shlex.quote(sys.executable)
 SERVERS = {
     "httpsock": f"{PYTHON} -m httpsock {{root}} --port {{port}} --bind 127.0.0.1 --log json",
@@ -116,7 +116,7 @@ class Subject:
     def stop(self) -> int:
         """Send SIGTERM. Return the exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(PATIENCE_SECONDS)
+        return self.process.wait(TIMEOUT_SECONDS)
 
 
 @contextlib.contextmanager
@@ -147,7 +147,7 @@ def serving(
                 yield Subject(process, port, pathlib.Path(work, "stderr"))
             finally:
                 # SIGTERM comes first, so that nginx can end its workers; httpsock exits at the second one.
-                for seconds in (1.0, PATIENCE_SECONDS):
+                for seconds in (1.0, TIMEOUT_SECONDS):
                     process.terminate()
                     with contextlib.suppress(subprocess.TimeoutExpired):
                         process.wait(seconds)
@@ -156,7 +156,7 @@ def serving(
 
 def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int) -> None:
     """Wait for the server's first answer, because an earlier signal might kill the server."""
-    latest = time.monotonic() + PATIENCE_SECONDS
+    latest = time.monotonic() + TIMEOUT_SECONDS
     while process.poll() is None and time.monotonic() < latest:
         with contextlib.suppress(OSError):
             if ask(port, get("*", "Connection: close", method="OPTIONS")):
@@ -210,7 +210,7 @@ def ask(port: int, octets: bytes, *, quiet_seconds: float = 0.0) -> bytes:
             client.sendall(octets)
             if not quiet_seconds:
                 client.shutdown(socket.SHUT_WR)
-        client.settimeout(quiet_seconds or PATIENCE_SECONDS)
+        client.settimeout(quiet_seconds or TIMEOUT_SECONDS)
         return receive_all(client)
 
 

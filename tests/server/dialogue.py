@@ -49,7 +49,7 @@ class Dialogue:
         # Use one time for all responses, so that they have the same Date.
         self._began = time.time()
         self.goes_on = True
-        self.has_heard_the_end = False
+        self.has_received_end = False
         # All states of the connection so far, in order.
         self.states = [State.NEW]
         self.connection = _open(self._connected, settings, self.exchanges.append if is_logged else None, self.now)
@@ -104,17 +104,17 @@ class Dialogue:
         """The seconds until the connection's deadline, rounded to microseconds."""
         return round(self.connection.deadline - self.now, 6)
 
-    def say(self, octets: bytes) -> None:
+    def send(self, octets: bytes) -> None:
         """Send *octets* as the client, and let the connection receive all of them."""
         remaining = memoryview(octets)
         while remaining:
-            sent = self._send(remaining)
+            sent = self._send_now(remaining)
             before = self.connection.deadline, self._is_readable()
             self.run()
             assert sent or before[1], "the connection does not read"
             remaining = remaining[sent:]
 
-    def _send(self, octets: memoryview) -> int:
+    def _send_now(self, octets: memoryview) -> int:
         try:
             return self.client.send(octets)
         except BlockingIOError:
@@ -128,24 +128,24 @@ class Dialogue:
         self.client.shutdown(socket.SHUT_WR)
         self.run()
 
-    def hear(self, maximum: int | None = None) -> bytes:
+    def receive(self, maximum: int | None = None) -> bytes:
         """Return at most *maximum* octets that the client can read now. If the connection was reset, raise OSError."""
-        heard = b""
-        while maximum is None or len(heard) < maximum:
+        arrived = b""
+        while maximum is None or len(arrived) < maximum:
             self.run()
             try:
-                octets = self.client.recv(65536 if maximum is None else maximum - len(heard))
+                octets = self.client.recv(65536 if maximum is None else maximum - len(arrived))
             except BlockingIOError:
                 break
             if not octets:
-                self.has_heard_the_end = True
+                self.has_received_end = True
                 break
-            heard += octets
-        return heard
+            arrived += octets
+        return arrived
 
     def answers(self, *methods: str) -> list[Answer]:
         """Read and return all responses that have arrived. *methods* are the methods of their requests."""
-        return read_answers(self.hear(), *methods)
+        return read_answers(self.receive(), *methods)
 
     def answer(self, method: str = "GET") -> Answer:
         """Read and return the only response that has arrived."""
@@ -176,16 +176,16 @@ def chunked(*chunks: bytes, method: str = "POST") -> bytes:
 
 def assert_goes_on(dialogue: Dialogue) -> None:
     """Assert that the connection is still open and answers another request."""
-    dialogue.say(get("/alphabet.txt"))
+    dialogue.send(get("/alphabet.txt"))
     assert dialogue.answer().content == ALPHABET
-    assert not dialogue.has_heard_the_end
+    assert not dialogue.has_received_end
 
 
 def assert_is_over(dialogue: Dialogue) -> None:
     """Assert that the connection has ended and answers no further request."""
-    assert dialogue.has_heard_the_end
+    assert dialogue.has_received_end
     if dialogue.goes_on:
-        dialogue.say(get("/alphabet.txt"))
-        assert dialogue.hear() == b""
+        dialogue.send(get("/alphabet.txt"))
+        assert dialogue.receive() == b""
         dialogue.end_our_side()
     assert not dialogue.goes_on

@@ -13,15 +13,15 @@ from tests.support.folder import HELLO, LARGE
 def test_a_silent_client_that_leaves_is_closed(dialogue: Dialogue) -> None:
     dialogue.end_our_side()
 
-    assert dialogue.hear() == b""
-    assert dialogue.has_heard_the_end
+    assert dialogue.receive() == b""
+    assert dialogue.has_received_end
     assert not dialogue.goes_on
     assert dialogue.exchanges == []
 
 
 def test_a_truncated_head_is_refused(dialogue: Dialogue) -> None:
     """A server must not process a truncated request (RFC 9112 §8)."""
-    dialogue.say(get("/hello.txt")[:-2])
+    dialogue.send(get("/hello.txt")[:-2])
     dialogue.end_our_side()
 
     answer = dialogue.answer()
@@ -41,8 +41,8 @@ def test_a_truncated_head_is_refused(dialogue: Dialogue) -> None:
 )
 def test_a_connection_that_its_client_resets_is_closed(dialogue: Dialogue, request_octets: bytes) -> None:
     """If a client closes before it reads the answer, its kernel resets the connection (requirement R093)."""
-    dialogue.say(get("/hello.txt"))
-    dialogue.say(request_octets)
+    dialogue.send(get("/hello.txt"))
+    dialogue.send(request_octets)
     dialogue.client.close()
 
     dialogue.run()
@@ -53,7 +53,7 @@ def test_a_connection_that_its_client_resets_is_closed(dialogue: Dialogue, reque
 def test_a_connection_whose_client_leaves_during_a_download_is_closed(begin: Begin) -> None:
     """The log shows how many octets the server sent (requirement R093)."""
     dialogue = begin(buffered_octets=4096)
-    dialogue.say(get("/large.bin"))
+    dialogue.send(get("/large.bin"))
     dialogue.client.close()
 
     dialogue.run()
@@ -87,8 +87,8 @@ def test_a_malformed_request_is_refused_and_later_input_is_not_processed(
     dialogue: Dialogue, octets: bytes, status: int, sentence: str
 ) -> None:
     """After a malformed request, the server cannot find the next one (RFC 9112 §2.2; requirements R006 and R007)."""
-    dialogue.say(octets)
-    dialogue.say(get("/secret"))
+    dialogue.send(octets)
+    dialogue.send(get("/secret"))
 
     answer = dialogue.answer()
 
@@ -99,7 +99,7 @@ def test_a_malformed_request_is_refused_and_later_input_is_not_processed(
 
 def test_a_head_that_is_refused_gets_no_content(dialogue: Dialogue) -> None:
     """The server knows the method HEAD although a later line is malformed (requirement R101)."""
-    dialogue.say(b"HEAD /hello.txt HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
+    dialogue.send(b"HEAD /hello.txt HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
 
     answer = dialogue.answer("HEAD")
 
@@ -108,13 +108,13 @@ def test_a_head_that_is_refused_gets_no_content(dialogue: Dialogue) -> None:
 
 def test_a_refusal_has_a_media_type_that_the_client_accepts(dialogue: Dialogue) -> None:
     """The server obeys Accept even if another line of the head is malformed (requirement R113)."""
-    dialogue.say(b"GET / HTTP/1.1\r\nAccept: application/json\r\nHost: a\r\nHost: b\r\n\r\n")
+    dialogue.send(b"GET / HTTP/1.1\r\nAccept: application/json\r\nHost: a\r\nHost: b\r\n\r\n")
 
     assert dialogue.answer().field("Content-Type") == "application/json; charset=utf-8"
 
 
 def test_requests_before_the_one_that_is_refused_are_answered(dialogue: Dialogue) -> None:
-    dialogue.say(get("/hello.txt") + b"nonsense\r\n\r\n")
+    dialogue.send(get("/hello.txt") + b"nonsense\r\n\r\n")
 
     first, second = dialogue.answers()
 
@@ -133,7 +133,7 @@ def test_requests_before_the_one_that_is_refused_are_answered(dialogue: Dialogue
 )
 def test_a_refusal_is_not_destroyed_by_unread_input(dialogue: Dialogue, head: bytes, status: int) -> None:
     """A close with unread input would reset the connection and could destroy the answer (requirement R091)."""
-    dialogue.say(head + b"x" * MUCH)
+    dialogue.send(head + b"x" * MUCH)
 
     answer = dialogue.answer()
 
@@ -143,9 +143,9 @@ def test_a_refusal_is_not_destroyed_by_unread_input(dialogue: Dialogue, head: by
 
 def test_a_lingering_close_waits_for_the_client_to_end_its_side(dialogue: Dialogue) -> None:
     """The server shuts down its sending side first, so the client sees the end of the answer (requirement R091)."""
-    dialogue.say(b"nonsense\r\n\r\n")
+    dialogue.send(b"nonsense\r\n\r\n")
     assert dialogue.answer().status == 400
-    assert dialogue.has_heard_the_end
+    assert dialogue.has_received_end
     assert dialogue.goes_on
     assert dialogue.connection.awaited == READABLE
     assert dialogue.seconds_left == TIMEOUTS.linger
@@ -156,9 +156,9 @@ def test_a_lingering_close_waits_for_the_client_to_end_its_side(dialogue: Dialog
 
 
 def test_a_lingering_close_ends_without_input(dialogue: Dialogue) -> None:
-    dialogue.say(b"nonsense\r\n\r\n")
+    dialogue.send(b"nonsense\r\n\r\n")
     dialogue.pass_time(TIMEOUTS.linger - 0.1)
-    dialogue.say(b"x")
+    dialogue.send(b"x")
     dialogue.pass_time(TIMEOUTS.linger - 0.1)
     assert dialogue.goes_on
 
@@ -169,10 +169,10 @@ def test_a_lingering_close_ends_without_input(dialogue: Dialogue) -> None:
 
 def test_a_lingering_close_ends_even_if_the_client_never_does(dialogue: Dialogue) -> None:
     """A client that keeps sending cannot extend the deadline (RFC 9112 §9.5, requirement R094)."""
-    dialogue.say(b"nonsense\r\n\r\n")
+    dialogue.send(b"nonsense\r\n\r\n")
     for _ in range(9):
         dialogue.pass_time(TIMEOUTS.linger_total / 10)
-        dialogue.say(b"x")
+        dialogue.send(b"x")
     assert dialogue.goes_on
     assert dialogue.seconds_left == TIMEOUTS.linger_total / 10
 

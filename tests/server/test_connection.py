@@ -43,7 +43,7 @@ from tests.support.folder import HELLO, LARGE
 def test_version_and_options_decide_whether_a_connection_persists(
     dialogue: Dialogue, version: str, field_lines: list[str], connection: str | None, *, is_persistent: bool
 ) -> None:
-    dialogue.say("\r\n".join([f"GET /hello.txt HTTP/{version}", "Host: a", *field_lines, "", ""]).encode())
+    dialogue.send("\r\n".join([f"GET /hello.txt HTTP/{version}", "Host: a", *field_lines, "", ""]).encode())
 
     answer = dialogue.answer()
 
@@ -75,7 +75,7 @@ def test_a_connection_persists_after_each_ordinary_answer(
     dialogue: Dialogue, request_octets: bytes, status: int
 ) -> None:
     """A status such as 304, 404, 405 or 416 does not end a connection (RFC 9112 §9.5, requirement R083)."""
-    dialogue.say(request_octets)
+    dialogue.send(request_octets)
 
     answer = dialogue.answer()
 
@@ -85,17 +85,17 @@ def test_a_connection_persists_after_each_ordinary_answer(
 
 def test_a_connect_is_answered_and_closed(dialogue: Dialogue) -> None:
     """The server closes, since later octets may belong to a tunnel (RFC 9110 §9.3.6, requirement R028)."""
-    dialogue.say(b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n")
+    dialogue.send(b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n")
 
     answer = dialogue.answer()
 
     assert (answer.status, answer.field("Connection")) == (405, "close")
-    assert dialogue.has_heard_the_end
+    assert dialogue.has_received_end
 
 
 def test_a_request_after_a_request_to_close_is_not_processed(dialogue: Dialogue) -> None:
     """A request with Connection: close is the client's last one (RFC 9112 §9.6, requirement R084)."""
-    dialogue.say(get("/hello.txt", "Connection: close") + get("/alphabet.txt"))
+    dialogue.send(get("/hello.txt", "Connection: close") + get("/alphabet.txt"))
 
     assert dialogue.answer().content == HELLO
     assert_is_over(dialogue)
@@ -112,7 +112,7 @@ def test_a_request_after_a_request_to_close_is_not_processed(dialogue: Dialogue)
 def test_late_input_does_not_destroy_the_last_response(begin: Begin, request_octets: bytes) -> None:
     """Old clients send an extra empty line, which must not turn the close into a reset (requirement R085)."""
     dialogue = begin(buffered_octets=4096)
-    dialogue.say(request_octets)
+    dialogue.send(request_octets)
     dialogue.client.sendall(b"\r\n")
 
     assert dialogue.answer().content == LARGE
@@ -121,9 +121,9 @@ def test_late_input_does_not_destroy_the_last_response(begin: Begin, request_oct
 
 def test_a_server_that_stops_sends_connection_close(dialogue: Dialogue) -> None:
     """A server that will close sends Connection: close in its last response (RFC 9112 §9.6, requirement R086)."""
-    dialogue.say(get("/hello.txt"))
+    dialogue.send(get("/hello.txt"))
     dialogue.settings.phase = Phase.STOPPING
-    dialogue.say(get("/hello.txt"))
+    dialogue.send(get("/hello.txt"))
 
     first, second = dialogue.answers()
 
@@ -134,18 +134,18 @@ def test_a_server_that_stops_sends_connection_close(dialogue: Dialogue) -> None:
 def test_a_response_running_when_the_server_stops_is_sent_whole_and_is_the_last(begin: Begin) -> None:
     """After the last response, the server does not wait for another request (requirement R085)."""
     dialogue = begin(buffered_octets=4096)
-    dialogue.say(get("/large.bin"))
+    dialogue.send(get("/large.bin"))
     dialogue.settings.phase = Phase.STOPPING
 
     answer = dialogue.answer()
 
     assert (answer.content, answer.field("Connection")) == (LARGE, None)
-    assert dialogue.has_heard_the_end
+    assert dialogue.has_received_end
 
 
 def test_a_pipelined_request_received_before_the_server_stops_is_answered(begin: Begin) -> None:
     dialogue = begin(buffered_octets=4096)
-    dialogue.say(get("/large.bin") + get("/hello.txt"))
+    dialogue.send(get("/large.bin") + get("/hello.txt"))
     dialogue.settings.phase = Phase.STOPPING
 
     first, second = dialogue.answers()
@@ -178,7 +178,7 @@ def assert_answers_the_pipeline(dialogue: Dialogue) -> None:
 
 def test_pipelined_requests_are_answered_in_order(dialogue: Dialogue) -> None:
     """A server must answer in the order of the requests (RFC 9112 §9.3.2; requirements R089 and R090)."""
-    dialogue.say(PIPELINE)
+    dialogue.send(PIPELINE)
 
     assert_answers_the_pipeline(dialogue)
     assert_goes_on(dialogue)
@@ -187,7 +187,7 @@ def test_pipelined_requests_are_answered_in_order(dialogue: Dialogue) -> None:
 def test_requests_may_come_one_octet_at_a_time(dialogue: Dialogue) -> None:
     """The result does not depend on how many octets each read returns (RFC 9112 §2.2, requirement R001)."""
     for octet in PIPELINE:
-        dialogue.say(bytes([octet]))
+        dialogue.send(bytes([octet]))
 
     assert_answers_the_pipeline(dialogue)
     assert_goes_on(dialogue)
@@ -196,17 +196,17 @@ def test_requests_may_come_one_octet_at_a_time(dialogue: Dialogue) -> None:
 def test_an_incomplete_head_is_not_answered(dialogue: Dialogue) -> None:
     """The server answers only after the last octet of the head (RFC 9110 §5.3, requirement R047)."""
     request_octets = get("/hello.txt")
-    dialogue.say(request_octets[:-1])
-    assert dialogue.hear() == b""
+    dialogue.send(request_octets[:-1])
+    assert dialogue.receive() == b""
 
-    dialogue.say(request_octets[-1:])
+    dialogue.send(request_octets[-1:])
 
     assert dialogue.answer().content == HELLO
 
 
 def test_head_of_a_listing_omits_fields_that_depend_on_the_page(dialogue: Dialogue) -> None:
     """HEAD does not read the folder (RFC 9110 §9.3.2)."""
-    dialogue.say(get("/") + get("/", method="HEAD"))
+    dialogue.send(get("/") + get("/", method="HEAD"))
 
     got, head = dialogue.answers("GET", "HEAD")
 
@@ -218,7 +218,7 @@ def test_head_of_a_listing_omits_fields_that_depend_on_the_page(dialogue: Dialog
 @pytest.mark.parametrize("path", ["/hello.txt", "/large.bin", "/sub/", "/nothing"])
 def test_head_has_the_fields_of_get_and_no_content(dialogue: Dialogue, path: str) -> None:
     """Content-Length is the length that GET would have (RFC 9110 §9.3.2, §8.6; requirements R101 to R103)."""
-    dialogue.say(get(path) + get(path, method="HEAD"))
+    dialogue.send(get(path) + get(path, method="HEAD"))
 
     got, head = dialogue.answers("GET", "HEAD")
 
@@ -228,7 +228,7 @@ def test_head_has_the_fields_of_get_and_no_content(dialogue: Dialogue, path: str
 
 
 def test_all_responses_carry_the_shared_fields(dialogue: Dialogue) -> None:
-    dialogue.say(get("/hello.txt") + get("/nothing") + b"nonsense\r\n\r\n")
+    dialogue.send(get("/hello.txt") + get("/nothing") + b"nonsense\r\n\r\n")
 
     answers = dialogue.answers()
 
@@ -246,7 +246,7 @@ def test_a_client_that_ends_its_side_still_gets_all_its_answers(begin: Begin) ->
     dialogue.end_our_side()
 
     assert_answers_the_pipeline(dialogue)
-    assert dialogue.has_heard_the_end
+    assert dialogue.has_received_end
     assert not dialogue.goes_on
 
 
@@ -263,7 +263,7 @@ def test_a_client_that_ends_its_side_still_gets_all_its_answers(begin: Begin) ->
     ],
 )
 def test_a_connection_resumed_without_input_keeps_waiting(dialogue: Dialogue, octets: bytes) -> None:
-    dialogue.say(octets)
+    dialogue.send(octets)
     waited_for = dialogue.connection.awaited, dialogue.connection.deadline
 
     dialogue.resume()
@@ -278,7 +278,7 @@ def test_a_connection_resumed_with_a_full_send_buffer_keeps_waiting(
 ) -> None:
     (folder / "small.bin").write_bytes(LARGE[: 63 * 1024])
     dialogue = begin(buffered_octets=4096)
-    dialogue.say(get(path))
+    dialogue.send(get(path))
 
     dialogue.resume()
 
@@ -291,11 +291,11 @@ def test_only_a_fully_answered_client_is_idle(begin: Begin) -> None:
     """When the event loop stops, it closes only idle connections."""
     dialogue = begin(buffered_octets=4096)
     assert dialogue.connection.state in IDLE_STATES
-    dialogue.say(get("/large.bin", "Content-Length: 1")[:-1])
+    dialogue.send(get("/large.bin", "Content-Length: 1")[:-1])
     assert dialogue.connection.state not in IDLE_STATES
-    dialogue.say(b"\n")
+    dialogue.send(b"\n")
     assert dialogue.connection.state not in IDLE_STATES
-    dialogue.say(b"x")
+    dialogue.send(b"x")
     assert dialogue.connection.state not in IDLE_STATES
 
     assert dialogue.answer().content == LARGE
@@ -320,8 +320,8 @@ def test_only_a_fully_answered_client_is_idle(begin: Begin) -> None:
 def test_a_complete_exchange_is_logged(
     dialogue: Dialogue, octets: bytes, expected: tuple[bytes, int, int, int]
 ) -> None:
-    dialogue.say(octets)
-    dialogue.hear()
+    dialogue.send(octets)
+    dialogue.receive()
 
     (exchange,) = dialogue.exchanges
 
@@ -340,7 +340,7 @@ def test_a_complete_exchange_is_logged(
 def test_a_refusal_is_logged_with_the_received_request_line(
     dialogue: Dialogue, octets: bytes, request_line: bytes, status: int
 ) -> None:
-    dialogue.say(octets)
+    dialogue.send(octets)
     answer = dialogue.answer()
 
     (exchange,) = dialogue.exchanges
@@ -351,7 +351,7 @@ def test_a_refusal_is_logged_with_the_received_request_line(
 
 def test_a_truncated_response_is_logged_with_the_number_of_sent_octets(begin: Begin) -> None:
     dialogue = begin(buffered_octets=4096)
-    dialogue.say(get("/large.bin"))
+    dialogue.send(get("/large.bin"))
 
     dialogue.connection.coroutine.close()
     dialogue.connection.close()
@@ -365,7 +365,7 @@ def test_a_truncated_response_is_logged_with_the_number_of_sent_octets(begin: Be
 
 def test_without_a_log_the_answers_are_the_same(begin: Begin) -> None:
     dialogue = begin(is_logged=False)
-    dialogue.say(PIPELINE)
+    dialogue.send(PIPELINE)
 
     assert_answers_the_pipeline(dialogue)
     assert dialogue.exchanges == []

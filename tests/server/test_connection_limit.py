@@ -28,15 +28,15 @@ from httpsock.server.process import descriptor_limit
 from httpsock.server.settings import Settings
 from httpsock.server.state import Phase, State
 from tests.support import (
-    PATIENCE_SECONDS,
+    TIMEOUT_SECONDS,
     connect,
     eventually,
+    exchange,
     get,
     read_answers,
     receive_all,
     receive_answer,
     reset,
-    talk,
 )
 from tests.support.folder import HELLO
 from tests.support.rows import each_row
@@ -114,7 +114,7 @@ def limited(folder: pathlib.Path) -> Iterator[Limit]:
                     stderr=subprocess.PIPE,
                 )
             )
-            watchdog = threading.Timer(3 * PATIENCE_SECONDS, process.kill)
+            watchdog = threading.Timer(3 * TIMEOUT_SECONDS, process.kill)
             watchdog.start()
             stack.callback(watchdog.join)
             stack.callback(watchdog.cancel)
@@ -176,7 +176,7 @@ def test_if_all_connections_are_busy_new_clients_wait_and_files_can_be_opened(
         # Each client that leaves makes room for another.
         client.close()
     assert answers == [b"HTTP/1.1 200"] * 60
-    assert read_answers(talk(program.port, get("/hello.txt")))[0].content == HELLO
+    assert read_answers(exchange(program.port, get("/hello.txt")))[0].content == HELLO
 
 
 def test_idle_connections_are_evicted_if_descriptors_run_out(limited: Limit) -> None:
@@ -273,7 +273,7 @@ def limit_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def is_closed_on(port: int) -> bool:
     """Connect a new client, and return whether the server closes without an answer."""
-    return talk(port, b"", ends=False) == b""
+    return exchange(port, b"", ends=False) == b""
 
 
 def test_at_the_connection_limit_a_client_over_its_share_is_closed(folder: pathlib.Path, limit_of_one: None) -> None:
@@ -285,8 +285,8 @@ def test_at_the_connection_limit_a_client_over_its_share_is_closed(folder: pathl
         # A client that has all connections gets no other one.
         assert is_closed_on(port)
         # Another client does.
-        assert read_answers(talk(port, get("/hello.txt")))[0].content == HELLO
-        assert read_answers(talk(port, get("/hello.txt")))[0].content == HELLO
+        assert read_answers(exchange(port, get("/hello.txt")))[0].content == HELLO
+        assert read_answers(exchange(port, get("/hello.txt")))[0].content == HELLO
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,7 @@ def test_an_ipv6_network_counts_as_one_client(
         holding.sendall(b"GET /unfinished")
 
         assert is_closed_on(port)
-        assert read_answers(talk(port, get("/hello.txt")))[0].content == HELLO
+        assert read_answers(exchange(port, get("/hello.txt")))[0].content == HELLO
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"])
@@ -383,7 +383,7 @@ def test_accepting_pauses_until_there_is_room(folder: pathlib.Path, limit_of_one
         for listener in listeners:
             stack.enter_context(connect(listener.getsockname()[1]))
             # The kernel may queue it a little later.
-            assert select.select([listener], [], [], PATIENCE_SECONDS)[0]
+            assert select.select([listener], [], [], TIMEOUT_SECONDS)[0]
             loop._accept(listener, tick, 1)
         assert (len(loop._connections), loop._is_accepting) == (1, False)
 
@@ -405,7 +405,7 @@ def test_accepting_pauses_until_there_is_room(folder: pathlib.Path, limit_of_one
 def test_a_connection_without_an_address_is_served(folder: pathlib.Path) -> None:
     """On macOS, accept() returns no address if the client has already reset the connection."""
     with working(folder, [None]) as (port, _):
-        assert read_answers(talk(port, get("/hello.txt")))[0].content == HELLO
+        assert read_answers(exchange(port, get("/hello.txt")))[0].content == HELLO
 
 
 def test_a_full_poller_costs_one_connection(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -429,8 +429,8 @@ def test_a_full_poller_costs_one_connection(folder: pathlib.Path, monkeypatch: p
     registered: list[int] = []
     monkeypatch.setattr("httpsock.server.event_loop.open_poller", FullPoller)
     with working(folder, ["192.0.2.1"] * 2) as (port, reports):
-        assert talk(port, b"", ends=False) == b""
-        assert read_answers(talk(port, get("/hello.txt")))[0].content == HELLO
+        assert exchange(port, b"", ends=False) == b""
+        assert read_answers(exchange(port, get("/hello.txt")))[0].content == HELLO
     assert reports == ["not accepting: No space left on device"]
 
 
@@ -447,11 +447,11 @@ def test_a_report_that_fails_does_not_end_the_event_loop(folder: pathlib.Path, m
     thread = threading.Thread(target=loop.run)
     thread.start()
     try:
-        assert read_answers(talk(port, get("/hello.txt"), ends=False))[0].status == 500
-        assert read_answers(talk(port, get("/hello.txt"), ends=False))[0].status == 500
+        assert read_answers(exchange(port, get("/hello.txt"), ends=False))[0].status == 500
+        assert read_answers(exchange(port, get("/hello.txt"), ends=False))[0].status == 500
     finally:
         settings.phase = Phase.STOPPING
-        loop.stop(PATIENCE_SECONDS)
+        loop.stop(TIMEOUT_SECONDS)
         thread.join()
 
 

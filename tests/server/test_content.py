@@ -18,29 +18,29 @@ def test_a_client_that_expects_100_gets_the_final_response_immediately(
 
     The server therefore closes the connection (requirements R075, R076 and R078).
     """
-    dialogue.say(get("/hello.txt", f"Expect: {expectation}", "Content-Length: 30", method=method))
+    dialogue.send(get("/hello.txt", f"Expect: {expectation}", "Content-Length: 30", method=method))
 
     answer = dialogue.answer()
 
     assert (answer.status, answer.field("Connection")) == (status, "close")
-    dialogue.say(get("/hello.txt"))
+    dialogue.send(get("/hello.txt"))
     assert_is_over(dialogue)
 
 
 def test_a_client_that_expects_100_for_chunks_gets_the_final_response_immediately(dialogue: Dialogue) -> None:
     """The server answers before it receives the content (RFC 9110 §10.1.1, requirement R075)."""
-    dialogue.say(get("/hello.txt", "Expect: 100-continue", "Transfer-Encoding: chunked", method="PUT"))
+    dialogue.send(get("/hello.txt", "Expect: 100-continue", "Transfer-Encoding: chunked", method="PUT"))
 
     answer = dialogue.answer()
 
     assert (answer.status, answer.field("Connection")) == (405, "close")
-    dialogue.say(b"1\r\nx\r\n0\r\n\r\n")
+    dialogue.send(b"1\r\nx\r\n0\r\n\r\n")
     assert_is_over(dialogue)
 
 
 def test_an_expectation_without_content_has_no_effect(dialogue: Dialogue) -> None:
     """The server sends only the final response (requirement R079)."""
-    dialogue.say(get("/hello.txt", "Expect: 100-continue"))
+    dialogue.send(get("/hello.txt", "Expect: 100-continue"))
 
     answer = dialogue.answer()
 
@@ -50,12 +50,12 @@ def test_an_expectation_without_content_has_no_effect(dialogue: Dialogue) -> Non
 
 def test_an_expectation_in_http_1_0_is_ignored(dialogue: Dialogue) -> None:
     """The server waits for the content and sends no 100 (requirement R077)."""
-    dialogue.say(
+    dialogue.send(
         b"GET /hello.txt HTTP/1.0\r\nConnection: keep-alive\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"
     )
-    assert dialogue.hear() == b""
+    assert dialogue.receive() == b""
 
-    dialogue.say(b"abc")
+    dialogue.send(b"abc")
 
     assert dialogue.answer().content == HELLO
     assert_goes_on(dialogue)
@@ -63,7 +63,7 @@ def test_an_expectation_in_http_1_0_is_ignored(dialogue: Dialogue) -> None:
 
 def test_an_unknown_expectation_with_content_is_refused_without_waiting(dialogue: Dialogue) -> None:
     """If a server cannot meet an expectation, it may answer 417 (RFC 9110 §10.1.1, requirement R080)."""
-    dialogue.say(get("/hello.txt", "Expect: magic", "Content-Length: 3"))
+    dialogue.send(get("/hello.txt", "Expect: magic", "Content-Length: 3"))
 
     answer = dialogue.answer()
 
@@ -88,7 +88,7 @@ def test_an_unknown_expectation_with_content_is_refused_without_waiting(dialogue
 )
 def test_content_is_read_and_discarded(dialogue: Dialogue, request_octets: bytes, status: int) -> None:
     """The server finds the next request after the content (RFC 9112 §9.3, requirement R054)."""
-    dialogue.say(request_octets + get("/alphabet.txt"))
+    dialogue.send(request_octets + get("/alphabet.txt"))
 
     first, second = dialogue.answers()
 
@@ -98,10 +98,10 @@ def test_content_is_read_and_discarded(dialogue: Dialogue, request_octets: bytes
 
 
 def test_a_response_waits_for_the_end_of_the_content(dialogue: Dialogue) -> None:
-    dialogue.say(post(b"", method="GET").replace(b"Content-Length: 0", b"Content-Length: 2") + b"x")
-    assert dialogue.hear() == b""
+    dialogue.send(post(b"", method="GET").replace(b"Content-Length: 0", b"Content-Length: 2") + b"x")
+    assert dialogue.receive() == b""
 
-    dialogue.say(b"y")
+    dialogue.send(b"y")
 
     assert dialogue.answer().content == HELLO
 
@@ -156,7 +156,7 @@ def test_content_that_is_too_large_or_malformed_ends_the_connection(
     dialogue: Dialogue, request_octets: bytes, status: int, sentence: str
 ) -> None:
     """The server must not parse octets of the content as a request (requirements R007, R043 and R054)."""
-    dialogue.say(request_octets + get("/secret"))
+    dialogue.send(request_octets + get("/secret"))
 
     answer = dialogue.answer()
 
@@ -166,7 +166,7 @@ def test_content_that_is_too_large_or_malformed_ends_the_connection(
 
 
 def test_too_much_content_for_a_head_is_refused_without_content(dialogue: Dialogue) -> None:
-    dialogue.say(get("/hello.txt", "Content-Length: 65", method="HEAD"))
+    dialogue.send(get("/hello.txt", "Content-Length: 65", method="HEAD"))
 
     assert dialogue.answer("HEAD").status == 413
     assert_is_over(dialogue)
@@ -182,7 +182,7 @@ def test_too_much_content_for_a_head_is_refused_without_content(dialogue: Dialog
 )
 def test_truncated_content_ends_the_connection(dialogue: Dialogue, request_octets: bytes) -> None:
     """The server must not process a request with incomplete content (RFC 9112 §8, requirement R053)."""
-    dialogue.say(request_octets)
+    dialogue.send(request_octets)
     dialogue.end_our_side()
 
     answer = dialogue.answer()

@@ -19,14 +19,14 @@ def test_a_silent_client_is_closed_without_a_response(dialogue: Dialogue) -> Non
     dialogue.pass_time(TIMEOUTS.idle)
 
     assert not dialogue.goes_on
-    assert dialogue.hear() == b""
-    assert dialogue.has_heard_the_end
+    assert dialogue.receive() == b""
+    assert dialogue.has_received_end
     assert dialogue.exchanges == []
 
 
 def test_an_idle_client_is_closed_without_a_response(dialogue: Dialogue) -> None:
     dialogue.pass_time(15)
-    dialogue.say(get("/hello.txt"))
+    dialogue.send(get("/hello.txt"))
     assert dialogue.answer().content == HELLO
     assert dialogue.connection.state in IDLE_STATES
     assert dialogue.seconds_left == TIMEOUTS.idle
@@ -34,33 +34,33 @@ def test_an_idle_client_is_closed_without_a_response(dialogue: Dialogue) -> None
     dialogue.pass_time(TIMEOUTS.idle)
 
     assert not dialogue.goes_on
-    assert dialogue.hear() == b""
+    assert dialogue.receive() == b""
 
 
 def test_a_head_sent_octet_by_octet_times_out_at_its_deadline(dialogue: Dialogue) -> None:
     """Only the first octet sets the deadline (requirement R094)."""
     dialogue.pass_time(5)
     for octet in b"GET /hell":
-        dialogue.say(bytes([octet]))
+        dialogue.send(bytes([octet]))
         assert dialogue.connection.state not in IDLE_STATES
         dialogue.pass_time(1)
     assert dialogue.seconds_left == 1
-    assert dialogue.hear() == b""
+    assert dialogue.receive() == b""
 
     dialogue.pass_time(1)
 
     answer = dialogue.answer()
     assert (answer.status, answer.field("Connection")) == (408, "close")
     assert LATE_HEAD in answer.text
-    assert dialogue.has_heard_the_end
+    assert dialogue.has_received_end
     assert [exchange.request_line for exchange in dialogue.exchanges] == [b"GET /hell"]
 
 
 def test_a_slow_head_that_is_complete_in_time_is_answered(dialogue: Dialogue) -> None:
-    dialogue.say(get("/hello.txt")[:-1])
+    dialogue.send(get("/hello.txt")[:-1])
     dialogue.pass_time(TIMEOUTS.head - 0.1)
 
-    dialogue.say(b"\n")
+    dialogue.send(b"\n")
 
     assert dialogue.answer().content == HELLO
     assert dialogue.seconds_left == TIMEOUTS.idle
@@ -68,7 +68,7 @@ def test_a_slow_head_that_is_complete_in_time_is_answered(dialogue: Dialogue) ->
 
 def test_a_head_after_another_request_has_the_deadline_of_a_head(dialogue: Dialogue) -> None:
     """The first octet of a head sets the deadline of this head (requirement R094)."""
-    dialogue.say(get("/hello.txt") + b"GET /al")
+    dialogue.send(get("/hello.txt") + b"GET /al")
     assert dialogue.answer().content == HELLO
     assert dialogue.connection.state not in IDLE_STATES
     assert dialogue.seconds_left == TIMEOUTS.head
@@ -82,9 +82,9 @@ def test_a_head_after_another_request_has_the_deadline_of_a_head(dialogue: Dialo
 
 def test_content_that_stalls_times_out(dialogue: Dialogue) -> None:
     """The content has a deadline for stalls, which each octet extends (RFC 9112 §9.5, requirement R094)."""
-    dialogue.say(get("/hello.txt", "Content-Length: 9"))
+    dialogue.send(get("/hello.txt", "Content-Length: 9"))
     dialogue.pass_time(TIMEOUTS.stall - 1)
-    dialogue.say(b"x")
+    dialogue.send(b"x")
     assert dialogue.seconds_left == TIMEOUTS.stall
 
     dialogue.pass_time(TIMEOUTS.stall)
@@ -92,17 +92,17 @@ def test_content_that_stalls_times_out(dialogue: Dialogue) -> None:
     answer = dialogue.answer()
     assert (answer.status, answer.field("Connection")) == (408, "close")
     assert LATE_CONTENT in answer.text
-    assert dialogue.has_heard_the_end
+    assert dialogue.has_received_end
     assert [exchange.request_line for exchange in dialogue.exchanges] == [b"GET /hello.txt HTTP/1.1"]
 
 
 def test_content_sent_octet_by_octet_times_out(dialogue: Dialogue) -> None:
     """The content has a deadline for its total time, which no octet extends (requirement R094)."""
-    dialogue.say(get("/hello.txt", "Transfer-Encoding: chunked") + b"9\r\n")
+    dialogue.send(get("/hello.txt", "Transfer-Encoding: chunked") + b"9\r\n")
     for _ in range(5):
-        dialogue.say(b"x")
+        dialogue.send(b"x")
         dialogue.pass_time(10)
-        assert dialogue.hear() == b""
+        assert dialogue.receive() == b""
     assert dialogue.seconds_left == 10
 
     dialogue.pass_time(10)
@@ -119,10 +119,10 @@ def test_content_sent_octet_by_octet_times_out(dialogue: Dialogue) -> None:
 )
 def test_a_client_that_timed_out_has_time_to_read_the_408(dialogue: Dialogue, octets: bytes) -> None:
     """The time-out of the lingering close begins after the 408 (requirement R091)."""
-    dialogue.say(octets)
+    dialogue.send(octets)
     dialogue.pass_time(dialogue.seconds_left)
     assert dialogue.seconds_left == TIMEOUTS.linger
-    dialogue.say(b"x" * MUCH)
+    dialogue.send(b"x" * MUCH)
 
     assert dialogue.answer().status == 408
     assert_is_over(dialogue)

@@ -31,16 +31,16 @@ from httpsock.server.poller import Poller, unsent_octets
 from httpsock.server.settings import Settings
 from httpsock.server.state import Phase
 from tests.support import (
-    PATIENCE_SECONDS,
+    TIMEOUT_SECONDS,
     connect,
     eventually,
+    exchange,
     get,
     is_refused,
     read_answers,
     receive_all,
     receive_answer,
     reset,
-    talk,
 )
 from tests.support.folder import HELLO
 from tests.support.processes import open_descriptors
@@ -67,13 +67,13 @@ class RunningLoop:
         self.thread = threading.Thread(target=self.loop.run)
         self.thread.start()
 
-    def ask_to_stop(self, grace_seconds: float = PATIENCE_SECONDS) -> None:
+    def ask_to_stop(self, grace_seconds: float = TIMEOUT_SECONDS) -> None:
         self.settings.phase = Phase.STOPPING
         self.loop.stop(grace_seconds)
 
     def has_returned(self) -> bool:
         """Wait for the event loop's thread. Return whether it has ended in time."""
-        self.thread.join(PATIENCE_SECONDS)
+        self.thread.join(TIMEOUT_SECONDS)
         return not self.thread.is_alive()
 
     def end(self) -> None:
@@ -118,7 +118,7 @@ def test_silent_and_unfinished_clients_delay_no_other_client(start_loop: StartLo
             for _ in range(4):
                 stack.enter_context(connect(running.port)).sendall(beginning)
 
-        answers = read_answers(talk(running.port, get("/hello.txt") * 3))
+        answers = read_answers(exchange(running.port, get("/hello.txt") * 3))
 
         assert [answer.content for answer in answers] == [HELLO] * 3
 
@@ -135,7 +135,7 @@ def test_clients_that_leave_immediately_are_removed(start_loop: StartLoop) -> No
             client.sendall(get("/hello.txt"))
             reset(client)
 
-    assert read_answers(talk(running.port, get("/hello.txt")))[0].content == HELLO
+    assert read_answers(exchange(running.port, get("/hello.txt")))[0].content == HELLO
     assert running.reports == []
 
 
@@ -214,7 +214,7 @@ def test_overdue_connections_that_are_postponed_end_soon_after(
 
 def test_each_client_has_its_own_deadline(start_loop: StartLoop) -> None:
     """In this test, a silent, a slow and a normal client are connected at the same time (requirement R094)."""
-    running = start_loop(Timeouts(head=0.5, idle=1.0, stall=PATIENCE_SECONDS, linger=0.1))
+    running = start_loop(Timeouts(head=0.5, idle=1.0, stall=TIMEOUT_SECONDS, linger=0.1))
     with connect(running.port) as reader, connect(running.port) as silent, connect(running.port) as slow:
         reader.sendall(get("/large.bin", "Content-Length: 1"))
         slow.sendall(b"GET /")
@@ -235,7 +235,7 @@ def test_a_dropped_reader_is_reset(start_loop: StartLoop, folder: pathlib.Path) 
     running = start_loop(Timeouts(slow=0.2), log=lambda exchanges: over.set())
     with connect(running.port) as client:
         client.sendall(get("/huge.bin"))
-        assert over.wait(PATIENCE_SECONDS)
+        assert over.wait(TIMEOUT_SECONDS)
 
         with pytest.raises(ConnectionResetError):
             receive_all(client)
@@ -270,7 +270,7 @@ def test_an_unexpected_error_is_reported_and_ends_one_connection(
         other.sendall(get("/hello.txt"))
         assert receive_answer(other).content == HELLO
 
-        (failed,) = read_answers(talk(running.port, get("/fault"), ends=False))
+        (failed,) = read_answers(exchange(running.port, get("/fault"), ends=False))
         assert failed.status == 500
         assert failed.text == "500 Internal Server Error: the server failed to answer (RFC 9110 §15.6.1)\n"
 
@@ -285,9 +285,9 @@ def test_an_exit_is_reported_and_ends_one_connection(start_loop: StartLoop, faul
     """If SystemExit were not caught, the thread would end silently."""
     running = start_loop()
 
-    assert read_answers(talk(running.port, get("/exit"), ends=False))[0].status == 500
+    assert read_answers(exchange(running.port, get("/exit"), ends=False))[0].status == 500
 
-    assert read_answers(talk(running.port, get("/hello.txt")))[0].content == HELLO
+    assert read_answers(exchange(running.port, get("/hello.txt")))[0].content == HELLO
     (report,) = running.reports
     assert report.endswith("SystemExit: a fault of our own\n")
 
@@ -362,10 +362,10 @@ def test_long_work_is_cut_off_at_the_end_of_the_grace(start_loop: StartLoop, mon
     running = start_loop()
     with connect(running.port) as client:
         client.sendall(get("/hello.txt"))
-        assert begun.wait(PATIENCE_SECONDS)
+        assert begun.wait(TIMEOUT_SECONDS)
         running.ask_to_stop(0)
 
-        assert cut.wait(PATIENCE_SECONDS)
+        assert cut.wait(TIMEOUT_SECONDS)
         assert client.recv(1) == b""
 
 
@@ -410,8 +410,8 @@ def test_the_log_receives_each_exchange_once_in_order(start_loop: StartLoop) -> 
     seen: list[Exchange] = []
     running = start_loop(log=seen.extend)
     began, clock_began = time.time(), time.monotonic()
-    talk(running.port, get("/hello.txt") + get("/nothing") + get("/hello.txt", method="HEAD"))
-    talk(running.port, b"nonsense\r\n\r\n")
+    exchange(running.port, get("/hello.txt") + get("/nothing") + get("/hello.txt", method="HEAD"))
+    exchange(running.port, b"nonsense\r\n\r\n")
     running.end()
     ended, clock_ended = time.time(), time.monotonic()
 
@@ -421,7 +421,7 @@ def test_the_log_receives_each_exchange_once_in_order(start_loop: StartLoop) -> 
         (b"HEAD /hello.txt HTTP/1.1", 200),
         (b"nonsense", 400),
     ]
-    assert {exchange.client for exchange in seen} == {"127.0.0.1"}
+    assert {each.client for each in seen} == {"127.0.0.1"}
     assert all(0 <= exchange.seconds <= clock_ended - clock_began for exchange in seen)
     assert all(began <= exchange.ended <= ended for exchange in seen)
 
@@ -443,8 +443,8 @@ def test_a_response_cut_off_at_the_end_is_logged(start_loop: StartLoop, folder: 
 def test_the_log_may_store_a_batch_of_exchanges(start_loop: StartLoop) -> None:
     batches: list[Sequence[Exchange]] = []
     running = start_loop(log=batches.append)
-    talk(running.port, get("/hello.txt"))
-    talk(running.port, get("/hello.txt"))
+    exchange(running.port, get("/hello.txt"))
+    exchange(running.port, get("/hello.txt"))
     running.end()
 
     assert sum(map(len, batches)) == 2
@@ -505,7 +505,7 @@ def test_after_a_suspension_a_client_that_has_sent_a_request_is_answered(
         # The silent client is closed.
         assert clients[6].recv(1) == b""
         for client in clients[:6]:
-            client.settimeout(PATIENCE_SECONDS)
+            client.settimeout(TIMEOUT_SECONDS)
             while not select.select([client], [], [], 0.1)[0]:
                 loop._run_once()
             assert receive_answer(client).content == HELLO
@@ -580,7 +580,7 @@ def test_an_event_loop_may_be_stopped_before_it_runs_and_after_it_ends(folder: p
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         loop = open_loop(listener, settings, None, reports.append)
-    loop.stop(PATIENCE_SECONDS)
+    loop.stop(TIMEOUT_SECONDS)
 
     loop.run()
     loop.stop(0)
@@ -611,9 +611,9 @@ def test_a_client_in_the_accept_queue_at_the_end_is_answered(folder: pathlib.Pat
 def test_a_spurious_wake_up_has_no_effect(start_loop: StartLoop) -> None:
     """If the loop is woken while the server still serves, the loop goes on."""
     running = start_loop()
-    running.loop.stop(PATIENCE_SECONDS)
+    running.loop.stop(TIMEOUT_SECONDS)
 
-    assert read_answers(talk(running.port, get("/hello.txt")))[0].content == HELLO
+    assert read_answers(exchange(running.port, get("/hello.txt")))[0].content == HELLO
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no descriptors to count")
@@ -647,7 +647,7 @@ def test_an_event_loop_that_ends_closes_all_clients(folder: pathlib.Path) -> Non
             ends = pool.submit(loop.run)
             assert receive_answer(client).content == HELLO
             listener.shutdown(socket.SHUT_RDWR)
-            assert isinstance(ends.exception(PATIENCE_SECONDS), OSError)
+            assert isinstance(ends.exception(TIMEOUT_SECONDS), OSError)
         assert client.recv(1) == b""
     assert reports == []
 
@@ -659,7 +659,7 @@ def test_a_log_that_fails_is_reported_and_affects_no_client(start_loop: StartLoo
 
     running = start_loop(log=log)
     for _ in range(2):
-        assert read_answers(talk(running.port, get("/hello.txt")))[0].content == HELLO
+        assert read_answers(exchange(running.port, get("/hello.txt")))[0].content == HELLO
     running.end()
 
     assert len(running.reports) == 2

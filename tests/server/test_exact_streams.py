@@ -28,9 +28,9 @@ def answering(begin: Begin, settings: Settings) -> Answering:
         responses = iter([exact, Response(200, (), b"next")])
         settings.handler = checked(lambda request, context: next(responses))
         dialogue = begin()
-        dialogue.say(get("/x", method=method))
+        dialogue.send(get("/x", method=method))
         if dialogue.goes_on:
-            dialogue.say(get("/next"))
+            dialogue.send(get("/next"))
         return dialogue
 
     return begin_with
@@ -41,7 +41,7 @@ def answering(begin: Begin, settings: Settings) -> Answering:
 def test_the_chunks_are_all_that_is_sent(answering: Answering, method: str, status: Status) -> None:
     dialogue = answering(HEAD, b"abc", then="close", method=method, status=status)
 
-    assert dialogue.hear() == HEAD + b"abc"
+    assert dialogue.receive() == HEAD + b"abc"
     assert dialogue.connection.state is State.LINGERING
     (exchange,) = dialogue.exchanges
     assert (exchange.status, exchange.sent) == (status, 3)
@@ -50,7 +50,7 @@ def test_the_chunks_are_all_that_is_sent(answering: Answering, method: str, stat
 def test_the_next_request_is_answered_if_the_connection_is_kept(answering: Answering) -> None:
     dialogue = answering(HEAD, then="keep")
 
-    octets = dialogue.hear()
+    octets = dialogue.receive()
 
     assert octets.startswith(HEAD)
     assert [answer.content for answer in read_answers(octets.removeprefix(HEAD))] == [b"next"]
@@ -66,7 +66,7 @@ def test_a_reset_may_follow(answering: Answering) -> None:
 @pytest.mark.parametrize("phase", [Phase.DRAINING, Phase.STOPPING])
 def test_a_stalled_response_ends_when_the_server_stops(answering: Answering, settings: Settings, phase: Phase) -> None:
     dialogue = answering(HEAD, then="stall")
-    assert dialogue.hear() == HEAD
+    assert dialogue.receive() == HEAD
     assert dialogue.connection.state is State.SLEEPING_UNREAD
     dialogue.pass_time(1e9)
     assert dialogue.goes_on
@@ -79,54 +79,54 @@ def test_a_stalled_response_ends_when_the_server_stops(answering: Answering, set
 
 def test_a_pause_lies_between_two_chunks(answering: Answering) -> None:
     dialogue = answering(HEAD[:9], Sleep(3), HEAD[9:], then="close")
-    assert dialogue.hear() == HEAD[:9]
+    assert dialogue.receive() == HEAD[:9]
     dialogue.pass_time(2)
-    assert dialogue.hear() == b""
+    assert dialogue.receive() == b""
 
     dialogue.pass_time(1)
 
-    assert dialogue.hear() == HEAD[9:]
+    assert dialogue.receive() == HEAD[9:]
 
 
 def test_a_server_that_drains_sends_a_stalled_response_and_ends_it(answering: Answering, settings: Settings) -> None:
     settings.phase = Phase.DRAINING
     dialogue = answering(HEAD, then="stall")
 
-    assert dialogue.hear() == HEAD
+    assert dialogue.receive() == HEAD
     assert not dialogue.goes_on
 
 
 @pytest.mark.parametrize("phase", [Phase.DRAINING, Phase.STOPPING])
 def test_a_pause_goes_on_while_the_server_stops(answering: Answering, settings: Settings, phase: Phase) -> None:
     dialogue = answering(HEAD[:9], Sleep(3), HEAD[9:], then="close")
-    assert dialogue.hear() == HEAD[:9]
+    assert dialogue.receive() == HEAD[:9]
     settings.phase = phase
     assert dialogue.connection.state is State.PAUSED
     assert dialogue.connection.state not in IDLE_STATES
 
     dialogue.pass_time(3)
 
-    assert dialogue.hear() == HEAD[9:]
+    assert dialogue.receive() == HEAD[9:]
 
 
 def test_a_client_that_has_ended_its_side_receives_the_rest_after_a_pause(answering: Answering) -> None:
     dialogue = answering(HEAD[:9], Sleep(3), HEAD[9:], then="close")
-    assert dialogue.hear() == HEAD[:9]
+    assert dialogue.receive() == HEAD[:9]
     dialogue.end_our_side()
 
     dialogue.pass_time(3)
 
-    assert dialogue.hear() == HEAD[9:]
+    assert dialogue.receive() == HEAD[9:]
 
 
 def test_a_pause_does_not_make_its_reader_too_slow(answering: Answering) -> None:
     big = b"x" * 2**20
     dialogue = answering(HEAD + big, Sleep(3600), big, then="close")
-    assert dialogue.hear() == HEAD + big
+    assert dialogue.receive() == HEAD + big
 
     dialogue.pass_time(3600)
 
-    assert dialogue.hear() == big
+    assert dialogue.receive() == big
 
 
 def test_a_pause_ends_when_the_client_resets_the_connection(answering: Answering) -> None:
@@ -151,13 +151,13 @@ def test_a_pause_ends_when_the_client_resets_the_connection(answering: Answering
 )
 def test_the_log_counts_the_content_behind_the_head(answering: Answering, chunks: tuple[bytes, ...]) -> None:
     dialogue = answering(*chunks, then="close")
-    dialogue.hear()
+    dialogue.receive()
 
     assert [exchange.sent for exchange in dialogue.exchanges] == [3]
 
 
 def test_octets_without_a_head_are_no_content(answering: Answering) -> None:
     dialogue = answering(b"never a head", then="close")
-    dialogue.hear()
+    dialogue.receive()
 
     assert [exchange.sent for exchange in dialogue.exchanges] == [0]

@@ -70,9 +70,9 @@ def ask(
 ) -> tuple[Received, Dialogue]:
     """Send *request*, and return the response and the dialogue. Assert that no octets follow the response."""
     dialogue = begin(buffered_octets=buffered_octets)
-    dialogue.say(request)
-    octets = dialogue.hear()
-    received, rest = read_with_h11(octets, method, has_ended=dialogue.has_heard_the_end)
+    dialogue.send(request)
+    octets = dialogue.receive()
+    received, rest = read_with_h11(octets, method, has_ended=dialogue.has_received_end)
     assert rest == b""
     return received, dialogue
 
@@ -94,7 +94,7 @@ def test_content_reaches_http_1_1_and_the_connection_persists(
     else:
         assert received.fields["content-length"] == str(len(CONTENT))
         assert "transfer-encoding" not in received.fields
-    dialogue.say(get("/"))
+    dialogue.send(get("/"))
     assert dialogue.answer().content == b"next"
     first, _ = dialogue.exchanges
     assert (first.status, first.sent, first.length) == (200, len(CONTENT), len(CONTENT))
@@ -111,7 +111,7 @@ def test_content_reaches_http_1_0_and_the_connection_closes(
     assert (received.content, received.is_whole) == (CONTENT, True)
     assert "transfer-encoding" not in received.fields
     assert received.fields["connection"] == "close"
-    assert dialogue.has_heard_the_end
+    assert dialogue.has_received_end
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -124,7 +124,7 @@ def test_http_1_0_persists_only_if_the_content_has_a_length(
 
     assert received.content == CONTENT
     assert received.fields["connection"] == ("close" if kind == "unsized" else "keep-alive")
-    assert dialogue.has_heard_the_end == (kind == "unsized")
+    assert dialogue.has_received_end == (kind == "unsized")
 
 
 @pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/1.0"])
@@ -138,7 +138,7 @@ def test_the_response_to_head_has_the_same_fields_and_no_content(
 
     assert (received.status, received.content) == (200, b"")
     assert received.fields.get("content-length") == (None if kind == "unsized" else str(len(CONTENT)))
-    dialogue.say(get("/"))
+    dialogue.send(get("/"))
     assert dialogue.answer().content == b"next"
     assert (dialogue.exchanges[0].sent, dialogue.exchanges[0].length) == (0, 0)
 
@@ -154,7 +154,7 @@ def test_a_status_without_content_has_no_framing(
 
     assert (received.status, received.content, received.can_reuse) == (status, b"", True)
     assert not {"content-length", "transfer-encoding"} & received.fields.keys()
-    dialogue.say(get("/"))
+    dialogue.send(get("/"))
     assert dialogue.answer().content == b"next"
     assert (dialogue.exchanges[0].sent, dialogue.exchanges[0].length) == (0, 0)
 
@@ -181,9 +181,9 @@ def test_a_stream_that_is_not_sent_is_closed(
     answer_with(settings, Response(status, TEXT, Stream(stream)))
     dialogue = begin(is_logged=is_logged)
 
-    dialogue.say(get("/", method=method))
+    dialogue.send(get("/", method=method))
 
-    assert dialogue.hear().startswith(b"HTTP/1.1 %d" % status)
+    assert dialogue.receive().startswith(b"HTTP/1.1 %d" % status)
     assert stream.closings
 
 
@@ -200,26 +200,26 @@ def test_pauses_and_sleeps_send_no_empty_chunk(begin: Begin, settings: Settings)
     """An empty chunk would end the content (RFC 9112 §7.1)."""
     answer_with(settings, Response(200, TEXT, Stream(iter((b"", Sleep(1), b"", b"a", b"", Sleep(1), b"b", b"")))))
     dialogue = begin()
-    dialogue.say(get("/"))
-    heard = dialogue.hear()
-    assert heard.endswith(b"\r\n\r\n")
+    dialogue.send(get("/"))
+    arrived = dialogue.receive()
+    assert arrived.endswith(b"\r\n\r\n")
     assert dialogue.connection.state is State.SLEEPING
 
     dialogue.pass_time(1)
-    heard += dialogue.hear()
-    assert heard.endswith(b"\r\n\r\n1\r\na\r\n")
+    arrived += dialogue.receive()
+    assert arrived.endswith(b"\r\n\r\n1\r\na\r\n")
     dialogue.pass_time(1)
 
-    received, rest = read_with_h11(heard + dialogue.hear())
+    received, rest = read_with_h11(arrived + dialogue.receive())
     assert (received.content, received.can_reuse, rest) == (b"ab", True, b"")
 
 
 def test_pipelined_responses_of_all_kinds_arrive_in_order(begin: Begin, settings: Settings, file: io.FileIO) -> None:
     answer_with(settings, *(respond(kind, file) for kind in KINDS), Response(204), Response(200, TEXT, b"last"))
     dialogue = begin(buffered_octets=4096)
-    dialogue.say(get("/") * 7)
+    dialogue.send(get("/") * 7)
 
-    octets = dialogue.hear()
+    octets = dialogue.receive()
 
     for _ in KINDS:
         received, octets = read_with_h11(octets)

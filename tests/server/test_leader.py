@@ -25,7 +25,7 @@ from httpsock.server.poller import READABLE, open_poller
 from httpsock.server.sending import Wait
 from httpsock.server.settings import Settings
 from httpsock.server.state import State
-from tests.support import PATIENCE_SECONDS, connect, eventually, get, receive_all, receive_answer, reset
+from tests.support import TIMEOUT_SECONDS, connect, eventually, get, receive_all, receive_answer, reset
 from tests.support.folder import HELLO
 from tests.support.processes import descriptors_left
 
@@ -43,12 +43,12 @@ class SlowDisk:
     def respond(self, root: DocumentRoot, request: Request, context: Context) -> Response | Steps[Response]:
         if request.target.query == b"slow":
             self.blocks.release()
-            assert self.released.wait(PATIENCE_SECONDS)
+            assert self.released.wait(TIMEOUT_SECONDS)
             context.tick.monotonic -= self.seconds
         return respond_with_files(root, request, context)
 
     def has_blocked_another(self) -> bool:
-        return self.blocks.acquire(timeout=PATIENCE_SECONDS)
+        return self.blocks.acquire(timeout=TIMEOUT_SECONDS)
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def test_a_blocked_connection_leaves_no_state(disk: SlowDisk, serve: Callable[..
             receive_hello(other)
             disk.released.set()
             receive_hello(slow)
-        latest = time.monotonic() + PATIENCE_SECONDS
+        latest = time.monotonic() + TIMEOUT_SECONDS
         while count_connections() > before + 1 and time.monotonic() < latest:
             other.sendall(get("/hello.txt"))
             receive_hello(other)
@@ -161,7 +161,7 @@ def test_earlier_exchanges_are_logged_while_the_leader_is_blocked(disk: SlowDisk
         for exchange in exchanges:
             if b"first" in exchange.request_line:
                 is_logging.set()
-                assert may_go_on.wait(PATIENCE_SECONDS)
+                assert may_go_on.wait(TIMEOUT_SECONDS)
             elif b"second" in exchange.request_line:
                 has_logged.set()
 
@@ -172,14 +172,14 @@ def test_earlier_exchanges_are_logged_while_the_leader_is_blocked(disk: SlowDisk
             client.sendall(get("/hello.txt"))
             receive_hello(client)
         first.sendall(get("/hello.txt?first"))
-        assert is_logging.wait(PATIENCE_SECONDS)
+        assert is_logging.wait(TIMEOUT_SECONDS)
         # Meanwhile these requests arrive, all for the same tick.
         second.sendall(get("/hello.txt?second"))
         slow.sendall(get("/hello.txt?slow"))
         may_go_on.set()
         assert disk.has_blocked_another()
 
-        assert has_logged.wait(PATIENCE_SECONDS)
+        assert has_logged.wait(TIMEOUT_SECONDS)
         disk.released.set()
 
 
@@ -291,7 +291,7 @@ def test_a_sleeping_follower_wakes_when_a_tick_begins_and_supersedes_a_blocked_l
                 pass
             leaders.begin_tick(1.0)
             leaders.current.append(connection)
-            assert is_superseded.wait(PATIENCE_SECONDS)
+            assert is_superseded.wait(TIMEOUT_SECONDS)
             assert leaders.current == []
 
         run_all(leaders, lead, 3)
@@ -319,7 +319,7 @@ def test_a_detached_connection_is_polled_again_once_its_thread_has_finished(fold
                 return
             leaders.begin_tick(1.0)
             leaders.current.append(connection)
-            assert is_superseded.wait(PATIENCE_SECONDS)
+            assert is_superseded.wait(TIMEOUT_SECONDS)
             with pytest.raises(Superseded):
                 leaders.finish_detached(connection, wait)
             refused.append(True)
@@ -349,21 +349,21 @@ def test_a_follower_opens_no_descriptor(folder: pathlib.Path) -> None:
             number = [each.is_set() for each in leads].index(False)
             leads[number].set()
             if number == 2:
-                assert may_end.wait(PATIENCE_SECONDS)
+                assert may_end.wait(TIMEOUT_SECONDS)
                 leaders.end()
                 return
             while leaders.detached:
                 list(leaders.reattach())
             leaders.begin_tick(float(number))
             leaders.current.append(connection)
-            assert leads[number + 1].wait(PATIENCE_SECONDS)
+            assert leads[number + 1].wait(TIMEOUT_SECONDS)
             with pytest.raises(Superseded):
                 leaders.finish_detached(connection, None)
 
         with ThreadPoolExecutor(2) as pool:
             with descriptors_left(0):
                 threads = [pool.submit(leaders.run, lead) for _ in range(2)]
-                was_superseded_twice = leads[2].wait(PATIENCE_SECONDS)
+                was_superseded_twice = leads[2].wait(TIMEOUT_SECONDS)
             may_end.set()
     assert [thread.exception() for thread in threads] == [None, None]
     assert was_superseded_twice
@@ -387,7 +387,7 @@ def test_a_computing_leader_is_not_superseded(folder: pathlib.Path, monkeypatch:
                 return
             leaders.begin_tick(1.0)
             leaders.current.append(connection)
-            assert is_superseded.wait(PATIENCE_SECONDS)
+            assert is_superseded.wait(TIMEOUT_SECONDS)
 
         run_all(leaders, lead, 2)
     assert next(looks) == seen[13], "it was superseded at the 13th look"

@@ -18,7 +18,7 @@ from httpsock.server.poller import (
     open_poller,
     unsent_octets,
 )
-from tests.support import PATIENCE_SECONDS
+from tests.support import TIMEOUT_SECONDS
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -91,7 +91,7 @@ def test_a_socket_is_readable_once_octets_arrive(poller: Poller, pair: Pair) -> 
     ours, peer = pair
     poller.register(ours.fileno(), READABLE)
     peer.sendall(b"G")
-    assert poller.poll(PATIENCE_SECONDS) == [(ours.fileno(), READABLE)]
+    assert poller.poll(TIMEOUT_SECONDS) == [(ours.fileno(), READABLE)]
 
 
 def test_a_socket_stays_readable_until_its_octets_are_read(poller: Poller, pair: Pair) -> None:
@@ -105,7 +105,7 @@ def test_a_socket_stays_readable_until_its_octets_are_read(poller: Poller, pair:
 
 def test_a_socket_with_room_is_writable(poller: Poller, pair: Pair) -> None:
     poller.register(pair[0].fileno(), WRITABLE)
-    assert poller.poll(PATIENCE_SECONDS) == [(pair[0].fileno(), WRITABLE)]
+    assert poller.poll(TIMEOUT_SECONDS) == [(pair[0].fileno(), WRITABLE)]
 
 
 def test_a_socket_without_room_is_not_writable_until_the_peer_reads(poller: Poller, pair: Pair) -> None:
@@ -114,7 +114,7 @@ def test_a_socket_without_room_is_not_writable_until_the_peer_reads(poller: Poll
     poller.register(ours.fileno(), WRITABLE)
     assert poller.poll(0) == []
     drain(peer)
-    assert poller.poll(PATIENCE_SECONDS) == [(ours.fileno(), WRITABLE)]
+    assert poller.poll(TIMEOUT_SECONDS) == [(ours.fileno(), WRITABLE)]
 
 
 def test_only_awaited_events_are_reported(poller: Poller, pair: Pair) -> None:
@@ -123,9 +123,9 @@ def test_only_awaited_events_are_reported(poller: Poller, pair: Pair) -> None:
     assert poller.poll(0) == [], "the socket is writable, but only reading is awaited"
     poller.modify(ours.fileno(), WRITABLE)
     peer.sendall(b"G")
-    assert poller.poll(PATIENCE_SECONDS) == [(ours.fileno(), WRITABLE)]
+    assert poller.poll(TIMEOUT_SECONDS) == [(ours.fileno(), WRITABLE)]
     poller.modify(ours.fileno(), READABLE)
-    assert poller.poll(PATIENCE_SECONDS) == [(ours.fileno(), READABLE)]
+    assert poller.poll(TIMEOUT_SECONDS) == [(ours.fileno(), READABLE)]
 
 
 @pytest.mark.parametrize("awaited", [pytest.param(READABLE, id="reading"), pytest.param(WRITABLE, id="writing")])
@@ -133,7 +133,7 @@ def test_a_peer_that_hangs_up_wakes_every_waiter(poller: Poller, pair: Pair, awa
     ours, peer = pair
     poller.register(ours.fileno(), awaited)
     peer.close()
-    ((descriptor, events),) = poller.poll(PATIENCE_SECONDS)
+    ((descriptor, events),) = poller.poll(TIMEOUT_SECONDS)
     assert descriptor == ours.fileno()
     assert events & awaited
 
@@ -142,7 +142,7 @@ def test_the_end_of_a_peers_stream_is_readable(poller: Poller, pair: Pair) -> No
     ours, peer = pair
     poller.register(ours.fileno(), READABLE)
     peer.shutdown(socket.SHUT_WR)
-    assert poller.poll(PATIENCE_SECONDS) == [(ours.fileno(), READABLE)]
+    assert poller.poll(TIMEOUT_SECONDS) == [(ours.fileno(), READABLE)]
 
 
 def test_all_ready_sockets_are_reported_together(poller: Poller) -> None:
@@ -150,7 +150,7 @@ def test_all_ready_sockets_are_reported_together(poller: Poller) -> None:
     with first, second:
         for each in (first, second):
             poller.register(each.fileno(), WRITABLE)
-        assert sorted(poller.poll(PATIENCE_SECONDS)) == sorted((each.fileno(), WRITABLE) for each in (first, second))
+        assert sorted(poller.poll(TIMEOUT_SECONDS)) == sorted((each.fileno(), WRITABLE) for each in (first, second))
 
 
 def test_an_unregistered_socket_is_not_polled(poller: Poller, pair: Pair) -> None:
@@ -165,15 +165,15 @@ def test_a_descriptor_may_be_watched_again(poller: Poller, pair: Pair) -> None:
     poller.register(pair[0].fileno(), READABLE)
     poller.unregister(pair[0].fileno())
     poller.register(pair[0].fileno(), WRITABLE)
-    assert poller.poll(PATIENCE_SECONDS) == [(pair[0].fileno(), WRITABLE)]
+    assert poller.poll(TIMEOUT_SECONDS) == [(pair[0].fileno(), WRITABLE)]
 
 
 def test_a_client_that_connects_makes_a_listening_socket_readable(poller: Poller) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         poller.register(listening.fileno(), READABLE)
         assert poller.poll(0) == []
-        with socket.create_connection(listening.getsockname(), timeout=PATIENCE_SECONDS):
-            assert poller.poll(PATIENCE_SECONDS) == [(listening.fileno(), READABLE)]
+        with socket.create_connection(listening.getsockname(), timeout=TIMEOUT_SECONDS):
+            assert poller.poll(TIMEOUT_SECONDS) == [(listening.fileno(), READABLE)]
         poller.unregister(listening.fileno())
 
 
@@ -183,9 +183,9 @@ def test_a_client_wakes_each_poller_of_a_listening_socket(poller: Poller) -> Non
         with socket.create_server(("127.0.0.1", 0)) as listening:
             for each in (poller, other):
                 each.register(listening.fileno(), READABLE)
-            with socket.create_connection(listening.getsockname(), timeout=PATIENCE_SECONDS):
+            with socket.create_connection(listening.getsockname(), timeout=TIMEOUT_SECONDS):
                 for each in (poller, other):
-                    assert each.poll(PATIENCE_SECONDS) == [(listening.fileno(), READABLE)]
+                    assert each.poll(TIMEOUT_SECONDS) == [(listening.fileno(), READABLE)]
             for each in (poller, other):
                 each.unregister(listening.fileno())
     finally:
@@ -226,6 +226,6 @@ def test_a_socket_without_awaited_events_is_not_reported(poller: Poller, pair: P
         assert poller.poll(0) == []
 
     poller.modify(ours.fileno(), READABLE)
-    assert poller.poll(PATIENCE_SECONDS) == [(ours.fileno(), READABLE)]
+    assert poller.poll(TIMEOUT_SECONDS) == [(ours.fileno(), READABLE)]
     poller.modify(ours.fileno(), NEITHER)
     poller.unregister(ours.fileno())

@@ -69,7 +69,7 @@ def test_a_handler_reads_the_content_and_the_next_request_follows(
 ) -> None:
     pieces = [b"%c" % octet for octet in octets + post(b"next")] if octet_by_octet else [octets + post(b"next")]
     for piece in pieces:
-        echoing.say(piece)
+        echoing.send(piece)
 
     first, second = echoing.answers()
 
@@ -93,11 +93,11 @@ def test_content_reaches_the_handler_before_its_end(begin: Begin, settings: Sett
 
     settings.handler = checked(handler)
     dialogue = begin()
-    dialogue.say(get("/", "Content-Length: 6", method="PUT") + b"ab")
+    dialogue.send(get("/", "Content-Length: 6", method="PUT") + b"ab")
     assert found == [b"ab"]
-    dialogue.say(b"c")
+    dialogue.send(b"c")
     assert found == [b"ab", b"c"]
-    dialogue.say(b"def")
+    dialogue.send(b"def")
     assert dialogue.answer().status == 204
 
 
@@ -108,7 +108,7 @@ def test_a_read_must_be_of_at_least_one_octet(begin: Begin, settings: Settings, 
 
     settings.handler = checked(handler)
     dialogue = begin()
-    dialogue.say(post(b"abc"))
+    dialogue.send(post(b"abc"))
 
     assert dialogue.answer().status == 500
     assert "ValueError: maximum must be from 1, not 0" in reports[0]
@@ -132,13 +132,13 @@ def test_content_that_is_too_long_or_malformed_is_refused(
     echoing: Dialogue, reports: list[str], octets: bytes, status: int, sentence: str
 ) -> None:
     """The server must not parse later octets as a request. It does not report a client's error."""
-    echoing.say(octets + b"\r\n\r\n" + get("/secret"))
+    echoing.send(octets + b"\r\n\r\n" + get("/secret"))
 
     answer = echoing.answer()
 
     assert (answer.status, answer.field("Connection")) == (status, "close")
     assert sentence in answer.text
-    assert echoing.has_heard_the_end
+    assert echoing.has_received_end
     assert reports == []
     assert len(echoing.exchanges) == 1
 
@@ -159,19 +159,19 @@ def test_a_handler_that_ignores_malformed_content_answers_and_closes(
 
     settings.handler = checked(handler)
     dialogue = begin()
-    dialogue.say(get("/", "Transfer-Encoding: chunked", method="POST") + b"x\r\n\r\n" + get("/secret"))
+    dialogue.send(get("/", "Transfer-Encoding: chunked", method="POST") + b"x\r\n\r\n" + get("/secret"))
 
     answer = dialogue.answer()
 
     assert (answer.content, answer.field("Connection")) == (b"never mind", "close")
-    assert dialogue.has_heard_the_end
+    assert dialogue.has_received_end
     # Each read raises the same error: parsing does not resume after a fault.
     assert len(errors) == 2
     assert errors[0] is errors[1]
 
 
 def test_content_that_comes_too_late_is_refused(echoing: Dialogue, reports: list[str]) -> None:
-    echoing.say(get("/", "Content-Length: 9", method="POST") + b"abc")
+    echoing.send(get("/", "Content-Length: 9", method="POST") + b"abc")
     assert echoing.connection.state is State.CONTENT
     assert echoing.seconds_left == TIMEOUTS.stall
 
@@ -193,16 +193,16 @@ def test_the_time_of_the_handler_does_not_count_for_the_client(begin: Begin, set
 
     settings.handler = checked(handler)
     dialogue = begin()
-    dialogue.say(get("/", "Content-Length: 6", method="POST"))
+    dialogue.send(get("/", "Content-Length: 6", method="POST"))
     for octet in b"abcde":
         dialogue.pass_time(TIMEOUTS.content / 6)
-        dialogue.say(b"%c" % octet)
+        dialogue.send(b"%c" % octet)
         # The handler takes more time than the client may take.
         assert dialogue.connection.state is State.SUSPENDED
         dialogue.now += TIMEOUTS.content
         dialogue.resume()
     assert dialogue.seconds_left == TIMEOUTS.content / 6
-    dialogue.say(b"f")
+    dialogue.send(b"f")
     dialogue.resume()
 
     assert dialogue.answer().content == b"abcdef"
@@ -210,10 +210,10 @@ def test_the_time_of_the_handler_does_not_count_for_the_client(begin: Begin, set
 
 def test_the_content_of_each_request_has_its_own_deadline(echoing: Dialogue) -> None:
     for _ in range(3):
-        echoing.say(get("/", "Content-Length: 3", method="POST"))
+        echoing.send(get("/", "Content-Length: 3", method="POST"))
         for octet in b"abc":
             echoing.pass_time(TIMEOUTS.stall * 0.6)
-            echoing.say(b"%c" % octet)
+            echoing.send(b"%c" % octet)
         assert echoing.answer().content == b"abc"
 
 
@@ -222,7 +222,7 @@ def test_a_client_that_ends_its_side_within_the_content_gets_400(
     echoing: Dialogue, reports: list[str], octets: bytes
 ) -> None:
     """The client has shut down only its sending side, so it can read the answer (RFC 9112 §8)."""
-    echoing.say(octets)
+    echoing.send(octets)
     echoing.end_our_side()
 
     answer = echoing.answer()
@@ -249,7 +249,7 @@ def test_a_client_that_leaves_within_the_content_is_not_reported(
     settings.handler = checked(handler)
     dialogue = begin()
     # The client does not read the answer, so that closing its socket resets the connection.
-    dialogue.say(get("/", "Content-Length: 9", "Expect: 100-continue", method="POST"))
+    dialogue.send(get("/", "Content-Length: 9", "Expect: 100-continue", method="POST"))
     assert dialogue.connection.state is State.CONTENT
     dialogue.client.close()
     dialogue.run()
@@ -275,42 +275,42 @@ def test_100_is_sent_at_the_first_read(begin: Begin, settings: Settings, framing
 
     settings.handler = checked(handler)
     dialogue = begin()
-    dialogue.say(get("/", framing, "Expect: 100-Continue", method="POST"))
-    assert dialogue.hear() == b""
+    dialogue.send(get("/", framing, "Expect: 100-Continue", method="POST"))
+    assert dialogue.receive() == b""
 
     go[0] = True
     dialogue.resume()
-    assert dialogue.hear() == CONTINUE
+    assert dialogue.receive() == CONTINUE
 
     for piece in (b"3\r\nabc\r\n", b"0\r\n\r\n") if "chunked" in framing else (b"a", b"bc"):
-        assert dialogue.hear() == b""
-        dialogue.say(piece)
-    received, rest = read_with_h11(CONTINUE + dialogue.hear(), "POST")
+        assert dialogue.receive() == b""
+        dialogue.send(piece)
+    received, rest = read_with_h11(CONTINUE + dialogue.receive(), "POST")
     assert (received.content, received.interim, received.can_reuse, rest) == (b"abc", [100], True, b"")
-    dialogue.say(post(b"next"))
+    dialogue.send(post(b"next"))
     assert dialogue.answer().content == b"next"
 
 
 def test_100_is_not_sent_once_content_has_arrived(echoing: Dialogue) -> None:
-    echoing.say(get("/", "Content-Length: 3", "Expect: 100-continue", method="POST") + b"a")
-    assert echoing.hear() == b""
-    echoing.say(b"bc")
+    echoing.send(get("/", "Content-Length: 3", "Expect: 100-continue", method="POST") + b"a")
+    assert echoing.receive() == b""
+    echoing.send(b"bc")
 
     assert echoing.answer().content == b"abc"
 
 
 def test_100_is_not_sent_to_http_1_0(echoing: Dialogue) -> None:
-    echoing.say(get("/", "Content-Length: 3", "Expect: 100-continue", method="POST", version="HTTP/1.0"))
-    assert echoing.hear() == b""
-    echoing.say(b"abc")
+    echoing.send(get("/", "Content-Length: 3", "Expect: 100-continue", method="POST", version="HTTP/1.0"))
+    assert echoing.receive() == b""
+    echoing.send(b"abc")
 
     assert echoing.answer().content == b"abc"
 
 
 def test_100_is_not_sent_for_another_expectation(echoing: Dialogue) -> None:
-    echoing.say(get("/", "Content-Length: 3", "Expect: magic", method="POST"))
-    assert echoing.hear() == b""
-    echoing.say(b"abc")
+    echoing.send(get("/", "Content-Length: 3", "Expect: magic", method="POST"))
+    assert echoing.receive() == b""
+    echoing.send(b"abc")
 
     assert echoing.answer().content == b"abc"
 
@@ -321,11 +321,11 @@ def test_100_waits_for_a_client_that_does_not_read(reports: list[str], begin: Be
     with contextlib.suppress(BlockingIOError):
         while True:
             filling += dialogue._connected.send(b"\0")
-    dialogue.say(get("/", "Content-Length: 3", "Expect: 100-continue", method="POST"))
+    dialogue.send(get("/", "Content-Length: 3", "Expect: 100-continue", method="POST"))
     assert dialogue.connection.state is State.SENDING
 
-    assert dialogue.hear() == bytes(filling) + CONTINUE
-    dialogue.say(b"abc")
+    assert dialogue.receive() == bytes(filling) + CONTINUE
+    dialogue.send(b"abc")
     assert dialogue.answer().content == b"abc"
 
 
@@ -334,7 +334,7 @@ def test_a_client_that_does_not_read_100_is_dropped(reports: list[str], begin: B
     with contextlib.suppress(BlockingIOError):
         while True:
             dialogue._connected.send(b"\0")
-    dialogue.say(get("/", "Content-Length: 3", "Expect: 100-continue", method="POST"))
+    dialogue.send(get("/", "Content-Length: 3", "Expect: 100-continue", method="POST"))
 
     dialogue.pass_time(TIMEOUTS.slow)
 
@@ -346,14 +346,14 @@ def test_content_for_which_no_100_was_sent_is_not_read(begin: Begin, settings: S
     """If no 100 was sent, the client may send the content or omit it. The server therefore closes the connection."""
     settings.handler = checked(lambda request, context: Response(200, TEXT, b"no"))
     dialogue = begin()
-    dialogue.say(get("/", "Content-Length: 30", "Expect: 100-continue", method="POST"))
+    dialogue.send(get("/", "Content-Length: 30", "Expect: 100-continue", method="POST"))
 
     answer = dialogue.answer()
 
     assert (answer.content, answer.field("Connection")) == (b"no", "close")
-    dialogue.say(get("/secret"))
-    assert dialogue.hear() == b""
-    assert dialogue.has_heard_the_end
+    dialogue.send(get("/secret"))
+    assert dialogue.receive() == b""
+    assert dialogue.has_received_end
     assert len(dialogue.exchanges) == 1
 
 
@@ -389,7 +389,7 @@ def test_unread_content_is_never_parsed_as_a_request(
     dialogue = begin()
     octets += get("/alphabet.txt", method="OPTIONS")
     for first in range(0, len(octets), cut or len(octets)):
-        dialogue.say(octets[first : first + (cut or len(octets))])
+        dialogue.send(octets[first : first + (cut or len(octets))])
 
     first_answer, second = dialogue.answers()
 
@@ -401,11 +401,11 @@ def test_unread_content_is_never_parsed_as_a_request(
 def test_the_response_does_not_wait_for_unread_content(begin: Begin, settings: Settings) -> None:
     settings.handler = checked(take(0))
     dialogue = begin()
-    dialogue.say(get("/", "Content-Length: 20", method="POST") + b"x")
+    dialogue.send(get("/", "Content-Length: 20", method="POST") + b"x")
     assert dialogue.answer().field("Connection") is None
     assert dialogue.connection.state is State.CONTENT
 
-    dialogue.say(b"x" * 19 + get("/"))
+    dialogue.send(b"x" * 19 + get("/"))
 
     assert dialogue.answer().status == 200
 
@@ -413,14 +413,14 @@ def test_the_response_does_not_wait_for_unread_content(begin: Begin, settings: S
 def test_unread_content_must_arrive_in_time(begin: Begin, settings: Settings, reports: list[str]) -> None:
     settings.handler = checked(take(0))
     dialogue = begin()
-    dialogue.say(get("/", "Content-Length: 20", method="POST"))
+    dialogue.send(get("/", "Content-Length: 20", method="POST"))
     assert dialogue.answer().status == 200
 
     dialogue.pass_time(TIMEOUTS.stall)
 
     # No 408 follows, since the response has been sent.
-    assert dialogue.hear() == b""
-    assert dialogue.has_heard_the_end
+    assert dialogue.receive() == b""
+    assert dialogue.has_received_end
     assert reports == []
 
 
@@ -428,25 +428,25 @@ def test_unread_content_must_arrive_in_time(begin: Begin, settings: Settings, re
 def test_more_content_than_the_limit_is_not_discarded(begin: Begin, settings: Settings, framing: str) -> None:
     settings.handler = checked(take(0))
     dialogue = begin()
-    dialogue.say(get("/", framing, method="POST") + get("/secret") * 5)
+    dialogue.send(get("/", framing, method="POST") + get("/secret") * 5)
 
     answer = dialogue.answer()
 
     assert (answer.status, answer.field("Connection")) == (200, "close")
-    assert dialogue.has_heard_the_end
+    assert dialogue.has_received_end
     assert len(dialogue.exchanges) == 1
 
 
 def test_chunks_without_end_are_not_discarded_for_ever(begin: Begin, settings: Settings) -> None:
     settings.handler = checked(take(0))
     dialogue = begin()
-    dialogue.say(get("/", "Transfer-Encoding: chunked", method="POST"))
+    dialogue.send(get("/", "Transfer-Encoding: chunked", method="POST"))
     assert dialogue.answer().status == 200
 
-    dialogue.say(b"40\r\n" + bytes(64) + b"\r\n1\r\n")
+    dialogue.send(b"40\r\n" + bytes(64) + b"\r\n1\r\n")
 
-    assert dialogue.hear() == b""
-    assert dialogue.has_heard_the_end
+    assert dialogue.receive() == b""
+    assert dialogue.has_received_end
 
 
 def test_content_is_not_stored_while_a_response_waits_for_its_reader(begin: Begin, settings: Settings) -> None:
@@ -456,7 +456,7 @@ def test_content_is_not_stored_while_a_response_waits_for_its_reader(begin: Begi
 
     settings.handler = checked(handler)
     dialogue = begin(buffered_octets=4096)
-    dialogue.say(post(b"x" * MAX_CONTENT))
+    dialogue.send(post(b"x" * MAX_CONTENT))
 
     assert dialogue.connection.state is State.SENDING
     assert dialogue.connection._content == b""
@@ -468,10 +468,10 @@ def test_the_logged_time_includes_the_content_and_the_handler(
     echoing: Dialogue,
 ) -> None:
     """The time of the next response starts again at zero."""
-    echoing.say(get("/", "Content-Length: 3", method="POST"))
+    echoing.send(get("/", "Content-Length: 3", method="POST"))
     echoing.pass_time(25)
-    echoing.say(b"abc")
-    echoing.say(post(b"next"))
+    echoing.send(b"abc")
+    echoing.send(post(b"next"))
 
     first, second = echoing.exchanges
     # Compare the difference: the clock of the machine, which the handler's time is measured with, is another one.
@@ -488,7 +488,7 @@ def test_a_stored_context_does_not_read_content_of_a_later_request(begin: Begin,
 
     settings.handler = checked(handler)
     dialogue = begin()
-    dialogue.say(post(b"abc") + get("/") + post(b"def"))
+    dialogue.send(post(b"abc") + get("/") + post(b"def"))
 
     assert [answer.content for answer in dialogue.answers()] == [b"abc", b"", b"def"]
 
@@ -509,7 +509,7 @@ def test_a_handler_sees_the_request_and_the_connection(begin: Begin, settings: S
 
     settings.handler = checked(handler)
     dialogue = begin()
-    dialogue.say(get("/a/b?c", "X-Own: 1", "x-own: 2"))
+    dialogue.send(get("/a/b?c", "X-Own: 1", "x-own: 2"))
 
     lines = dialogue.answer().text.splitlines()
     assert lines == ["GET", "/a/b", "1, 2", "192.0.2.7", "192.0.2.7", "http", "False", str(MAX_CONTENT)]
@@ -520,7 +520,7 @@ def test_a_reset_while_content_is_discarded_ends_the_connection(
 ) -> None:
     settings.handler = checked(take(0))
     dialogue = begin()
-    dialogue.say(get("/", "Content-Length: 20", method="POST"))
+    dialogue.send(get("/", "Content-Length: 20", method="POST"))
     # The client has not read the response, so that closing its socket resets the connection.
     dialogue.client.close()
     dialogue.run()

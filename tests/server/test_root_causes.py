@@ -13,7 +13,7 @@ from collections.abc import Callable
 import pytest
 
 from httpsock import Server
-from tests.support import connect, eventually, get, read_answer, read_answers, receive_all, reset, talk
+from tests.support import connect, eventually, exchange, get, read_answer, read_answers, receive_all, reset
 from tests.support.folder import HELLO
 from tests.support.program import Start
 
@@ -87,7 +87,7 @@ def test_a_malformed_request_is_refused_and_the_next_one_is_not_answered(
     server: Server, octets: bytes, status: int
 ) -> None:
     """In CVE-2024-49768, the server answered a request after a malformed one."""
-    (answer,) = read_answers(talk(server.port, octets + POISON))
+    (answer,) = read_answers(exchange(server.port, octets + POISON))
 
     assert (answer.status, answer.field("Connection")) == (status, "close")
 
@@ -103,7 +103,7 @@ def test_content_is_never_the_next_request(server: Server, request_line: bytes, 
     end = b"\r\n0\r\n\r\n" if b"chunked" in framing else b""
     octets = request_line + b" HTTP/1.1\r\nHost: x\r\n" + framing + hidden + end
 
-    first, second = read_answers(talk(server.port, octets + POISON), request_line.split()[0].decode())
+    first, second = read_answers(exchange(server.port, octets + POISON), request_line.split()[0].decode())
 
     assert second.content == HELLO
     assert first.status != 500
@@ -112,21 +112,21 @@ def test_content_is_never_the_next_request(server: Server, request_line: bytes, 
 def test_a_content_length_may_have_more_digits_than_int_accepts(server: Server) -> None:
     """If a Content-Length had too many digits, waitress 3.0.2 closed the connection and printed a traceback."""
     octets = POST + b"Content-Length: " + b"0" * 4300 + b"5\r\n\r\nhello"
-    first, second = read_answers(talk(server.port, octets + POISON))
+    first, second = read_answers(exchange(server.port, octets + POISON))
     assert (first.status, second.content) == (405, HELLO)
 
 
 def test_a_trailer_is_not_a_header_field(server: Server) -> None:
     """In CVE-2025-12642, trailer fields such as Connection were merged into the header."""
     octets = CHUNKED + b"0\r\nConnection: close\r\nHost: y\r\nContent-Length: 9\r\n\r\n"
-    first, second = read_answers(talk(server.port, octets + POISON))
+    first, second = read_answers(exchange(server.port, octets + POISON))
     assert (first.status, first.field("Connection"), second.content) == (405, None, HELLO)
 
 
 def test_answers_come_in_the_order_of_the_requests(server: Server) -> None:
     """In CVE-2023-46137 and CVE-2024-41671, a fast second response overtook a slow first one."""
     octets = get("/large.bin") + get("/hello.txt") + get("/missing") + get("/alphabet.txt")
-    answers = read_answers(talk(server.port, octets))
+    answers = read_answers(exchange(server.port, octets))
     assert [(answer.status, len(answer.content)) for answer in answers[:2]] == [(200, 256 * 1024), (200, len(HELLO))]
     assert [answer.status for answer in answers[2:]] == [404, 200]
 
@@ -161,7 +161,7 @@ def test_files_outside_the_root_are_not_revealed(
     (secret / "passwd").write_bytes(b"secret")
     port = serve(folder, follow_links=follow_links).port
 
-    there, missing = (read_answers(talk(port, get(target.format(name))))[0] for name in ("passwd", "missing"))
+    there, missing = (read_answers(exchange(port, get(target.format(name))))[0] for name in ("passwd", "missing"))
 
     assert there.status == missing.status
     assert there.status in (400, 404)
@@ -171,7 +171,7 @@ def test_files_outside_the_root_are_not_revealed(
 @pytest.mark.parametrize("host", [b"", b"..", b"/"])
 def test_host_is_not_part_of_the_path(server: Server, host: bytes) -> None:
     """In CVE-2018-18778, Host was used as a folder name."""
-    (answer,) = read_answers(talk(server.port, b"GET /etc/passwd HTTP/1.1\r\nHost: " + host + b"\r\n\r\n"))
+    (answer,) = read_answers(exchange(server.port, b"GET /etc/passwd HTTP/1.1\r\nHost: " + host + b"\r\n\r\n"))
     assert answer.status in (400, 404)
 
 
@@ -190,7 +190,7 @@ def test_host_is_not_part_of_the_path(server: Server, host: bytes) -> None:
     ],
 )
 def test_a_redirect_stays_on_this_host(server: Server, target: str) -> None:
-    (answer,) = read_answers(talk(server.port, get(target)))
+    (answer,) = read_answers(exchange(server.port, get(target)))
     location = answer.field("Location")
     assert location is None or re.fullmatch(r"(?:/[^/\\]|[^/\\:]+/)[!-~]*", location)
     assert answer.field("X-Injected") is None
@@ -205,7 +205,7 @@ def test_a_page_escapes_the_requested_path(server: Server) -> None:
         b"GET /%3Cscript%3E HTTP/1.1\r\nHost: x\r\n" + accept,
         b"<script> / HTTP/1.1\r\nHost: x\r\n" + accept,
     ):
-        (answer,) = read_answers(talk(server.port, octets))
+        (answer,) = read_answers(exchange(server.port, octets))
         assert "<script" not in answer.text
         assert "script" not in answer.phrase
 
@@ -220,7 +220,7 @@ def test_a_log_line_is_one_line_without_control_characters(serving: Start) -> No
     """In CVE-2020-7694, requests forged log lines. In CVE-2025-47287, requests flooded the log."""
     program = serving()
     program.ask("/%1b[31m%0a")
-    talk(program.port, b"GET /\x1b[31m HTTP/1.1\r\nCookie: \x80;;=\r\n\r\n")
+    exchange(program.port, b"GET /\x1b[31m HTTP/1.1\r\nCookie: \x80;;=\r\n\r\n")
     standard_error = program.stop()[2]
     assert "\x1b" not in standard_error
     assert [re.search(r'" (\d+) ', line)[1] for line in standard_error.splitlines()[1:]] == ["301", "400"]  # type: ignore[index]
@@ -231,7 +231,7 @@ def test_a_log_line_is_one_line_without_control_characters(serving: Start) -> No
 
 def test_octets_beyond_ascii_in_fields_are_accepted(server: Server) -> None:
     """In CVE-2026-42544, octets beyond ASCII made the server fail."""
-    (answer,) = read_answers(talk(server.port, HEAD + b"Sec-WebSocket-Protocol: \x80\xff\r\nCookie: \xfe\r\n\r\n"))
+    (answer,) = read_answers(exchange(server.port, HEAD + b"Sec-WebSocket-Protocol: \x80\xff\r\nCookie: \xfe\r\n\r\n"))
     assert answer.status == 200
 
 
@@ -242,14 +242,14 @@ def test_a_file_of_any_date_is_served(folder: pathlib.Path, server: Server) -> N
             os.utime(folder / "hello.txt", (date, date))
         except (OSError, OverflowError):
             continue
-        assert read_answers(talk(server.port, get("/hello.txt")))[0].content == HELLO
-        assert read_answers(talk(server.port, get("/")))[0].status == 200
+        assert read_answers(exchange(server.port, get("/hello.txt")))[0].content == HELLO
+        assert read_answers(exchange(server.port, get("/")))[0].status == 200
 
 
 def test_too_many_ranges_get_the_whole_file(server: Server) -> None:
     """In CVE-2025-62727 and CVE-2011-3192, many ranges used up CPU time and memory."""
     ranges = "bytes=0-," + ",".join(f"{first}-{first}" for first in range(1, 4000, 2))
-    (answer,) = read_answers(talk(server.port, get("/large.bin", f"Range: {ranges}")))
+    (answer,) = read_answers(exchange(server.port, get("/large.bin", f"Range: {ranges}")))
     assert (answer.status, len(answer.content)) == (200, 256 * 1024)
 
 
@@ -277,7 +277,7 @@ def test_a_departed_client_leaves_no_state(serving: Start) -> None:
     for _ in range(100):
         with connect(program.port) as client:
             reset(client)
-        assert read_answers(talk(program.port, CHUNKED + b"5\r\nhe"))[0].status == 400
+        assert read_answers(exchange(program.port, CHUNKED + b"5\r\nhe"))[0].status == 400
 
     assert program.ask("/hello.txt").content == HELLO
     assert eventually(lambda: len(list(descriptors.iterdir())) <= before + 1)

@@ -20,14 +20,14 @@ def test_a_file_truncated_while_it_is_sent_ends_the_connection(
     if not has_sendfile:
         monkeypatch.delattr(os, "sendfile", raising=False)
     dialogue = begin(buffered_octets=4096)
-    dialogue.say(get("/large.bin") + get("/hello.txt"))
+    dialogue.send(get("/large.bin") + get("/hello.txt"))
 
     os.truncate(folder / "large.bin", 100_000)
 
-    head, _, content = dialogue.hear().partition(b"\r\n\r\n")
+    head, _, content = dialogue.receive().partition(b"\r\n\r\n")
     assert f"Content-Length: {len(LARGE)}".encode() in head
     assert content == LARGE[:100_000]
-    assert dialogue.has_heard_the_end
+    assert dialogue.has_received_end
     assert not dialogue.goes_on
     (exchange,) = dialogue.exchanges
     assert (exchange.sent, exchange.length) == (100_000, len(LARGE))
@@ -40,7 +40,7 @@ def test_a_range_of_a_large_file_is_sent_exactly(
     """A 206 with one part has exactly the octets of its Content-Range (requirement R128)."""
     if not has_sendfile:
         monkeypatch.delattr(os, "sendfile", raising=False)
-    dialogue.say(get("/large.bin", "Range: bytes=1000-1999") + get("/large.bin", "Range: bytes=-3"))
+    dialogue.send(get("/large.bin", "Range: bytes=1000-1999") + get("/large.bin", "Range: bytes=-3"))
 
     first, second = dialogue.answers()
 
@@ -65,7 +65,7 @@ def test_a_file_is_read_and_sent_if_sendfile_is_refused(
 
     monkeypatch.setattr(os, "sendfile", refuse)
     dialogue = begin(buffered_octets=4096)
-    dialogue.say(get("/large.bin", "Range: bytes=5-199999") + get("/hello.txt"))
+    dialogue.send(get("/large.bin", "Range: bytes=5-199999") + get("/hello.txt"))
 
     first, second = dialogue.answers()
 
@@ -82,7 +82,7 @@ def test_a_disk_error_of_sendfile_is_not_followed_by_reading(
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(os, "sendfile", fail)
-    dialogue.say(get("/large.bin"))
+    dialogue.send(get("/large.bin"))
 
-    assert dialogue.hear().partition(b"\r\n\r\n")[2] == b""
+    assert dialogue.receive().partition(b"\r\n\r\n")[2] == b""
     assert not dialogue.goes_on

@@ -19,7 +19,7 @@ import pytest
 
 from httpsock import Server
 from httpsock.server import listeners, server
-from tests.support import PATIENCE_SECONDS, connect, eventually, get, read_answer, read_answers, receive_all, talk
+from tests.support import TIMEOUT_SECONDS, connect, eventually, exchange, get, read_answer, read_answers, receive_all
 from tests.support.folder import HELLO
 from tests.support.processes import open_descriptors
 from tests.support.rows import each_row
@@ -223,7 +223,7 @@ def test_fields_are_sent_with_every_response(
 ) -> None:
     served = serve(folder, fields=iter(fields))
 
-    answers = read_answers(talk(served.port, EVERY_ANSWER))
+    answers = read_answers(exchange(served.port, EVERY_ANSWER))
 
     assert [answer.status for answer in answers] == [200, 404, 304, 400]
     for answer in answers:
@@ -234,7 +234,7 @@ def test_fields_are_sent_with_every_response(
 def test_a_field_may_be_sent_on_several_lines(folder: pathlib.Path, serve: Serve) -> None:
     served = serve(folder, fields=[("Link", "</a>"), ("Link", "</b>")])
 
-    (answer,) = read_answers(talk(served.port, get("/hello.txt")))
+    (answer,) = read_answers(exchange(served.port, get("/hello.txt")))
 
     assert [value for name, value in answer.fields if name == "Link"] == ["</a>", "</b>"]
 
@@ -342,7 +342,7 @@ def test_serve_returns_after_stop(folder: pathlib.Path) -> None:
 
     served.ask_to_stop(AN_HOUR)
 
-    serving.join(PATIENCE_SECONDS)
+    serving.join(TIMEOUT_SECONDS)
     assert not serving.is_alive()
     with pytest.raises(ConnectionRefusedError):
         connect(served.port)
@@ -364,7 +364,7 @@ def test_serve_returns_if_the_server_was_stopped_before(folder: pathlib.Path) ->
     served.ask_to_stop(AN_HOUR)
     serving.start()
 
-    serving.join(PATIENCE_SECONDS)
+    serving.join(TIMEOUT_SECONDS)
 
     has_returned = not serving.is_alive()
     served.stop()
@@ -401,7 +401,7 @@ def test_reports_are_dropped_without_standard_error(capsys: pytest.CaptureFixtur
 def test_a_configured_cache_control_replaces_that_of_files(folder: pathlib.Path, serve: Serve) -> None:
     """The response has one Cache-Control field (requirement R115)."""
     served = serve(folder, fields=[("cache-control", "max-age=5"), ("Cache-Control", "public")])
-    file, missing = read_answers(talk(served.port, get("/hello.txt") + get("/nothing")))
+    file, missing = read_answers(exchange(served.port, get("/hello.txt") + get("/nothing")))
     assert file.field("Cache-Control") == "max-age=5, public"
     assert missing.field("Cache-Control") == "no-store"
 

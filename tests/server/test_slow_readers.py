@@ -19,7 +19,7 @@ from tests.support.folder import LARGE
 def test_a_client_that_does_not_read_is_dropped(begin: Begin) -> None:
     """The log shows how many octets the kernel accepted (requirement R094)."""
     dialogue = begin(buffered_octets=4096)
-    dialogue.say(get("/large.bin"))
+    dialogue.send(get("/large.bin"))
     assert dialogue.connection.state is State.SENDING
     assert dialogue.connection.state not in IDLE_STATES
     # For a pair of local sockets the count of unsent octets includes overhead of the kernel.
@@ -29,7 +29,7 @@ def test_a_client_that_does_not_read_is_dropped(begin: Begin) -> None:
 
     assert not dialogue.goes_on
     (exchange,) = dialogue.exchanges
-    head, _, content = dialogue.hear().partition(b"\r\n\r\n")
+    head, _, content = dialogue.receive().partition(b"\r\n\r\n")
     assert f"Content-Length: {len(LARGE)}".encode() in head
     assert exchange.sent == len(content) < exchange.length == len(LARGE)
     assert LARGE.startswith(content)
@@ -45,7 +45,7 @@ def test_a_file_of_any_length_arrives_whole(
     (folder / "some.bin").write_bytes(octets)
     dialogue = begin(buffered_octets=buffered_octets)
 
-    dialogue.say(get("/some.bin") * 12)
+    dialogue.send(get("/some.bin") * 12)
 
     assert [answer.content for answer in dialogue.answers()] == [octets] * 12
 
@@ -54,14 +54,14 @@ def test_a_client_that_reads_slowly_gets_the_whole_file(begin: Begin, folder: pa
     """There is no limit for the total time of a response (requirement R095)."""
     (folder / "larger.bin").write_bytes(LARGE * 8)
     dialogue = begin(buffered_octets=4096)
-    dialogue.say(get("/larger.bin"))
-    heard = b""
-    while len(heard) < len(LARGE) * 7:
-        heard += dialogue.hear(len(LARGE))
+    dialogue.send(get("/larger.bin"))
+    arrived = b""
+    while len(arrived) < len(LARGE) * 7:
+        arrived += dialogue.receive(len(LARGE))
         dialogue.pass_time(TIMEOUTS.slow / 2)
         assert dialogue.goes_on
 
-    answer, rest = read_answer(heard + dialogue.hear())
+    answer, rest = read_answer(arrived + dialogue.receive())
 
     assert (answer.content, rest) == (LARGE * 8, b"")
     assert dialogue.now - STARTED > 3 * TIMEOUTS.slow
@@ -72,13 +72,13 @@ def test_a_client_that_reads_in_small_steps_gets_the_whole_file(begin: Begin, fo
     """Each octet that leaves the send buffer extends the deadline, even if send() would block (requirement R095)."""
     (folder / "larger.bin").write_bytes(LARGE * 8)
     dialogue = begin(buffered_octets=256 * 1024)
-    dialogue.say(get("/larger.bin"))
-    heard = b""
-    while not dialogue.has_heard_the_end:
-        heard += dialogue.hear(100_000)
+    dialogue.send(get("/larger.bin"))
+    arrived = b""
+    while not dialogue.has_received_end:
+        arrived += dialogue.receive(100_000)
         dialogue.pass_time(TIMEOUTS.slow / 2)
 
-    answer, rest = read_answer(heard)
+    answer, rest = read_answer(arrived)
 
     assert (answer.content, rest) == (LARGE * 8, b"")
 
@@ -88,7 +88,7 @@ def read_at(dialogue: Dialogue, octets_a_second: int) -> int:
     began = dialogue.now
     while dialogue.goes_on and dialogue.now - began < 3600:
         dialogue.pass_time(1)
-        if not dialogue.hear(octets_a_second):
+        if not dialogue.receive(octets_a_second):
             break
     return round(dialogue.now - began)
 
@@ -98,7 +98,7 @@ def crawling(begin: Begin, folder: pathlib.Path) -> Dialogue:
     """Return a dialogue with small buffers. The client has requested a large file."""
     (folder / "larger.bin").write_bytes(LARGE * 12)
     dialogue = begin(buffered_octets=4096)
-    dialogue.say(get("/larger.bin"))
+    dialogue.send(get("/larger.bin"))
     return dialogue
 
 
@@ -122,7 +122,7 @@ def test_without_a_least_rate_only_a_stalled_reader_is_dropped(
     settings.timeouts = TIMEOUTS._replace(min_rate=0.0, stall=600)
     (folder / "larger.bin").write_bytes(LARGE)
     dialogue = begin(buffered_octets=4096)
-    dialogue.say(get("/larger.bin"))
+    dialogue.send(get("/larger.bin"))
 
     assert read_at(dialogue, 400) > 4 * TIMEOUTS.slow
     (exchange,) = dialogue.exchanges
@@ -131,7 +131,7 @@ def test_without_a_least_rate_only_a_stalled_reader_is_dropped(
 
 def test_a_client_that_has_read_fast_is_dropped_if_it_becomes_slow(crawling: Dialogue) -> None:
     """Fast reading extends the deadline only up to a limit."""
-    assert crawling.hear(len(LARGE) * 10)
+    assert crawling.receive(len(LARGE) * 10)
 
     assert read_at(crawling, 50) < 2 * TIMEOUTS.slow
 
@@ -143,7 +143,7 @@ def test_a_small_file_waits_for_a_client_that_does_not_read(begin: Begin, folder
     small = bytes(range(256)) * 255
     (folder / "small.bin").write_bytes(small)
     dialogue = begin(buffered_octets=4096)
-    dialogue.say(get("/small.bin"))
+    dialogue.send(get("/small.bin"))
     assert dialogue.connection.state is State.SENDING
     assert dialogue.seconds_left <= TIMEOUTS.slow
     dialogue.pass_time(TIMEOUTS.slow / 2)
@@ -167,22 +167,22 @@ def test_requests_of_a_client_that_does_not_read_are_not_received(begin: Begin) 
     # The connection holds the octets of one recv(), and the start of a head from the previous one.
     for _ in range(10):
         assert len(dialogue.connection._parser.unread) < 65 * 1024
-        assert len(dialogue.hear(len(LARGE))) == len(LARGE)
+        assert len(dialogue.receive(len(LARGE))) == len(LARGE)
 
 
 def test_a_reader_has_the_full_time_for_the_next_response(begin: Begin) -> None:
     """The deadline of a response does not depend on the response before it (requirement R095)."""
     dialogue = begin(buffered_octets=4096)
-    dialogue.say(get("/large.bin") * 2)
-    heard = dialogue.client.recv(1 << 20)
+    dialogue.send(get("/large.bin") * 2)
+    arrived = dialogue.client.recv(1 << 20)
     dialogue.pass_time(TIMEOUTS.slow)
     assert dialogue.goes_on
-    heard += dialogue.hear(len(LARGE))
-    heard += dialogue.client.recv(1 << 20)
+    arrived += dialogue.receive(len(LARGE))
+    arrived += dialogue.client.recv(1 << 20)
     dialogue.pass_time(TIMEOUTS.slow)
     assert dialogue.goes_on
 
-    first, second = read_answers(heard + dialogue.hear())
+    first, second = read_answers(arrived + dialogue.receive())
 
     assert first.content == second.content == LARGE
 
@@ -192,7 +192,7 @@ def test_a_long_listing_waits_for_a_client_that_does_not_read(begin: Begin, fold
     for number in range(700):
         (folder / f"{number:0200}").touch()
     dialogue = begin(buffered_octets=4096)
-    dialogue.say(get("/"))
+    dialogue.send(get("/"))
     assert dialogue.connection.state is State.SENDING
 
     answer = dialogue.answer()
@@ -205,7 +205,7 @@ def test_the_head_of_a_long_listing_waits_for_a_client_that_does_not_read(begin:
     for number in range(700):
         (folder / f"{number:0200}").touch()
     dialogue = begin(buffered_octets=4096)
-    dialogue.say(get("/large.bin") + get("/"))
+    dialogue.send(get("/large.bin") + get("/"))
 
     first, second = dialogue.answers()
 
@@ -224,13 +224,13 @@ def test_a_head_waits_for_a_client_that_does_not_read(begin: Begin, folder: path
     with contextlib.suppress(BlockingIOError):
         while True:
             filling += dialogue._connected.send(b"\0")
-    dialogue.say(get(path))
+    dialogue.send(get(path))
     assert dialogue.connection.state is State.SENDING
 
-    heard = dialogue.hear()
+    arrived = dialogue.receive()
 
-    assert heard[:filling] == bytes(filling)
-    assert read_answers(heard[filling:])[0].status == 200
+    assert arrived[:filling] == bytes(filling)
+    assert read_answers(arrived[filling:])[0].status == 200
 
 
 def overwhelm(dialogue: Dialogue, octets: bytes) -> None:

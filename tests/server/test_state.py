@@ -20,7 +20,7 @@ from httpsock.server.event_loop import EventLoop
 from httpsock.server.settings import Settings
 from httpsock.server.state import Phase, State
 from tests.server.dialogue import TIMEOUTS, Begin, Dialogue
-from tests.support import PATIENCE_SECONDS, connect, eventually, get, receive_answer
+from tests.support import TIMEOUT_SECONDS, connect, eventually, get, receive_answer
 
 _ROW = re.compile(r"^    ([A-Z_]+) +((?:[A-Z_]+(?:, )?)+)$", re.MULTILINE)
 BIG = bytes(200_000)
@@ -86,42 +86,42 @@ WALKS: dict[str, tuple[Step, ...]] = {
     "nonsense first": (NONSENSE, Dialogue.end_our_side),
     "nonsense in pieces": (NONSENSE[:3], NONSENSE[3:]),
     "nonsense afterwards": (get("/small"), NONSENSE),
-    "nonsense without room": (get("/small"), fill, NONSENSE, Dialogue.hear),
-    "nonsense in pieces without room": (get("/small"), PART, fill, b"\r\n\r\n", Dialogue.hear),
+    "nonsense without room": (get("/small"), fill, NONSENSE, Dialogue.receive),
+    "nonsense in pieces without room": (get("/small"), PART, fill, b"\r\n\r\n", Dialogue.receive),
     "an empty line in pieces": (get("/small"), b"\r", b"\n"),
     "pauses": (get("/pause/pause/small"),),
     "content in pieces": (post("/read/small", b""), b"abc"),
     "content, then a pause": (post("/read/pause/small", b""), b"abc"),
     "content, then a thread": (post("/read/suspend/small", b""), b"abc", Dialogue.resume),
     "a thread": (get("/suspend/small"), Dialogue.resume),
-    "content, then a large response": (post("/read/big", b""), b"abc", Dialogue.hear),
+    "content, then a large response": (post("/read/big", b""), b"abc", Dialogue.receive),
     "content, then a stream that sleeps": (post("/read/sleep", b""), b"abc", 1.0),
     "content and a part of the next head": (post("/read/small", b""), b"abc" + PART),
     "content too late": (post("/read/small", b""), TIMEOUTS.stall),
-    "a large response": (get("/big"), Dialogue.hear),
-    "a large response, the last": (get("/big", CLOSE), Dialogue.hear),
-    "two large responses": (get("/big") * 2, Dialogue.hear),
-    "a large response and a part of the next head": (get("/big") + PART, Dialogue.hear),
-    "a large response before the content": (post("/big", b""), Dialogue.hear, b"abc"),
+    "a large response": (get("/big"), Dialogue.receive),
+    "a large response, the last": (get("/big", CLOSE), Dialogue.receive),
+    "two large responses": (get("/big") * 2, Dialogue.receive),
+    "a large response and a part of the next head": (get("/big") + PART, Dialogue.receive),
+    "a large response before the content": (post("/big", b""), Dialogue.receive, b"abc"),
     "a response and a part of the next head": (get("/small") + PART,),
     "the last response": (get("/small", CLOSE),),
-    "a large chunk": (get("/big,"), Dialogue.hear),
+    "a large chunk": (get("/big,"), Dialogue.receive),
     "a stream that sleeps": (get("/sleep"), 1.0),
-    "a stream that sleeps without room": (get("/small"), fill, get("/sleep"), Dialogue.hear, 1.0),
+    "a stream that sleeps without room": (get("/small"), fill, get("/sleep"), Dialogue.receive, 1.0),
     "a stream that sleeps, the last": (get("/sleep", CLOSE), 1.0),
     "a stream that sleeps, then a small chunk": (get("/sleep,small"), 1.0),
-    "a stream that sleeps, then a large chunk": (get("/sleep,big"), 1.0, Dialogue.hear),
+    "a stream that sleeps, then a large chunk": (get("/sleep,big"), 1.0, Dialogue.receive),
     "a stream that sleeps before the content": (post("/sleep", b""), 1.0),
     "a stream that sleeps, and a part of the next head": (get("/sleep") + PART, 1.0),
     "a request behind a stream": (get("/sleep"), get("/small"), 1.0),
     "a request behind a stream that sleeps twice": (get("/sleep,sleep"), get("/small"), 1.0, 1.0),
     "a request behind a stream, then a small chunk": (get("/sleep,small"), get("/small"), 1.0),
-    "a request behind a stream, then a large chunk": (get("/sleep,big"), get("/small"), 1.0, Dialogue.hear),
+    "a request behind a stream, then a large chunk": (get("/sleep,big"), get("/small"), 1.0, Dialogue.receive),
     "a request behind the last stream": (get("/sleep", CLOSE), get("/small"), 1.0),
     "a response that is delayed": (get("/delay"), 1.0),
     "a response that is delayed, the last": (get("/delay", CLOSE), 1.0),
     "a response that is delayed, then a small chunk": (get("/delay,small"), 1.0),
-    "a response that is delayed, then a large chunk": (get("/delay,big"), 1.0, Dialogue.hear),
+    "a response that is delayed, then a large chunk": (get("/delay,big"), 1.0, Dialogue.receive),
     "a response that is delayed before the content": (post("/delay", b""), 1.0),
     "a response that is delayed, and a part of the next head": (get("/delay") + PART, 1.0),
     "content, then a response that is delayed": (post("/read/delay", b""), b"abc", 1.0),
@@ -134,7 +134,7 @@ def walk(dialogue: Dialogue, steps: tuple[Step, ...]) -> Iterator[tuple[State, S
     """Run all *steps*. Yield each change of the state as a pair."""
     for step in steps:
         if isinstance(step, bytes):
-            dialogue.say(step)
+            dialogue.send(step)
         elif isinstance(step, float | int):
             dialogue.pass_time(step)
             dialogue.run()
@@ -225,7 +225,7 @@ def test_the_event_loop_sets_the_same_states(settings: Settings, folder: pathlib
     def handler(request: Request, context: Context) -> Any:
         match request.target.path:
             case b"/blocks":
-                gate.wait(PATIENCE_SECONDS)
+                gate.wait(TIMEOUT_SECONDS)
             case b"/suspends":
                 return suspended(context)
         return _respond(request, context)
@@ -269,7 +269,7 @@ def test_the_event_loop_sets_the_same_states(settings: Settings, folder: pathlib
             assert eventually(lambda: connections[0].state is State.IDLE)
     finally:
         settings.phase = Phase.STOPPING
-        loop.stop(PATIENCE_SECONDS)
+        loop.stop(TIMEOUT_SECONDS)
         for thread in threads:
             thread.join()
 

@@ -16,7 +16,7 @@ from httpsock.server.connection_limit import evictable
 from httpsock.server.settings import Settings
 from httpsock.server.state import Phase, State
 from tests.server.dialogue import TIMEOUTS, Begin, Dialogue
-from tests.support import PATIENCE_SECONDS, connect, eventually, get, read_answers, receive_all, receive_head, reset
+from tests.support import TIMEOUT_SECONDS, connect, eventually, get, read_answers, receive_all, receive_head, reset
 from tests.support.h11_reader import read_with_h11
 
 TEXT = (("Content-Type", "text/plain"),)
@@ -61,8 +61,8 @@ def streams(settings: Settings) -> list[Ticking]:
 @pytest.fixture
 def ticking(streams: list[Ticking], begin: Begin) -> Dialogue:
     dialogue = begin()
-    dialogue.say(get("/"))
-    assert dialogue.hear().endswith(b"\r\n\r\n4\r\ntick\r\n")
+    dialogue.send(get("/"))
+    assert dialogue.receive().endswith(b"\r\n\r\n4\r\ntick\r\n")
     return dialogue
 
 
@@ -70,11 +70,11 @@ def test_a_stream_sleeps_for_its_seconds(ticking: Dialogue) -> None:
     assert ticking.connection.state is State.SLEEPING
     assert ticking.seconds_left == 5
     ticking.pass_time(4.9)
-    assert ticking.hear() == b""
+    assert ticking.receive() == b""
 
     ticking.pass_time(0.1)
 
-    assert ticking.hear() == b"4\r\ntick\r\n"
+    assert ticking.receive() == b"4\r\ntick\r\n"
 
 
 def test_a_client_that_closes_ends_the_stream(ticking: Dialogue, streams: list[Ticking]) -> None:
@@ -97,18 +97,18 @@ def test_a_client_that_ends_its_side_ends_the_stream(ticking: Dialogue, streams:
 def test_a_request_after_a_stream_waits_for_its_end(
     ticking: Dialogue, streams: list[Ticking], settings: Settings
 ) -> None:
-    ticking.say(get("/next"))
+    ticking.send(get("/next"))
     assert ticking.connection.state is State.SLEEPING_UNREAD
     ticking.pass_time(5)
-    heard = ticking.hear()
-    assert heard == b"4\r\ntick\r\n"
+    arrived = ticking.receive()
+    assert arrived == b"4\r\ntick\r\n"
     assert ticking.connection.state is State.SLEEPING_UNREAD
 
     # In this phase the next response is the last one.
     settings.phase = Phase.DRAINING
     ticking.resume()
 
-    last_chunk, _, rest = ticking.hear().partition(b"\r\n\r\n")
+    last_chunk, _, rest = ticking.receive().partition(b"\r\n\r\n")
     assert last_chunk == b"0"
     (answer,) = read_answers(rest)
     assert (answer.content, answer.field("Connection")) == (b"next", "close")
@@ -119,18 +119,18 @@ def test_a_request_after_a_stream_is_answered_after_its_end(begin: Begin, settin
     responses = iter([Response(200, TEXT, Stream(iter((b"a", Sleep(1), b"b")))), Response(200, TEXT, b"next")])
     settings.handler = checked(lambda request, context: next(responses))
     dialogue = begin()
-    dialogue.say(get("/") + get("/next"))
-    heard = dialogue.hear()
+    dialogue.send(get("/") + get("/next"))
+    arrived = dialogue.receive()
     dialogue.pass_time(1)
 
-    first, rest = read_with_h11(heard + dialogue.hear())
+    first, rest = read_with_h11(arrived + dialogue.receive())
     second, rest = read_with_h11(rest)
 
     assert (first.content, second.content, rest) == (b"ab", b"next", b"")
 
 
 def test_a_client_that_leaves_after_another_request_ends_the_stream(ticking: Dialogue, streams: list[Ticking]) -> None:
-    ticking.say(get("/next"))
+    ticking.send(get("/next"))
     ticking.client.close()
     # epoll reports an error even if only other events are awaited.
     ticking.resume()
@@ -147,7 +147,7 @@ def test_a_stream_ends_when_the_server_stops(
     # The event loop resumes idle connections when the phase changes.
     ticking.resume()
 
-    assert ticking.hear() == b"0\r\n\r\n"
+    assert ticking.receive() == b"0\r\n\r\n"
     assert streams[0].is_closed
 
 
@@ -155,7 +155,7 @@ def test_a_stream_ends_when_the_server_stops(
 def test_a_sleeping_stream_may_be_evicted(ticking: Dialogue, streams: list[Ticking], sends_ahead: bool) -> None:
     """A pipelined request does not prevent eviction, since the stream before this request may be endless."""
     if sends_ahead:
-        ticking.say(get("/next"))
+        ticking.send(get("/next"))
     assert evictable([ticking.connection], ticking.now) == [ticking.connection]
 
     ticking._step(ticking.connection.coroutine.throw, TimeoutError())
@@ -169,7 +169,7 @@ def test_a_client_that_does_not_read_its_stream_is_dropped(begin: Begin, setting
         lambda request, context: Response(200, TEXT, Stream(Ticking(context, 0.1, bytes(99_999))))
     )
     dialogue = begin(buffered_octets=4096)
-    dialogue.say(get("/"))
+    dialogue.send(get("/"))
     assert dialogue.connection.state is State.SENDING
 
     dialogue.pass_time(TIMEOUTS.slow)
@@ -181,12 +181,12 @@ def test_a_client_that_reads_its_stream_too_slowly_is_dropped(begin: Begin, sett
     """While octets wait for the reader, a Sleep does not extend the deadline."""
     settings.handler = checked(lambda request, context: Response(200, TEXT, Stream(Ticking(context, 1, bytes(8000)))))
     dialogue = begin(buffered_octets=4096)
-    dialogue.say(get("/"))
+    dialogue.send(get("/"))
     began = dialogue.now
     while dialogue.goes_on and dialogue.now - began < 20 * TIMEOUTS.slow:
         dialogue.pass_time(TIMEOUTS.slow / 6)
         if dialogue.goes_on:
-            dialogue.hear(400)
+            dialogue.receive(400)
 
     assert not dialogue.goes_on
     assert dialogue.now - began < 5 * TIMEOUTS.slow
@@ -195,9 +195,9 @@ def test_a_client_that_reads_its_stream_too_slowly_is_dropped(begin: Begin, sett
 def test_a_stream_may_sleep_for_any_time_if_its_client_has_read_all(begin: Begin, settings: Settings) -> None:
     settings.handler = checked(lambda request, context: Response(200, TEXT, Stream(Ticking(context, 9999, b"tick"))))
     dialogue = begin(buffered_octets=4096)
-    dialogue.say(get("/"))
+    dialogue.send(get("/"))
     for _ in range(5):
-        assert dialogue.hear().endswith(b"4\r\ntick\r\n")
+        assert dialogue.receive().endswith(b"4\r\ntick\r\n")
         dialogue.pass_time(9999)
 
     assert dialogue.goes_on
@@ -313,7 +313,7 @@ def test_a_handler_that_was_blocked_when_the_grace_ended_does_not_go_on(serve: S
     goes_on = threading.Event()
 
     def handler(request: Request, context: Context) -> Steps[Response]:
-        gate.wait(PATIENCE_SECONDS)
+        gate.wait(TIMEOUT_SECONDS)
         if waits == "a thread":
             yield from context.suspend(lambda resume: goes_on.set())
         yield
@@ -345,7 +345,7 @@ def test_a_thread_that_finishes_after_the_grace_resumes_no_handler(serve: Serve)
 
     def handler(request: Request, context: Context) -> Steps[Response]:
         if request.target.path == b"/blocks":
-            gate.wait(PATIENCE_SECONDS)
+            gate.wait(TIMEOUT_SECONDS)
         yield from context.suspend(resumes.append)
         return Response(204)
 

@@ -161,8 +161,8 @@ def test_a_client_that_fails_the_handshake_is_closed_silently(
     with connect(server.port) as client:
         client.sendall(octets)
         client.shutdown(socket.SHUT_WR)
-        heard = receive_all(client)
-    assert not heard.startswith(b"HTTP")
+        arrived = receive_all(client)
+    assert not arrived.startswith(b"HTTP")
     server.stop()
     assert (reports, exchanges) == ([], [])
 
@@ -249,28 +249,28 @@ def contrary(settings: Settings, begin: Begin) -> Begin:
     return start
 
 
-def hear_on(dialogue: Dialogue) -> bytes:
+def receive_on(dialogue: Dialogue) -> bytes:
     """Return all octets that the client can read. If send() waits for input, resume the connection without input."""
-    heard = b""
+    arrived = b""
     while True:
-        octets = dialogue.hear()
-        heard += octets
+        octets = dialogue.receive()
+        arrived += octets
         if dialogue.goes_on and state_of(dialogue) is State.HANDSHAKE_IN:
             # The transport waits to receive before it can send.
             assert dialogue.connection._transport.calls[-1] == "send"  # type: ignore[attr-defined]
             dialogue.resume()
         elif not octets:
-            return heard
+            return arrived
 
 
 @pytest.mark.parametrize("path", ["/hello.txt", "/large.bin", "/alphabet.txt"])
 def test_each_direction_may_wait_for_the_other(contrary: Begin, path: str) -> None:
     dialogue = contrary()
     for _ in range(2):
-        dialogue.say(get(path))
+        dialogue.send(get(path))
         assert state_of(dialogue) is State.HANDSHAKE_IN
 
-        (answer,) = read_answers(hear_on(dialogue))
+        (answer,) = read_answers(receive_on(dialogue))
 
         assert answer.content == {"/hello.txt": HELLO, "/large.bin": LARGE, "/alphabet.txt": ALPHABET}[path]
         assert state_of(dialogue) is State.IDLE
@@ -280,11 +280,11 @@ def test_each_direction_may_wait_for_the_other(contrary: Begin, path: str) -> No
 
 def test_a_head_in_pieces_may_wait_for_the_other_direction(contrary: Begin) -> None:
     dialogue = contrary()
-    dialogue.say(get("/hello.txt")[:10])
+    dialogue.send(get("/hello.txt")[:10])
     assert state_of(dialogue) is State.RECEIVING
-    dialogue.say(get("/hello.txt")[10:])
+    dialogue.send(get("/hello.txt")[10:])
 
-    (answer,) = read_answers(hear_on(dialogue))
+    (answer,) = read_answers(receive_on(dialogue))
 
     assert answer.content == HELLO
 
@@ -292,13 +292,13 @@ def test_a_head_in_pieces_may_wait_for_the_other_direction(contrary: Begin) -> N
 def test_content_may_wait_for_the_other_direction(contrary: Begin, settings: Settings) -> None:
     settings.handler = checked(echo)
     dialogue = contrary()
-    dialogue.say(get("/", "Content-Length: 3", method="POST"))
+    dialogue.send(get("/", "Content-Length: 3", method="POST"))
     assert state_of(dialogue) is State.CONTENT
-    dialogue.say(b"a")
+    dialogue.send(b"a")
     assert state_of(dialogue) is State.CONTENT
-    dialogue.say(b"bc")
+    dialogue.send(b"bc")
 
-    (answer,) = read_answers(hear_on(dialogue))
+    (answer,) = read_answers(receive_on(dialogue))
 
     assert answer.content == b"httpabc"
 
@@ -306,7 +306,7 @@ def test_content_may_wait_for_the_other_direction(contrary: Begin, settings: Set
 def test_content_times_out_while_its_transport_waits_to_send(contrary: Begin, settings: Settings) -> None:
     settings.handler = checked(echo)
     dialogue = contrary()
-    dialogue.say(get("/", "Content-Length: 3", method="POST"))
+    dialogue.send(get("/", "Content-Length: 3", method="POST"))
     # This octet resumes the connection, which then waits to send.
     dialogue.client.send(b"a")
     dialogue.resume()
@@ -314,25 +314,25 @@ def test_content_times_out_while_its_transport_waits_to_send(contrary: Begin, se
 
     dialogue.pass_time(TIMEOUTS.stall)
 
-    (answer,) = read_answers(hear_on(dialogue))
+    (answer,) = read_answers(receive_on(dialogue))
     assert answer.status == 408
 
 
 def test_the_end_may_wait_for_the_other_direction(contrary: Begin) -> None:
     dialogue = contrary()
-    dialogue.say(get("/hello.txt", "Connection: close"))
+    dialogue.send(get("/hello.txt", "Connection: close"))
 
-    (answer,) = read_answers(hear_on(dialogue))
+    (answer,) = read_answers(receive_on(dialogue))
 
     assert answer.content == HELLO
-    assert dialogue.has_heard_the_end
+    assert dialogue.has_received_end
     assert state_of(dialogue) is State.LINGERING
 
 
 def test_after_waiting_for_input_sending_may_wait_for_room(contrary: Begin, folder: pathlib.Path) -> None:
     dialogue = contrary(buffered_octets=4096)
     (folder / "larger.bin").write_bytes(LARGE * 8)
-    dialogue.say(get("/larger.bin"))
-    answer, rest = read_answer(hear_on(dialogue))
+    dialogue.send(get("/larger.bin"))
+    answer, rest = read_answer(receive_on(dialogue))
 
     assert (answer.content == LARGE * 8, rest) == (True, b"")

@@ -1,4 +1,4 @@
-"""Helpers for all tests: a strict reader of responses, and functions that talk to a server."""
+"""Helpers for all tests: a strict reader of responses, and functions that exchange octets with a server."""
 
 import contextlib
 import re
@@ -14,7 +14,7 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.1 ([1-5][0-9]{2}) ([\t -~]*)")
 _FIELD_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+): ([!-~](?:[\t -~]*[!-~])?)")
 _WITHOUT_CONTENT = (204, 304)
 # A test that waits longer than this for octets has failed.
-PATIENCE_SECONDS = 60
+TIMEOUT_SECONDS = 60
 
 
 Result = TypeVar("Result")
@@ -100,7 +100,7 @@ def connect(port: int, host: str = "127.0.0.1", *, source: str = "", buffer_octe
     """
     client = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
-        client.settimeout(PATIENCE_SECONDS)
+        client.settimeout(TIMEOUT_SECONDS)
         if buffer_octets:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_octets)
         if source:
@@ -120,7 +120,7 @@ def receive_all(connected: socket.socket) -> bytes:
     return b"".join(parts)
 
 
-def talk(port: int, octets: bytes, *, ends: bool = True) -> bytes:
+def exchange(port: int, octets: bytes, *, ends: bool = True) -> bytes:
     """Send *octets* on a new connection. Return everything that the server sends.
 
     If *ends* is true, close the client's side after *octets*.
@@ -196,7 +196,7 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
         return port
 
 
-def eventually(condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> bool:
+def eventually(condition: Callable[[], bool], seconds: float = TIMEOUT_SECONDS) -> bool:
     """Wait until *condition* is true. If it is still false after *seconds*, return False."""
     latest = time.monotonic() + seconds
     while not condition():

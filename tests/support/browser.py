@@ -10,7 +10,7 @@ import sys
 import threading
 from typing import Any, Self
 
-from tests.support import PATIENCE_SECONDS
+from tests.support import TIMEOUT_SECONDS
 from tests.support.tools import tool
 
 OPTIONS = """--headless --no-sandbox --disable-gpu --disable-quic --disable-dev-shm-usage --no-first-run
@@ -49,7 +49,7 @@ class Browser:
         )
         os.close(for_browser)
         os.close(from_browser)
-        self._watchdog = threading.Timer(4 * PATIENCE_SECONDS, self._process.kill)
+        self._watchdog = threading.Timer(4 * TIMEOUT_SECONDS, self._process.kill)
         self._watchdog.start()
         self._numbers = itertools.count(1)
         self._unread = b""

@@ -5,7 +5,7 @@ import socket
 import threading
 from collections.abc import Iterator
 
-from tests.support import PATIENCE_SECONDS
+from tests.support import TIMEOUT_SECONDS
 
 TO = "127.0.0.1"
 NAMELESS = b"HTTP/1.1 200 OK\r\nST: a\r\nUSN: uuid:1::a\r\nLOCATION: nowhere\r\nSERVER: b\r\n\r\n"
@@ -15,7 +15,7 @@ NAMELESS = b"HTTP/1.1 200 OK\r\nST: a\r\nUSN: uuid:1::a\r\nLOCATION: nowhere\r\n
 def devices(*answers: bytes, host: str = TO) -> Iterator[int]:
     """Yield a port on *host* that waits for one search. Answer the search with the datagrams *answers*."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as device:
-        device.settimeout(PATIENCE_SECONDS)
+        device.settimeout(TIMEOUT_SECONDS)
         device.bind((host, 0))
 
         def answer() -> None:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 
 import httpsock
-from tests.support import PATIENCE_SECONDS, Answer, get, read_answer, talk
+from tests.support import TIMEOUT_SECONDS, Answer, exchange, get, read_answer
 
 PACKAGE = pathlib.Path(httpsock.__file__).parent
 COMMAND = [sys.executable, "-m", "httpsock"]
@@ -34,13 +34,13 @@ class Program:
 
     def ask(self, path: str, *field_lines: str) -> Answer:
         """Request *path* on a new connection. Return the answer."""
-        answer, rest = read_answer(talk(self.port, get(path, *field_lines, "Connection: close")))
+        answer, rest = read_answer(exchange(self.port, get(path, *field_lines, "Connection: close")))
         assert rest == b""
         return answer
 
     def end(self) -> tuple[int, str, str]:
         """Wait for the program to end. Return its exit code, and the rest of standard output and standard error."""
-        out, error = self.process.communicate(timeout=PATIENCE_SECONDS)
+        out, error = self.process.communicate(timeout=TIMEOUT_SECONDS)
         return self.process.returncode, (out or b"").decode(), (error or b"").decode()
 
     def stop(self, number: int = signal.SIGTERM) -> tuple[int, str, str]:
@@ -60,6 +60,6 @@ def run_python(program: str, directory: pathlib.Path | None = None) -> subproces
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
-        timeout=PATIENCE_SECONDS,
+        timeout=TIMEOUT_SECONDS,
         check=False,
     )

@@ -5,28 +5,28 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 
-from tests.support import PATIENCE_SECONDS, receive_head
+from tests.support import TIMEOUT_SECONDS, receive_head
 
-Coroutine = Callable[[socket.socket], object]
+Script = Callable[[socket.socket], object]
 
 
 @contextlib.contextmanager
-def playing(*conversations: Coroutine, host: str = "127.0.0.1") -> Iterator[str]:
-    """Run a server on a free port and yield its URL. The first connection plays the first conversation, and so on.
+def playing(*scripts: Script, host: str = "127.0.0.1") -> Iterator[str]:
+    """Run a server on a free port and yield its URL. The first connection plays the first script, and so on.
 
-    Each conversation must be used exactly once.
+    Each script must be used exactly once.
     """
     faults: list[BaseException] = []
     with socket.create_server((host, 0)) as listener:
-        listener.settimeout(PATIENCE_SECONDS)
+        listener.settimeout(TIMEOUT_SECONDS)
 
         def play() -> None:
             try:
-                for coroutine in conversations:
+                for script in scripts:
                     connected, _ = listener.accept()
                     with connected:
-                        connected.settimeout(PATIENCE_SECONDS)
-                        coroutine(connected)
+                        connected.settimeout(TIMEOUT_SECONDS)
+                        script(connected)
             except BaseException as fault:
                 faults.append(fault)
                 # Refuse further clients immediately.
@@ -41,20 +41,20 @@ def playing(*conversations: Coroutine, host: str = "127.0.0.1") -> Iterator[str]
     assert not faults, faults
 
 
-def answering(*answers: bytes, seen: list[bytes] | None = None) -> Coroutine:
-    """Return a conversation that sends *answers*, one for each request.
+def answering(*answers: bytes, seen: list[bytes] | None = None) -> Script:
+    """Return a script that sends *answers*, one for each request.
 
-    The conversation adds the request heads to *seen*.
+    The script adds the request heads to *seen*.
     """
 
-    def converse(connected: socket.socket) -> None:
+    def script(connected: socket.socket) -> None:
         for answer in answers:
             octets = receive_head(connected)
             if seen is not None:
                 seen.append(octets)
             connected.sendall(answer)
 
-    return converse
+    return script
 
 
 def ok(content: bytes = b"", *field_lines: str, status: str = "200 OK") -> bytes:

@@ -12,7 +12,7 @@ import httpsock
 from httpsock.observe.traced import Instrumentation
 from httpsock.tracing.events import Event, Format, TextFormatter
 from httpsock.tracing.trace import TraceWriter
-from tests.support import PATIENCE_SECONDS
+from tests.support import TIMEOUT_SECONDS
 
 _TRACES = pathlib.Path(__file__).parents[1] / "traces"
 _ALIKE: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
@@ -123,14 +123,14 @@ class Traced:
     def __exit__(self, *_: object) -> None:
         # The end of the server is not part of the trace.
         with self._has_closed:
-            self._has_closed.wait_for(lambda: not self._waits or self._closed == self._trace._count, PATIENCE_SECONDS)
+            self._has_closed.wait_for(lambda: not self._waits or self._closed == self._trace._count, TIMEOUT_SECONDS)
         self._server.stop()
         with self._file as file:
             file.seek(0)
             self.output = file.read().decode()
 
     @property
-    def conversations(self) -> str:
+    def connections(self) -> str:
         """The trace of all connections, without the server's own events.
 
         Parts that differ from run to run are replaced.

@@ -8,7 +8,7 @@ from httpsock import TestServer
 from httpsock.http.handler import Context, Steps
 from httpsock.http.messages import Request, Response, Sleep, Stream
 from httpsock.testing.exact import Exact
-from tests.support import connect, get, read_answers, receive_all, receive_answer, receive_head, talk
+from tests.support import connect, exchange, get, read_answers, receive_all, receive_answer, receive_head
 
 OCTETS = b"HTTP/1.1 299 Odd\r\nContent-Length: 5\r\n\r\nhel"
 
@@ -16,7 +16,7 @@ OCTETS = b"HTTP/1.1 299 Odd\r\nContent-Length: 5\r\n\r\nhel"
 def test_files_of_its_temporary_folder_are_served_until_it_stops() -> None:
     with TestServer() as server:
         (server.folder / "hello.txt").write_text("hello")
-        assert b"\r\n\r\nhello" in talk(server.port, get("/hello.txt"))
+        assert b"\r\n\r\nhello" in exchange(server.port, get("/hello.txt"))
         assert server.url_for("/hello.txt") == f"http://127.0.0.1:{server.port}/hello.txt"
 
     assert not server.folder.exists()
@@ -25,7 +25,7 @@ def test_files_of_its_temporary_folder_are_served_until_it_stops() -> None:
 def test_a_response_answers_its_path_with_any_query(server: TestServer) -> None:
     server.respond("/x", 503, {"Retry-After": "1"}, "später")
 
-    first, second, other = read_answers(talk(server.port, get("/x") + get("/x?a=1") + get("/y")))
+    first, second, other = read_answers(exchange(server.port, get("/x") + get("/x?a=1") + get("/y")))
 
     assert (first.status, first.field("Retry-After"), first.text) == (503, "1", "später")
     assert second == first
@@ -36,7 +36,7 @@ def test_a_response_answers_its_path_with_any_query(server: TestServer) -> None:
 def test_a_status_may_be_one_that_no_rfc_defines(server: TestServer, status: int) -> None:
     server.respond("/x", status, content="x")
 
-    (answer,) = read_answers(talk(server.port, get("/x")))
+    (answer,) = read_answers(exchange(server.port, get("/x")))
 
     assert (answer.status, answer.phrase, answer.content) == (status, "Unassigned", b"x")
 
@@ -55,7 +55,7 @@ def test_the_most_exact_answer_counts(server: TestServer) -> None:
     server.respond("/x", content=b"path")
     server.respond("/x?a=1", content=b"query")
 
-    answers = read_answers(talk(server.port, get("/x?a=1") + get("/x?a=2") + get("/y")))
+    answers = read_answers(exchange(server.port, get("/x?a=1") + get("/x?a=2") + get("/y")))
 
     assert [answer.content for answer in answers] == [b"query", b"path", b"any"]
 
@@ -63,7 +63,7 @@ def test_the_most_exact_answer_counts(server: TestServer) -> None:
 def test_several_answers_come_in_turn_and_the_last_one_stays(server: TestServer) -> None:
     server.answer("/x", Response(503), Response(200, (), b"at last"))
 
-    answers = read_answers(talk(server.port, get("/x") * 3))
+    answers = read_answers(exchange(server.port, get("/x") * 3))
 
     assert [answer.status for answer in answers] == [503, 200, 200]
 
@@ -90,7 +90,7 @@ def test_a_handler_answers_at_once_or_in_steps(server: TestServer) -> None:
     server.answer("/in-steps", in_steps)
     post = [get(path, "Content-Length: 3", method="POST") + b"abc" for path in ("/at-once", "/in-steps")]
 
-    answers = read_answers(talk(server.port, b"".join(post) + get("/at-once")))
+    answers = read_answers(exchange(server.port, b"".join(post) + get("/at-once")))
 
     assert [answer.content for answer in answers] == [b"POST", b"abc", b"GET"]
     assert [request.content for request in server.requests] == [b"abc", b"abc", b""]
@@ -98,14 +98,14 @@ def test_a_handler_answers_at_once_or_in_steps(server: TestServer) -> None:
 
 def test_a_handler_replaces_the_folder() -> None:
     with TestServer(handler=lambda request, context: Response(200, (), b"own")) as server:
-        assert b"\r\n\r\nown" in talk(server.port, get("/x"))
+        assert b"\r\n\r\nown" in exchange(server.port, get("/x"))
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_exact_octets_are_sent_without_any_others(server: TestServer, method: str) -> None:
     server.send_octets(OCTETS)
 
-    assert talk(server.port, get("/x", method=method) * 2) == OCTETS
+    assert exchange(server.port, get("/x", method=method) * 2) == OCTETS
 
 
 def test_a_connection_that_is_kept_answers_the_next_request(server: TestServer) -> None:
@@ -123,7 +123,7 @@ def test_pipelined_requests_are_answered_out_of_order(server: TestServer) -> Non
     server.respond("/first", content=b"second")
     server.respond("/second", content=b"first")
 
-    answers = read_answers(talk(server.port, get("/first") + get("/second")))
+    answers = read_answers(exchange(server.port, get("/first") + get("/second")))
 
     assert [answer.content for answer in answers] == [b"second", b"first"]
 

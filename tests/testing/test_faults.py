@@ -13,7 +13,7 @@ from httpsock.http.handler import Context
 from httpsock.http.messages import Request, Response, Sleep, Stream
 from httpsock.testing.broken import Faults
 from httpsock.testing.faults import FAULTS, Rule, parse_rule
-from tests.support import connect, get, receive_all, receive_answer, receive_head, talk
+from tests.support import connect, exchange, get, receive_all, receive_answer, receive_head
 from tests.support.folder import HELLO
 from tests.support.program import Start, run_python
 
@@ -77,7 +77,7 @@ def test_a_connection_may_end_before_its_request_is_read(server: TestServer, rul
         found = "a reset"
 
     assert (found, server.requests) == (end, [])
-    assert talk(server.port, get("/y")).startswith(b"HTTP/1.1 404 ")
+    assert exchange(server.port, get("/y")).startswith(b"HTTP/1.1 404 ")
 
 
 def test_a_reset_may_come_within_the_head_or_the_content(server: TestServer) -> None:
@@ -134,7 +134,7 @@ def test_a_handler_that_fails_is_reported(server: TestServer, capfd: pytest.Capt
 
     server.answer("/x", failing)
 
-    assert talk(server.port, get("/x")).startswith(b"HTTP/1.1 500 ")
+    assert exchange(server.port, get("/x")).startswith(b"HTTP/1.1 500 ")
     assert "RuntimeError: this handler fails" in capfd.readouterr().err
 
 
@@ -164,7 +164,7 @@ def test_empty_content_is_sent_without_a_chunk(server: TestServer) -> None:
     server.respond("/x")
     server.fault("chunk-last-missing")
 
-    assert talk(server.port, get("/x")).endswith(b"\r\nTransfer-Encoding: chunked\r\n\r\n")
+    assert exchange(server.port, get("/x")).endswith(b"\r\nTransfer-Encoding: chunked\r\n\r\n")
 
 
 def test_the_response_to_head_has_no_content_to_break(server: TestServer) -> None:
@@ -176,7 +176,7 @@ def test_a_file_that_is_broken_off_is_not_read_whole(server: TestServer, target:
     (server.folder / "large.bin").write_bytes(bytes(range(250)) * 12_000)
     server.fault("/large.bin:truncate=0.5")
 
-    head, _, content = talk(server.port, get(target)).partition(b"\r\n\r\n")
+    head, _, content = exchange(server.port, get(target)).partition(b"\r\n\r\n")
 
     assert b"\r\nContent-Length: 3000000" in head
     assert content == bytes(range(250)) * 6_000
@@ -186,7 +186,7 @@ def test_ranges_of_a_file_can_be_broken_off(server: TestServer) -> None:
     (server.folder / "large.bin").write_bytes(b"x" * 300_000)
     server.fault("truncate=0.5")
 
-    head, _, content = talk(server.port, get("/large.bin", "Range: bytes=0-9,200000-200009")).partition(b"\r\n\r\n")
+    head, _, content = exchange(server.port, get("/large.bin", "Range: bytes=0-9,200000-200009")).partition(b"\r\n\r\n")
 
     length = re.search(rb"\r\nContent-Length: (\d+)", head)
     assert length
@@ -200,7 +200,7 @@ def test_a_stream_is_collected_before_it_is_broken(server: TestServer) -> None:
     server.answer("/x", streamed)
     server.fault("chunk-last-missing")
 
-    assert talk(server.port, get("/x")).endswith(b"\r\n\r\na\r\n0123456789\r\n")
+    assert exchange(server.port, get("/x")).endswith(b"\r\n\r\na\r\n0123456789\r\n")
 
 
 def test_a_stream_that_fails_is_answered_as_without_a_fault(
@@ -218,7 +218,7 @@ def test_a_stream_that_fails_is_answered_as_without_a_fault(
     server.answer("/x", lambda request, context: Response(200, (), Stream(failing())))
     server.fault("truncate")
 
-    assert talk(server.port, get("/x")).startswith(b"HTTP/1.1 500 ")
+    assert exchange(server.port, get("/x")).startswith(b"HTTP/1.1 500 ")
     assert has_ended.is_set()
     assert "RuntimeError: this stream fails" in capfd.readouterr().err
 
@@ -249,13 +249,13 @@ def test_a_response_in_steps_and_one_of_exact_octets(server: TestServer) -> None
     server.send_octets(b"HTTP/1.1 200 OK\r\n\r\n", path="/x")
     server.fault("truncate=0")
 
-    assert talk(server.port, get("/")).endswith(b"\r\n\r\n")
-    assert talk(server.port, get("/x")) == b"HTTP/1.1 200 OK\r\n\r\n"
+    assert exchange(server.port, get("/")).endswith(b"\r\n\r\n")
+    assert exchange(server.port, get("/x")) == b"HTTP/1.1 200 OK\r\n\r\n"
 
 
 def are_ended(server: TestServer, *targets: str) -> list[bool]:
     """Request each of *targets*. Return whether each connection ended without a response."""
-    return [talk(server.port, get(target)) == b"" for target in targets]
+    return [exchange(server.port, get(target)) == b"" for target in targets]
 
 
 def test_a_fault_may_be_for_one_path_or_for_all_below_a_slash(server: TestServer) -> None:
@@ -280,8 +280,8 @@ def test_the_first_fault_that_applies_counts(server: TestServer) -> None:
     server.fault("/x:truncate=0")
     server.respond("/x", content=b"x")
 
-    assert talk(server.port, get("/x")) == b""
-    assert talk(server.port, get("/x")).endswith(b"\r\n\r\n")
+    assert exchange(server.port, get("/x")) == b""
+    assert exchange(server.port, get("/x")).endswith(b"\r\n\r\n")
 
 
 def test_the_same_seed_gives_the_same_random_choices() -> None:
@@ -339,8 +339,8 @@ def test_an_exempt_path_has_no_faults() -> None:
     faults = Faults(exempt="/own/")
     faults.add(parse_rule("close"))
     with Server(handler=lambda *_: Response(200, (), b"whole"), middleware=[faults.middleware], port=0) as server:
-        assert talk(server.port, get("/own/x")).endswith(b"\r\n\r\nwhole")
-        assert talk(server.port, get("/own")) == b""
+        assert exchange(server.port, get("/own/x")).endswith(b"\r\n\r\nwhole")
+        assert exchange(server.port, get("/own")) == b""
 
 
 def test_the_next_test_begins_without_faults(server: TestServer) -> None:
@@ -428,7 +428,7 @@ def test_the_command_loads_faults_only_on_demand() -> None:
 def test_the_command_breaks_responses_and_logs_why(serving: Start) -> None:
     program = serving("--fault", "/hello.txt:truncate=0.5", "--fault-seed", "1", "--fault", "/sub/:close@0")
 
-    broken, whole = talk(program.port, get("/hello.txt")), talk(program.port, get("/sub/"))
+    broken, whole = exchange(program.port, get("/hello.txt")), exchange(program.port, get("/sub/"))
 
     assert broken.partition(b"\r\n\r\n")[2] == HELLO[: len(HELLO) // 2]
     assert b"<title>sub</title>" in whole

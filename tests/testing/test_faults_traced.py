@@ -9,7 +9,7 @@ import pytest
 from httpsock import TestServer
 from httpsock.observe.traced import Instrumentation
 from httpsock.server.listeners import listen_on
-from tests.support import get, talk
+from tests.support import exchange, get
 from tests.support.folder import HELLO
 from tests.support.inspect import Watching
 from tests.support.program import Start
@@ -25,7 +25,7 @@ def traced_answer(octets: bytes | None = None, rule: str = "", method: str = "GE
             server.send_octets(octets, path="/x")
         if rule:
             server.fault(rule)
-        received = talk(server.port, get("/x", method=method))
+        received = exchange(server.port, get("/x", method=method))
     return received, trace
 
 
@@ -94,7 +94,7 @@ def test_a_trace_shows_that_an_inherited_port_closes_and_opens() -> None:
 
 def test_the_command_traces_the_fault_in_json(serving: Start) -> None:
     program = serving("--trace=json", "--fault", "/hello.txt:truncate=0.5")
-    received = talk(program.port, get("/hello.txt"))
+    received = exchange(program.port, get("/hello.txt"))
 
     _, _, error = program.stop()
 
@@ -111,7 +111,7 @@ def test_the_command_traces_the_fault_in_json(serving: Start) -> None:
 def test_the_inspector_shows_faults_and_has_none(serving: Start) -> None:
     program = serving("--inspect", "--fault", "close")
 
-    assert talk(program.port, get("/hello.txt")) == b""
+    assert exchange(program.port, get("/hello.txt")) == b""
     assert program.ask("/.httpsock/").status == 200
     with Watching(program.port) as watching:
         (broken,) = [event for event in watching.events_until("break") if event["event"] == "break"]

@@ -18,7 +18,7 @@ from httpsock.server.listeners import NotAccepting, listen_on
 from httpsock.testing.broken import Faults
 from httpsock.testing.faults import parse_rule
 from httpsock.testing.listening import FaultyQueue, Period, Port
-from tests.support import PATIENCE_SECONDS, connect, eventually, get, is_refused, receive_all, talk
+from tests.support import TIMEOUT_SECONDS, connect, eventually, exchange, get, is_refused, receive_all
 from tests.support.processes import descriptors_left, without_privileges
 from tests.support.program import Start
 
@@ -61,7 +61,7 @@ def accepted(queue: FaultyQueue) -> str:
 
 def accepts(queue: FaultyQueue) -> bool:
     """Wait for the connection, then call accept(). Return whether accept() succeeds."""
-    assert select.select([queue], [], [], PATIENCE_SECONDS)[0]
+    assert select.select([queue], [], [], TIMEOUT_SECONDS)[0]
     return accepted(queue) == "accepted"
 
 
@@ -196,7 +196,7 @@ def test_a_port_opens_while_its_connections_are_open(listener: socket.socket) ->
     port = port_with(OPEN_FOR_EVER, CLOSED, OPEN_FOR_EVER)
     queue = port.accept_queue(listener)
     with connect(number_of(listener)):
-        assert select.select([queue], [], [], PATIENCE_SECONDS)[0]
+        assert select.select([queue], [], [], TIMEOUT_SECONDS)[0]
         connected, _ = queue.accept()
         with connected:
             port.begin_period()
@@ -229,7 +229,7 @@ def test_a_system_need_not_tell_whether_a_socket_listens(listener: socket.socket
 
 def test_a_port_that_cannot_be_bound_again_is_not_exchanged_for_another(unshared: socket.socket) -> None:
     with connect(number_of(unshared)):
-        assert select.select([unshared], [], [], PATIENCE_SECONDS)[0]
+        assert select.select([unshared], [], [], TIMEOUT_SECONDS)[0]
         connected, _ = unshared.accept()
         with connected:
             queue = port_with(CLOSED, OPEN_FOR_EVER).accept_queue(unshared)
@@ -339,7 +339,7 @@ def test_connections_are_whole_after_two_processes_have_closed_the_port(
         assert is_refused(number_of(listener))
         port.begin_period()
         with connect(number_of(listener)):
-            assert select.select([queue], [], [], PATIENCE_SECONDS)[0]
+            assert select.select([queue], [], [], TIMEOUT_SECONDS)[0]
             connected, _ = queue.accept()
             with connected:
                 connected.setblocking(False)
@@ -362,7 +362,7 @@ def test_a_connection_waits_in_the_accept_queue(listener: socket.socket) -> None
     queue = port.accept_queue(listener)
     assert accepted(queue) == "empty", "only a connection has a delay"
     with connect(number_of(listener)):
-        assert select.select([queue], [], [], PATIENCE_SECONDS)[0]
+        assert select.select([queue], [], [], TIMEOUT_SECONDS)[0]
         assert accepted(queue) == "call it again"
         assert accepted(queue) == "call it again", "the same delay"
 
@@ -398,7 +398,7 @@ def test_a_server_refuses_connections_until_the_next_test(server: TestServer) ->
     assert is_refused(server.port)
     assert is_refused(server.port)
     server.clear()
-    assert talk(server.port, get("/x")).startswith(b"HTTP/1.1 404 ")
+    assert exchange(server.port, get("/x")).startswith(b"HTTP/1.1 404 ")
     assert [request.target for request in server.requests] == ["/x"]
 
 
@@ -406,7 +406,7 @@ def test_a_server_refuses_connections_for_a_time(server: TestServer) -> None:
     server.fault("refuse=0.05", times=1)
 
     assert eventually(lambda: not is_refused(server.port))
-    assert talk(server.port, get("/x")).startswith(b"HTTP/1.1 404 ")
+    assert exchange(server.port, get("/x")).startswith(b"HTTP/1.1 404 ")
 
 
 def test_connections_that_are_open_stay_open_while_others_are_refused(server: TestServer) -> None:
@@ -495,7 +495,7 @@ def test_a_server_refuses_connections_before_it_starts() -> None:
 def answers(number: int) -> bool:
     """Request hello.txt, and return whether the server sends a 200."""
     try:
-        return talk(number, get("/hello.txt", "Connection: close")).startswith(b"HTTP/1.1 200 ")
+        return exchange(number, get("/hello.txt", "Connection: close")).startswith(b"HTTP/1.1 200 ")
     except ConnectionError:
         return False
 

@@ -13,7 +13,7 @@ import pytest
 
 from httpsock import TestServer
 from httpsock.testing.server import ServerFactory
-from tests.support import get, talk
+from tests.support import exchange, get
 from tests.support.processes import open_descriptors
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -93,7 +93,7 @@ def test_the_plugin_itself_loads_no_server(tmp_path: pathlib.Path) -> None:
 def test_a_block_that_fails_shows_the_requests() -> None:
     def fail() -> None:
         with TestServer() as server:
-            talk(server.port, get("/x"))
+            exchange(server.port, get("/x"))
             raise AssertionError
 
     with pytest.raises(AssertionError) as caught:
@@ -119,7 +119,7 @@ def test_a_server_leaves_no_thread_descriptor_or_folder_behind(tmp_path: pathlib
     before = threading.active_count(), open_descriptors()
     for _ in range(20):
         with TestServer() as server:
-            talk(server.port, get("/"))
+            exchange(server.port, get("/"))
         server.stop()
 
     assert (threading.active_count(), open_descriptors()) == before
@@ -140,7 +140,7 @@ def test_a_server_that_cannot_start_leaves_no_folder_behind(
 def test_a_folder_that_is_given_stays(tmp_path: pathlib.Path) -> None:
     (tmp_path / "a.txt").write_text("a")
     with TestServer(str(tmp_path)) as server:
-        assert b"\r\n\r\na" in talk(server.port, get("/a.txt"))
+        assert b"\r\n\r\na" in exchange(server.port, get("/a.txt"))
 
     assert (tmp_path / "a.txt").exists()
 

@@ -11,7 +11,7 @@ import pytest
 from httpsock.http.messages import Then
 from httpsock.testing import recording
 from httpsock.testing.faults import FAULTS
-from tests.support import PATIENCE_SECONDS
+from tests.support import TIMEOUT_SECONDS
 from tests.testing import clients
 from tests.testing.test_plugin import ROOT, run_pytest
 
@@ -81,7 +81,7 @@ def test_the_table_of_clients_has_each_fault() -> None:
 )
 def test_a_client_still_behaves_as_in_the_table(client: str, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # None of them hangs.
-    monkeypatch.setattr(clients, "_HANGS_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(clients, "_HANGS_SECONDS", TIMEOUT_SECONDS)
     first, documented = clients.outcome(client, fault), documented_outcomes()[client][fault]
 
     # Compare only the first request: whether the next one fails may depend on microseconds.

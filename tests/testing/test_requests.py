@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from httpsock import TestServer
-from tests.support import connect, get, receive_answer, receive_head, reset, talk
+from tests.support import connect, exchange, get, receive_answer, receive_head, reset
 
 CHUNKED = b"POST /form HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -15,7 +15,7 @@ def test_a_request_is_recorded_as_parsed_and_as_received(server: TestServer) -> 
     server.respond("/form", 201)
     octets = b"PUT /form?a=1 HTTP/1.1\r\nHOST: x\r\nX-Two: 1\r\nx-two: 2\r\nContent-Length: 3\r\n\r\nabc"
 
-    talk(server.port, octets)
+    exchange(server.port, octets)
 
     (request,) = server.requests
     assert (request.method, request.target, request.content) == ("PUT", "/form?a=1", b"abc")
@@ -43,7 +43,7 @@ def test_chunked_content_is_recorded_decoded_and_as_received(server: TestServer)
 def test_pipelined_requests_are_recorded_separately(server: TestServer) -> None:
     first, second = b"\r\n" + get("/a"), get("/b")
 
-    talk(server.port, first + second)
+    exchange(server.port, first + second)
 
     assert [request.octets for request in server.requests] == [first, second]
     assert {request.connection.number for request in server.requests} == {1}
@@ -80,7 +80,7 @@ def test_content_of_a_request_for_a_file_is_recorded_before_the_response(server:
 
 
 def test_a_malformed_request_is_recorded_with_the_reason(server: TestServer) -> None:
-    talk(server.port, b"GET / HTTP/1.1\r\nHost : x\r\n\r\n" + get("/"))
+    exchange(server.port, b"GET / HTTP/1.1\r\nHost : x\r\n\r\n" + get("/"))
 
     (request,) = server.requests
     assert (request.method, request.target, request.is_complete, request.is_over) == ("", "", False, True)
@@ -96,7 +96,7 @@ def test_a_malformed_request_is_recorded_with_the_reason(server: TestServer) -> 
 def test_malformed_content_is_recorded_with_the_reason(server: TestServer) -> None:
     server.respond("/form")
 
-    answer = talk(server.port, CHUNKED + b"3\r\nabc\r\nx\r\n")
+    answer = exchange(server.port, CHUNKED + b"3\r\nabc\r\nx\r\n")
 
     assert answer.startswith(b"HTTP/1.1 400 ")
     (request,) = server.requests
@@ -133,7 +133,7 @@ def test_a_request_begins_with_its_first_octet(server: TestServer) -> None:
 
 def test_a_test_waits_for_requests_of_another_thread(server: TestServer) -> None:
     assert server.wait_for(0) == []
-    thread = threading.Thread(target=talk, args=(server.port, get("/a") + get("/b")))
+    thread = threading.Thread(target=exchange, args=(server.port, get("/a") + get("/b")))
     thread.start()
 
     assert [request.target for request in server.wait_for(2)] == ["/a", "/b"]
@@ -141,7 +141,7 @@ def test_a_test_waits_for_requests_of_another_thread(server: TestServer) -> None
 
 
 def test_waiting_in_vain_is_an_assertion_with_the_requests(server: TestServer) -> None:
-    talk(server.port, get("/a"))
+    exchange(server.port, get("/a"))
 
     with pytest.raises(AssertionError, match=r"(?s)^1 of 2 requests arrived within 0\.01 s\n#1 .* parse GET /a\n"):
         server.wait_for(2, seconds=0.01)
@@ -156,7 +156,9 @@ def test_a_wrong_wait_is_refused(server: TestServer, arguments: tuple[int], reas
 def test_requests_are_described_as_the_trace_shows_them(server: TestServer) -> None:
     assert server.describe() == "no request has arrived\n"
     server.respond("/form")
-    talk(server.port, get("/form?token=1", "Cookie: 1", "Content-Length: 1", method="POST") + b"x" + b"\x1b \r\n\r\n")
+    exchange(
+        server.port, get("/form?token=1", "Cookie: 1", "Content-Length: 1", method="POST") + b"x" + b"\x1b \r\n\r\n"
+    )
 
     lines = server.describe().splitlines()
 
@@ -177,12 +179,12 @@ def test_requests_are_described_as_the_trace_shows_them(server: TestServer) -> N
 
 def test_the_next_test_begins_with_no_requests_and_no_answers(server: TestServer) -> None:
     server.respond(None, 418 - 1)
-    talk(server.port, get("/a"))
+    exchange(server.port, get("/a"))
 
     server.clear()
 
     assert server.requests == []
-    assert talk(server.port, get("/a")).startswith(b"HTTP/1.1 404 ")
+    assert exchange(server.port, get("/a")).startswith(b"HTTP/1.1 404 ")
 
 
 def test_a_request_for_a_tunnel_is_not_recorded(server: TestServer) -> None:

@@ -26,7 +26,7 @@ from httpsock.server.transport import PlainTransport
 from httpsock.tracing.events import TextFormatter
 from httpsock.tracing.sockets import TracedDatagramSocket, TracedListener
 from httpsock.tracing.trace import ConnectionTracer, TraceWriter
-from tests.support import PATIENCE_SECONDS, connect, get, receive_all, receive_answer, reset, talk
+from tests.support import TIMEOUT_SECONDS, connect, exchange, get, receive_all, receive_answer, reset
 from tests.support.folder import LONG_AGO
 from tests.support.siblings import gzipped
 from tests.support.trace import CollectedTrace, Traced, alike, golden
@@ -59,7 +59,7 @@ def test_two_requests_on_one_connection_are_traced(folder: pathlib.Path, settled
             receive_answer(client)
         client.shutdown(socket.SHUT_WR)
         assert receive_all(client) == b""
-    assert server.conversations == golden("keep-alive")
+    assert server.connections == golden("keep-alive")
 
 
 def test_a_file_in_memory_is_a_cache_hit_by_any_path(folder: pathlib.Path, settled: None) -> None:
@@ -70,7 +70,7 @@ def test_a_file_in_memory_is_a_cache_hit_by_any_path(folder: pathlib.Path, settl
         (folder / "hello.txt").write_bytes(b"changed")
         client.sendall(get("/hello.txt"))
         receive_answer(client)
-    assert re.findall(r"TIME  (cache hit|read) ", server.conversations) == ["read", "cache hit", "cache hit", "read"]
+    assert re.findall(r"TIME  (cache hit|read) ", server.connections) == ["read", "cache hit", "cache hit", "read"]
 
 
 def test_a_file_evicted_by_another_is_not_a_cache_hit(
@@ -81,7 +81,7 @@ def test_a_file_evicted_by_another_is_not_a_cache_hit(
         for path in ("/hello.txt", "/sub/index.html", "/hello.txt"):
             client.sendall(get(path))
             receive_answer(client)
-    assert re.findall(r"TIME  (cache hit|read) ", server.conversations) == ["read", "read", "read"]
+    assert re.findall(r"TIME  (cache hit|read) ", server.connections) == ["read", "read", "read"]
 
 
 def test_a_repeated_request_is_traced_each_time(folder: pathlib.Path) -> None:
@@ -89,13 +89,13 @@ def test_a_repeated_request_is_traced_each_time(folder: pathlib.Path) -> None:
         for _ in range(6):
             client.sendall(get("/hello.txt", "X: sent each time"))
             receive_answer(client)
-    assert server.conversations.count("  parse GET /hello.txt\n") == 6
+    assert server.connections.count("  parse GET /hello.txt\n") == 6
 
 
 def test_a_refused_request_is_traced(folder: pathlib.Path) -> None:
     with Traced(folder) as server:
-        talk(server.port, b"GET / HTTP/1.1\r\nHost: localhost\r\nAccept : text/html\r\n\r\n")
-    assert server.conversations == golden("refused")
+        exchange(server.port, b"GET / HTTP/1.1\r\nHost: localhost\r\nAccept : text/html\r\n\r\n")
+    assert server.connections == golden("refused")
 
 
 def test_a_head_that_times_out_is_traced(folder: pathlib.Path) -> None:
@@ -104,27 +104,27 @@ def test_a_head_that_times_out_is_traced(folder: pathlib.Path) -> None:
         receive_answer(client)
         client.shutdown(socket.SHUT_WR)
         assert receive_all(client) == b""
-    assert server.conversations == golden("timed-out")
+    assert server.connections == golden("timed-out")
 
 
 def test_a_client_without_a_request_is_traced(folder: pathlib.Path) -> None:
     with Traced(folder, timeouts=Timeouts(idle=0.05)) as server, connect(server.port) as client:
         assert receive_all(client) == b""
-    assert server.conversations == golden("idle")
+    assert server.connections == golden("idle")
 
 
 def test_a_range_of_a_large_file_is_traced(folder: pathlib.Path) -> None:
     with Traced(folder) as server:
-        talk(server.port, get("/large.bin", "Range: bytes=1000-1099", CLOSE))
-    assert server.conversations == golden("ranged")
+        exchange(server.port, get("/large.bin", "Range: bytes=1000-1099", CLOSE))
+    assert server.connections == golden("ranged")
 
 
 def test_a_large_file_is_traced(folder: pathlib.Path) -> None:
     length = 8 * 1024 * 1024
     (folder / "film.webm").write_bytes(bytes(length))
     with Traced(folder) as traced:
-        talk(traced.port, get("/film.webm", CLOSE))
-    collected = traced.conversations
+        exchange(traced.port, get("/film.webm", CLOSE))
+    collected = traced.connections
     assert sum(map(int, re.findall(r"  sendfile (\d+)\n", collected))) == length
     assert collapsed(collected) == golden("large-file")
 
@@ -132,9 +132,9 @@ def test_a_large_file_is_traced(folder: pathlib.Path) -> None:
 def test_a_file_sent_after_its_head_is_traced(folder: pathlib.Path) -> None:
     (folder / "some.bin").write_bytes(bytes(50_000))
     with Traced(folder) as server:
-        answer = talk(server.port, get("/some.bin", CLOSE))
+        answer = exchange(server.port, get("/some.bin", CLOSE))
     assert answer.endswith(b"\r\n\r\n" + bytes(50_000))
-    assert f"  send {len(answer)}\n" in server.conversations
+    assert f"  send {len(answer)}\n" in server.connections
 
 
 def test_a_reset_by_the_peer_is_traced(folder: pathlib.Path, settled: None) -> None:
@@ -147,7 +147,7 @@ def test_a_reset_by_the_peer_is_traced(folder: pathlib.Path, settled: None) -> N
         with connect(server.port) as other:
             other.sendall(get("/hello.txt", CLOSE))
             receive_all(other)
-    first = "".join(re.findall(r"^#1 .*\n(?:      .*\n)*", server.conversations, re.MULTILINE))
+    first = "".join(re.findall(r"^#1 .*\n(?:      .*\n)*", server.connections, re.MULTILINE))
     assert first == golden("reset")
 
 
@@ -157,13 +157,13 @@ def test_a_client_that_stops_reading_is_traced(folder: pathlib.Path) -> None:
     settings: dict[str, Any] = {"timeouts": Timeouts(slow=0.05), "log": lambda exchanges: has_given_up.set()}
     with Traced(folder, **settings) as server, connect(server.port) as client:
         client.sendall(get("/film.webm"))
-        assert has_given_up.wait(PATIENCE_SECONDS)
+        assert has_given_up.wait(TIMEOUT_SECONDS)
     # The result of the last attempt before the reset differs from run to run.
     last_attempt = (
         r"(?m)^#1 127\.0\.0\.1:PORT  TIME  sendfile(?:: EAGAIN.*| MUCH)\n(?=#1 127\.0\.0\.1:PORT  TIME  setsockopt)"
     )
     # Room that comes without a new acknowledgement does not extend the deadline: then less than 0.05 s is left.
-    trace = re.sub(r"(at most|timeout after) 0\.0\d* s", r"\1 0.05 s", server.conversations)
+    trace = re.sub(r"(at most|timeout after) 0\.0\d* s", r"\1 0.05 s", server.connections)
     assert re.sub(last_attempt, "", collapsed(trace)) == golden("stalled")
 
 
@@ -171,17 +171,17 @@ def test_an_unverified_sibling_is_traced(folder: pathlib.Path) -> None:
     (folder / "hello.txt.gz").write_bytes(b"")
     os.utime(folder / "hello.txt.gz", (LONG_AGO, LONG_AGO))
     with Traced(folder) as server:
-        talk(server.port, get("/hello.txt", "Accept-Encoding: gzip", CLOSE))
-    assert "unverified hello.txt.gz: its bytes are not verified as the file in gzip\n" in server.conversations
+        exchange(server.port, get("/hello.txt", "Accept-Encoding: gzip", CLOSE))
+    assert "unverified hello.txt.gz: its bytes are not verified as the file in gzip\n" in server.connections
 
 
 def test_a_verified_sibling_is_opened_instead_of_its_file(folder: pathlib.Path, settled: None) -> None:
     (folder / "hello.txt.gz").write_bytes(gzipped((folder / "hello.txt").read_bytes()))
     os.utime(folder / "hello.txt.gz", (LONG_AGO, LONG_AGO))
     with Traced(folder) as server:
-        talk(server.port, get("/hello.txt", "Accept-Encoding: gzip", CLOSE))
-    assert "unverified" not in server.conversations
-    calls = re.findall(r"TIME  ((?:open|read|lstat) .*)", server.conversations)
+        exchange(server.port, get("/hello.txt", "Accept-Encoding: gzip", CLOSE))
+    assert "unverified" not in server.connections
+    calls = re.findall(r"TIME  ((?:open|read|lstat) .*)", server.connections)
     assert calls == [
         *("open hello.txt", "read 15", "lstat hello.txt: file, 15 bytes"),
         # The signature, the length, and all octets verify the sibling; then it is read to be sent.
@@ -191,8 +191,8 @@ def test_a_verified_sibling_is_opened_instead_of_its_file(folder: pathlib.Path, 
 
 def test_a_missing_file_and_a_folder_are_traced(folder: pathlib.Path, settled: None) -> None:
     with Traced(folder) as server:
-        talk(server.port, get("/nothing.txt") + get("/sub/") + get("/sub") + get("/", "Accept: text/plain", CLOSE))
-    assert server.conversations == golden("folders")
+        exchange(server.port, get("/nothing.txt") + get("/sub/") + get("/sub") + get("/", "Accept: text/plain", CLOSE))
+    assert server.connections == golden("folders")
 
 
 def test_a_path_out_of_the_folder_is_traced(folder: pathlib.Path) -> None:
@@ -201,7 +201,7 @@ def test_a_path_out_of_the_folder_is_traced(folder: pathlib.Path) -> None:
     (folder / "link").symlink_to(folder.parent / "outside")
     (folder / "link.txt").symlink_to(folder.parent / "secret.txt")
     with Traced(folder) as server:
-        talk(server.port, get("/link.txt") + get("/link/", CLOSE))
+        exchange(server.port, get("/link.txt") + get("/link/", CLOSE))
     assert "  open link.txt: ENOENT, leads out of the document root\n" in server.output
     assert "  scandir link: ENOENT, leads out of the document root\n" in server.output
     assert server.output.count("  refuse 404 Not Found\n") == 2
@@ -210,7 +210,7 @@ def test_a_path_out_of_the_folder_is_traced(folder: pathlib.Path) -> None:
 def test_without_sendfile_reading_and_sending_are_traced(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "sendfile", raising=False)
     with Traced(folder) as server:
-        talk(server.port, get("/large.bin", "Range: bytes=0-99", CLOSE))
+        exchange(server.port, get("/large.bin", "Range: bytes=0-99", CLOSE))
     assert "  send 100\n      < (100 bytes of content)\n" in server.output
     assert "sendfile" not in server.output
 
@@ -223,7 +223,7 @@ def test_a_refused_sendfile_is_traced_and_replaced_by_send(
 
     monkeypatch.setattr(os, "sendfile", refuse, raising=False)
     with Traced(folder) as server:
-        talk(server.port, get("/large.bin", "Range: bytes=0-99", CLOSE))
+        exchange(server.port, get("/large.bin", "Range: bytes=0-99", CLOSE))
     assert "  sendfile: EINVAL, Invalid argument\n" in server.output
     assert "  send 100\n      < (100 bytes of content)\n" in server.output
 
@@ -234,7 +234,7 @@ def test_content_that_is_discarded_is_traced(folder: pathlib.Path) -> None:
         client.sendall(b"x" * 20)
         client.shutdown(socket.SHUT_WR)
         receive_all(client)
-    collected = server.conversations
+    collected = server.connections
     assert "  content 20, complete\n" in collected
     assert "  refuse 405 Method Not Allowed\n      ! POST is not allowed" in collected
     assert collected.count("> POST /hello.txt HTTP/1.1") == 1
@@ -244,7 +244,7 @@ def test_waiting_for_content_is_traced(folder: pathlib.Path) -> None:
     with Traced(folder, timeouts=Timeouts(stall=0.05)) as server, connect(server.port) as client:
         client.sendall(get("/hello.txt", "Content-Length: 20", method="POST") + b"xxx")
         receive_answer(client)
-    collected = server.conversations
+    collected = server.connections
     assert "  wait for content, at most 0.05 s\n" in collected
     assert "  timeout after 0.05 s of waiting for content\n" in collected
     assert "! the content did not come in time (RFC 9110 §15.5.9)" in collected
@@ -253,7 +253,7 @@ def test_waiting_for_content_is_traced(folder: pathlib.Path) -> None:
 def test_all_octets_are_shown_on_request(folder: pathlib.Path) -> None:
     request = get("/alphabet.txt", "Authorization: Basic dXNlcjpzZWNyZXQ=", CLOSE)
     with Traced(folder, wants_octets=True) as server:
-        answer = talk(server.port, request)
+        answer = exchange(server.port, request)
     rows = re.findall(r"^      ([<>]) [0-9a-f]{4}  ([0-9a-f ]{47})", server.output, re.MULTILINE)
     received = bytes.fromhex("".join(row for mark, row in rows if mark == ">"))
     sent = bytes.fromhex("".join(row for mark, row in rows if mark == "<"))
@@ -264,7 +264,7 @@ def test_all_octets_are_shown_on_request(folder: pathlib.Path) -> None:
 
 def test_all_octets_of_a_file_are_shown_on_request(folder: pathlib.Path) -> None:
     with Traced(folder, wants_octets=True) as server:
-        talk(server.port, get("/large.bin", "Range: bytes=4-70003", CLOSE))
+        exchange(server.port, get("/large.bin", "Range: bytes=4-70003", CLOSE))
     (collected,) = re.findall(r"  sendfile 70000\n((?:      .*\n)+)", server.output)
     octets = bytes.fromhex("".join(re.findall(r"< [0-9a-f]{4,}  ([0-9a-f ]{47})", collected)))
     assert octets == (folder / "large.bin").read_bytes()[4:70004]
@@ -321,7 +321,7 @@ def test_connections_that_are_cut_off_are_traced(folder: pathlib.Path) -> None:
         client.sendall(get("/film.webm"))
         client.recv(1)
         server.stop_now()
-    assert "  cut short: the server stops\n" in server.conversations
+    assert "  cut short: the server stops\n" in server.connections
 
 
 # --- Traced clients and paths ---------------------------------------------------------------------------------------
@@ -345,10 +345,10 @@ def test_a_trace_may_be_limited_to_some_paths(folder: pathlib.Path) -> None:
             for path in ("/hello.txt", "/alphabet.txt", "/sub/", "/a-b"):
                 client.sendall(get(path))
                 receive_answer(client)
-        talk(server.port, b"GET /a b HTTP/1.1\r\n\r\n")
-        talk(server.port, b"GET /hello.txt b HTTP/1.1\r\n\r\n")
-        talk(server.port, b"")
-    collected = re.findall(r"^(#\d) 127.*  TIME  (.*)", server.conversations, re.MULTILINE)
+        exchange(server.port, b"GET /a b HTTP/1.1\r\n\r\n")
+        exchange(server.port, b"GET /hello.txt b HTTP/1.1\r\n\r\n")
+        exchange(server.port, b"")
+    collected = re.findall(r"^(#\d) 127.*  TIME  (.*)", server.connections, re.MULTILINE)
     assert collected == [
         ("#1", "recv 47"),
         ("#1", "parse GET /alphabet.txt"),

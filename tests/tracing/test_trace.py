@@ -12,7 +12,7 @@ import pytest
 
 from httpsock.tracing.events import Event
 from httpsock.tracing.trace import TraceWriter, trace_on_standard_error
-from tests.support import PATIENCE_SECONDS, get, read_answers, talk
+from tests.support import TIMEOUT_SECONDS, exchange, get, read_answers
 from tests.support.trace import CollectedTrace, Traced
 
 CLOSE = "Connection: close"
@@ -169,7 +169,7 @@ def test_a_terminal_that_stays_full_does_not_delay_the_end(
     assert writer is not None
     trace.tracer("a")("accept")
     trace.finish()
-    writer.join(PATIENCE_SECONDS)
+    writer.join(TIMEOUT_SECONDS)
     assert not writer.is_alive()
     assert trace._lost == 1
 
@@ -200,7 +200,7 @@ def test_a_terminal_that_stalls_does_not_delay_the_end(pipe: tuple[int, int], mo
     writer = trace._thread
     assert writer is not None
     read_lines(reading, 2000)
-    writer.join(PATIENCE_SECONDS)
+    writer.join(TIMEOUT_SECONDS)
 
 
 def test_a_client_is_served_while_the_terminal_stalls(folder: pathlib.Path, pipe: tuple[int, int]) -> None:
@@ -208,12 +208,12 @@ def test_a_client_is_served_while_the_terminal_stalls(folder: pathlib.Path, pipe
     request = get("/hello.txt") * 20 + get("/hello.txt", CLOSE)
     with Traced(folder, descriptor=writing) as server:
         for _ in range(20):
-            answers = read_answers(talk(server.port, request))
+            answers = read_answers(exchange(server.port, request))
             assert [answer.text for answer in answers] == ["Hello, socket.\n"] * 21
         # A new reader lets the trace write all waiting events.
         reader = threading.Thread(target=read_until_close, args=(reading,))
         reader.start()
-    reader.join(PATIENCE_SECONDS)
+    reader.join(TIMEOUT_SECONDS)
     assert not reader.is_alive()
 
 
@@ -236,7 +236,7 @@ def test_a_traced_server_sends_the_same_bytes_as_an_untraced_one(folder: pathlib
     for is_traced in (True, False):
         # Unselected events are not traced.
         with Traced(folder, only="" if is_traced else "192.0.2.7", wants_octets=is_traced) as server:
-            answers[is_traced] = [without_dates(talk(server.port, request)) for request in requests]
+            answers[is_traced] = [without_dates(exchange(server.port, request)) for request in requests]
         assert ("  close\n" in server.output) == is_traced
     assert answers[True] == answers[False]
 
@@ -250,8 +250,8 @@ def without_dates(octets: bytes) -> bytes:
 def test_connections_of_all_threads_are_counted_together(folder: pathlib.Path) -> None:
     with Traced(folder, threads=3) as server:
         for _ in range(3):
-            talk(server.port, get("/hello.txt", CLOSE))
-    accepted = [line for line in server.conversations.splitlines() if line.endswith("accept")]
+            exchange(server.port, get("/hello.txt", CLOSE))
+    accepted = [line for line in server.connections.splitlines() if line.endswith("accept")]
     assert [line.partition(" ")[0] for line in accepted] == ["#1", "#2", "#3"]
 
 
