@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+from typing import Any
 
 import pytest
 
@@ -597,6 +598,20 @@ def test_an_interrupt_gives_exit_code_130_and_keeps_the_part(tmp_path: pathlib.P
     assert error.decode().splitlines()[-1] == "httpsock get: interrupted."
     assert "resume it with -C" in error.decode()
     assert "Traceback" not in error.decode()
+
+
+def test_an_interrupt_while_content_is_written_gives_exit_code_130(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, interruptible: None
+) -> None:
+    class InterruptingBuffer(io.BytesIO):
+        def write(self, octets: Any) -> int:
+            signal.raise_signal(signal.SIGINT)
+            return super().write(octets)
+
+    with playing(answering(ok(b"content"))) as url:
+        monkeypatch.setattr("sys.stdout", io.TextIOWrapper(buffer := InterruptingBuffer()))
+        assert run_get(url) == 130
+    assert (buffer.getvalue(), capsys.readouterr().err) == (b"", "httpsock get: interrupted.\n")
 
 
 class Watched:
