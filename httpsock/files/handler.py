@@ -144,12 +144,13 @@ def _partial(representation: Representation, byte_ranges: list[ByteRange]) -> Re
         return Response(Status.PARTIAL_CONTENT, (*representation.fields, content_range), (part,), representation.file)
     # Random, so that a file can't contain it on purpose.
     boundary = os.urandom(12).hex()
+    # CRLF before the first delimiter too, as an empty preamble (RFC 2046 §5.1.1): zsync looks for it.
+    head = f"\r\n--{boundary}\r\nContent-Type: {representation.media_type}\r\nContent-Range: bytes ".encode("ascii")
+    end_of_head = f"/{representation.length}\r\n\r\n".encode("ascii")
     parts: list[Part] = []
-    for byte_range in byte_ranges:
-        content_range_line = f"Content-Range: {format_content_range(byte_range, representation.length)}"
-        # CRLF before the first delimiter too, as an empty preamble (RFC 2046 §5.1.1): zsync looks for it.
-        head = f"\r\n--{boundary}\r\nContent-Type: {representation.media_type}\r\n{content_range_line}\r\n\r\n"
-        parts += [head.encode("ascii"), representation.part(byte_range.first, byte_range.length)]
+    for first, last in byte_ranges:
+        parts.append(b"%b%d-%d%b" % (head, first, last, end_of_head))
+        parts.append(representation.part(first, last - first + 1))
     parts.append(f"\r\n--{boundary}--\r\n".encode("ascii"))
     if representation.file is None:
         parts = [b"".join(part for part in parts if isinstance(part, bytes))]

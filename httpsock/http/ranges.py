@@ -9,16 +9,18 @@ RFC 9110 §14 (range requests), §15.3.7 (206), §17.15 (too many ranges).
 """
 
 import re
+from itertools import pairwise
+from operator import itemgetter
 from typing import NamedTuple
-
-from . import grammar
 
 # RFC 9110 §17.15: a client that asks for very many ranges attacks. zsync asks for 20, zchunk for 255.
 MAX_RANGES = 256
 
 # range-set = 1#range-spec      range-spec = int-range / suffix-range
 # int-range = first-pos "-" [ last-pos ]      suffix-range = "-" suffix-length
-_RANGE_SPEC = rb"(?P<first>[0-9]*+)-(?P<last>[0-9]*+)"
+_RANGE_SPEC = rb"(?:[0-9]++-[0-9]*+|-[0-9]++)"
+_RANGE_SET = rb"(?:[ \t,]*+" + _RANGE_SPEC + rb"[ \t]*+(?=,|\Z))++[ \t,]*+"
+_POSITIONS = rb"([0-9]*+)-([0-9]*+)"
 # No real position has more digits; int() is slow for thousands of them.
 _MAX_DIGITS = 19
 
@@ -50,33 +52,34 @@ def parse_ranges(field_value: bytes) -> list[RangeSpec] | None:
 
     A field is ignored if its unit is not bytes, if it is malformed, or if it has too many ranges.
     """
-    unit, equals, range_set = field_value.partition(b"=")
-    if unit.lower() != b"bytes" or not equals or range_set.count(b",") > 4 * MAX_RANGES:
+    unit, _, range_set = field_value.partition(b"=")
+    if unit.lower() != b"bytes" or range_set.count(b",") > 4 * MAX_RANGES or not re.fullmatch(_RANGE_SET, range_set):
         return None
-    specs = [_parse_spec(member) for member in grammar.list_members(range_set)]
-    if not 1 <= len(specs) <= MAX_RANGES:
+    pairs = re.findall(_POSITIONS, range_set)
+    if len(pairs) > MAX_RANGES:
         return None
-    valid = [spec for spec in specs if spec is not None]
-    return valid if len(valid) == len(specs) else None
-
-
-def _parse_spec(member: bytes) -> RangeSpec | None:
-    """Return *member* as a range-spec, or None if it is malformed."""
-    match = re.fullmatch(_RANGE_SPEC, member)
-    if match is None or member == b"-":
-        return None
-    first, last = (digits and (digits.lstrip(b"0") or b"0") for digits in match.groups())
-    # RFC 9110 §14.1.1: an int-range whose last position lies before its first is invalid.
-    if first and last and (len(last), last) < (len(first), first):
-        return None
-    return RangeSpec(_position(first), _position(last))
+    specs = []
+    for first_digits, last_digits in pairs:
+        first, last = _position(first_digits), _position(last_digits)
+        # RFC 9110 §14.1.1: an int-range whose last position lies before its first is invalid.
+        if first is not None and last is not None and last <= first and _is_less(last_digits, first_digits):
+            return None
+        specs.append(RangeSpec(first, last))
+    return specs
 
 
 def _position(digits: bytes) -> int | None:
     """Return the number in *digits*, or None if *digits* is empty. A very long number is limited to 10**_MAX_DIGITS."""
-    if not digits:
-        return None
-    return int(digits) if len(digits) <= _MAX_DIGITS else int(10**_MAX_DIGITS)
+    if len(digits) <= _MAX_DIGITS:
+        return int(digits) if digits else None
+    significant = digits.lstrip(b"0") or b"0"
+    return int(significant) if len(significant) <= _MAX_DIGITS else int(10**_MAX_DIGITS)
+
+
+def _is_less(digits: bytes, others: bytes) -> bool:
+    """Return whether the number in *digits* is less than the number in *others*, for numbers of any length."""
+    digits, others = digits.lstrip(b"0"), others.lstrip(b"0")
+    return (len(digits), digits) < (len(others), others)
 
 
 def select_ranges(specs: list[RangeSpec], length: int) -> list[ByteRange]:
@@ -84,19 +87,16 @@ def select_ranges(specs: list[RangeSpec], length: int) -> list[ByteRange]:
 
     If no range is satisfiable, the list is empty (RFC 9110 §14.1.2).
     """
-    clipped = (_clip(spec, length) for spec in specs)
-    return _coalesce([byte_range for byte_range in clipped if byte_range is not None])
-
-
-def _clip(spec: RangeSpec, length: int) -> ByteRange | None:
-    """Return the part of *spec* within *length* octets, or None if there is no such part."""
-    if spec.first is None:
-        suffix_length = min(spec.last or 0, length)
-        return ByteRange(length - suffix_length, length - 1) if suffix_length else None
-    if spec.first >= length:
-        return None
-    # RFC 9110 §14.1.2: a missing last position, or one past the end, means the last octet.
-    return ByteRange(spec.first, length - 1 if spec.last is None else min(spec.last, length - 1))
+    selected = []
+    for spec_first, spec_last in specs:
+        # RFC 9110 §14.1.2: a suffix longer than the content means all of it. A missing last position, or one past the
+        # end, means the last octet.
+        first = max(0, length - (spec_last or 0)) if spec_first is None else spec_first
+        last = length - 1 if spec_first is None or spec_last is None else min(spec_last, length - 1)
+        if first < length:
+            selected.append(ByteRange(first, last))
+    are_apart = all(one.last + 1 < other.first for one, other in pairwise(selected))
+    return selected if are_apart else _coalesce(selected)
 
 
 def _coalesce(byte_ranges: list[ByteRange]) -> list[ByteRange]:
@@ -105,7 +105,7 @@ def _coalesce(byte_ranges: list[ByteRange]) -> list[ByteRange]:
     So the ranges together are never longer than the representation.
     """
     joined: list[tuple[int, ByteRange]] = []
-    for index, byte_range in sorted(enumerate(byte_ranges), key=lambda numbered: numbered[1]):
+    for index, byte_range in sorted(enumerate(byte_ranges), key=itemgetter(1)):
         if joined and byte_range.first <= joined[-1][1].last + 1:
             first_index, before = joined[-1]
             union = ByteRange(before.first, max(before.last, byte_range.last))
