@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 _DEFAULT_PORTS = range(DEFAULT_PORT, DEFAULT_PORT + 10)
 # Time to write the first lines, each to its stream, before the server serves without them.
 _FIRST_LINES_SECONDS = 1.0
+# A pipe that is not full takes 4,096 bytes. A character has at most 10 of them, as \U0001f600 in ASCII.
+_PIECE_CHARACTERS = 400
 # Time to write the last lines of the log at exit.
 _LAST_LINES_SECONDS = 1.0
 
@@ -191,11 +193,14 @@ def _print_if_writable(text: str) -> None:
 
 
 def _print_unless_blocked(stream: TextIO | None, text: str, seconds: float) -> None:
-    """Print *text* on *stream*. If *stream* is closed, or a pipe that stays full for *seconds*, do nothing."""
+    """Print *text* on *stream*. If *stream* is closed, or a pipe that stays full for *seconds*, drop the rest."""
     with contextlib.suppress(OSError, ValueError):
-        # A standard stream that was closed at the start is None.
-        if stream and not would_block(stream, seconds):
-            print(text, file=stream, flush=True)
+        for start in range(0, len(text) + 1, _PIECE_CHARACTERS):
+            # A standard stream that was closed at the start is None.
+            if not stream or would_block(stream, seconds):
+                return
+            stream.write(f"{text}\n"[start : start + _PIECE_CHARACTERS])
+            stream.flush()
 
 
 def _open_servers(
@@ -283,7 +288,13 @@ def _format(name: str) -> Format:
     if name != "text":
         return FORMATS[name]
     descriptor = standard_error()
-    return TextFormat(width_of(descriptor), is_coloured=shows_colours(descriptor))
+    is_coloured = shows_colours(descriptor)
+
+    def format_line(exchange: Exchange) -> str:
+        # The width may change while the server runs.
+        return TextFormat(width_of(descriptor), is_coloured=is_coloured)(exchange)
+
+    return format_line
 
 
 def _log(format_line: Format, lines: StderrWriter) -> Log:

@@ -23,8 +23,14 @@ _MAX_VALID = 1024
 _MAX_MALFORMED = 60
 _MAX_BINARY = 12
 _END_OF_REQUEST_LINE = rb" HTTP/[0-9]\.[0-9]\Z"
-# If a line is too long for the terminal, its request line is shortened, but not below this length; then its reason.
-_MIN_CHARACTERS = 16
+# If a line is too long for the terminal, its request line, client and reason are shortened, to this length at least. If
+# it is still too long, it loses the length and the duration.
+_MIN_REQUEST_LINE = 16
+_MIN_CLIENT = 12
+_MIN_REASON = 16
+_VERSION = re.compile(r" HTTP/[0-9]\.[0-9]\Z")
+# A narrower terminal has no room for the time of day.
+_MIN_WIDTH_WITH_CLOCK = 60
 # By the first digit of the status: red is for server errors.
 _COLOURS = {2: "\x1b[32m", 3: "\x1b[36m", 4: "\x1b[33m", 5: "\x1b[1;31m"}
 _PLAIN = "\x1b[0m"
@@ -70,8 +76,8 @@ _memoised_shown = lru_cache(maxsize=256)(_shown)
 class TextFormat:
     """Formats an exchange as a line for a person, in local time.
 
-    If *width* is given, a long line is shortened to about *width* columns. If *is_coloured* is true, the status has a
-    colour.
+    If *width* is given, a long line is shortened to *width* columns, but its status stays. If *is_coloured* is true,
+    the status has a colour.
     """
 
     def __init__(self, width: int | None = None, *, is_coloured: bool = False) -> None:
@@ -80,22 +86,33 @@ class TextFormat:
 
     def __call__(self, exchange: Exchange) -> str:
         """Return the line for *exchange*."""
-        clock = _clock("%H:%M:%S", int(exchange.ended))
+        clock = _clock("%H:%M:%S ", int(exchange.ended))
         sent = str(exchange.sent) if exchange.sent == exchange.length else f"{exchange.sent} of {exchange.length}"
-        request_line = _format_request_line(exchange.request_line)
-        reason = f"{exchange.reason}; " if exchange.reason else ""
-        status, rest = f"{exchange.status:d}", f"{reason}{sent} {exchange.seconds * 1000:.1f} ms"
+        client, request_line, reason = exchange.client, _format_request_line(exchange.request_line), exchange.reason
+        status, result = f"{exchange.status:d}", f"{sent} {exchange.seconds * 1000:.1f} ms"
+        rest = f" {reason}; {result}" if reason else f" {result}"
         if self._width:
-            # Four spaces and two quotes take up six columns.
-            columns = self._width - len(clock) - len(exchange.client) - len(status) - 6
-            request_line = shorten(request_line, max(_MIN_CHARACTERS, columns - len(rest)))
-            excess = len(request_line) + len(rest) - columns
-            if reason and excess > 0:
-                shortened = shorten(exchange.reason, max(_MIN_CHARACTERS, len(exchange.reason) - excess))
-                rest = rest.replace(exchange.reason, shortened, 1)
+            clock = clock if self._width >= _MIN_WIDTH_WITH_CLOCK else ""
+            columns = self._width - len(f'{clock} "" {status}')
+            client, request_line, rest = _fit(client, request_line, reason, rest, columns)
         if self._is_coloured:
             status = f"{_COLOURS.get(exchange.status // 100, '')}{status}{_PLAIN}"
-        return f'{clock} {exchange.client} "{request_line}" {status} {rest}\n'
+        return f'{clock}{client} "{request_line}" {status}{rest}\n'
+
+
+def _fit(client: str, request_line: str, reason: str, rest: str, columns: int) -> tuple[str, str, str]:
+    """Return *client*, *request_line* and *rest*, shortened to *columns* characters in all. *rest* has the *reason*."""
+    if len(client) + len(request_line) + len(rest) <= columns:
+        return client, request_line, rest
+    request_line = _VERSION.sub("", request_line)
+    start, end = (" ", rest.removeprefix(f" {reason}")) if reason else ("", rest)
+    columns -= len(start)
+    least = min(len(request_line), _MIN_REQUEST_LINE) + min(len(client), _MIN_CLIENT) + min(len(reason), _MIN_REASON)
+    end = end if least + len(end) <= columns else ""
+    request_line = shorten(request_line, max(_MIN_REQUEST_LINE, columns - len(client + reason + end)))
+    client = shorten(client, max(_MIN_CLIENT, columns - len(request_line + reason + end)))
+    reason = shorten(reason, max(1, columns - len(request_line + client + end)))
+    return client, request_line, f"{start}{reason}{end}"
 
 
 format_text = TextFormat()

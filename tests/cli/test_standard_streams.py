@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pathlib
 import re
 from collections.abc import Iterator
 
@@ -32,15 +33,15 @@ def dead_pipe() -> Iterator[int]:
 
 
 @pytest.fixture
-def full_pipe() -> Iterator[int]:
-    """Yield the writing end of a pipe that is full, and that nobody reads."""
+def full_pipe() -> Iterator[tuple[int, int]]:
+    """Yield the reading and the writing end of a pipe that is full."""
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     with contextlib.suppress(BlockingIOError):
         while True:
             os.write(writing, b"x" * 4096)
     os.set_blocking(writing, True)
-    yield writing
+    yield reading, writing
     os.close(reading)
     os.close(writing)
 
@@ -103,8 +104,8 @@ def test_the_program_serves_when_the_reader_of_standard_error_is_gone(serving: S
     assert program.stop()[:2] == (0, "")
 
 
-def test_the_program_serves_when_standard_output_is_a_full_pipe(start: Start, full_pipe: int) -> None:
-    program = start("--port", "0", stdout=full_pipe)
+def test_the_program_serves_when_standard_output_is_a_full_pipe(start: Start, full_pipe: tuple[int, int]) -> None:
+    program = start("--port", "0", stdout=full_pipe[1])
     read_port(program)
     assert program.ask("/hello.txt").status == 200
     assert program.stop()[0] == 0
@@ -112,9 +113,23 @@ def test_the_program_serves_when_standard_output_is_a_full_pipe(start: Start, fu
 
 @pytest.mark.parametrize("arguments", [[], ["--processes", "2"], ["--trace"]], ids=" ".join)
 def test_the_program_serves_when_standard_error_is_a_full_pipe(
-    serving: Start, full_pipe: int, arguments: list[str]
+    serving: Start, full_pipe: tuple[int, int], arguments: list[str]
 ) -> None:
-    program = serving(*arguments, stderr=full_pipe)
+    program = serving(*arguments, stderr=full_pipe[1])
+    assert program.ask("/hello.txt").status == 200
+    assert program.stop()[:2] == (0, "")
+
+
+def test_the_program_serves_a_folder_with_a_long_name_when_standard_error_is_almost_full(
+    serving: Start, folder: pathlib.Path, full_pipe: tuple[int, int]
+) -> None:
+    """A pipe with room for a page is writable, but a longer write to it would block."""
+    long = folder.joinpath(*["\x01" * 250] * 5)
+    long.mkdir(parents=True)
+    (long / "hello.txt").write_bytes(b"Hello")
+    reading, writing = full_pipe
+    os.read(reading, 4096)
+    program = serving(str(long), stderr=writing)
     assert program.ask("/hello.txt").status == 200
     assert program.stop()[:2] == (0, "")
 

@@ -160,9 +160,60 @@ def test_a_line_is_at_most_as_wide_as_the_terminal(width: int, client: str, reas
 
 
 def test_a_line_that_fits_is_shown_whole() -> None:
-    line = format_text(HELLO)
-    assert TextFormat(len(line) - 1)(HELLO) == line
-    assert len(TextFormat(len(line) - 2)(HELLO)) == len(line) - 1
+    line = format_text(REFUSED)
+    assert TextFormat(len(line) - 1)(REFUSED) == line
+    assert TextFormat(len(line) - 2)(REFUSED) == line.replace(" HTTP/1.1", ""), "the version is the first loss"
+
+
+LONG = HELLO._replace(request_line=b"GET /films/" + b"y" * 99 + b"/film.webm HTTP/1.1", sent=10_000, length=317_023)
+MISSING = HELLO._replace(request_line=b"GET /gone.txt HTTP/1.1", status=404, reason='there is no "/gone.txt"')
+FAR = MISSING._replace(client="2001:db8:1234:5678:9abc:def0:1234:5678")
+NARROW = [
+    (80, HELLO, '16:03:59 127.0.0.1 "GET /hello.txt HTTP/1.1" 200 312 0.4 ms'),
+    (80, LONG, '16:03:59 127.0.0.1 "GET /films/yyyyyyyyyy…/film.webm" 200 10000 of 317023 0.4 ms'),
+    (80, MISSING, '16:03:59 127.0.0.1 "GET /gone.txt" 404 there is no "/gone.txt"; 312 0.4 ms'),
+    (80, FAR, '16:03:59 2001:db8:1…5678 "GET /gone.txt" 404 there is no "/gone.txt"; 312 0.4 ms'),
+    (60, HELLO, '16:03:59 127.0.0.1 "GET /hello.txt HTTP/1.1" 200 312 0.4 ms'),
+    (60, LONG, '16:03:59 127.0.0.1 "GET /films/yyyyyyyyyyyy…y/film.webm" 200'),
+    (60, MISSING, '16:03:59 127.0.0.1 "GET /gone.txt" 404 there is no "/…e.txt"'),
+    (60, FAR, '16:03:59 2001:db8…678 "GET /gone.txt" 404 there is no ….txt"'),
+    (40, HELLO, '127.0.0.1 "GET /hello.txt" 200'),
+    (40, HELLO._replace(request_line=b"GET / HTTP/1.1"), '127.0.0.1 "GET /" 200 312 0.4 ms'),
+    (40, LONG, '127.0.0.1 "GET /films/yyyyy…lm.webm" 200'),
+    (40, MISSING, '127.0.0.1 "GET /gone.txt" 404 there …xt"'),
+    (40, FAR, '2001:db8…678 "GET /gone.txt" 404 ther…t"'),
+]
+
+
+@each_row(("width", "exchange", "shown"), NARROW)
+def test_a_narrow_terminal_shows_the_status_and_both_ends_of_the_target(
+    width: int, exchange: Exchange, shown: str
+) -> None:
+    """A line that is still too long loses its length and its duration. Below 60 columns, it has no time of day."""
+    line = TextFormat(width)(exchange).removesuffix("\n")
+    assert len(line) <= width
+    assert line == shown
+
+
+@given(
+    width=st.integers(37, 200),
+    client=st.text("0123456789abcdef:", max_size=39),
+    request_line=st.binary(max_size=200),
+    reason=st.text("abc ", max_size=99),
+    sent=st.integers(0, 1 << 60),
+)
+@settings(derandomize=True, deadline=None, max_examples=200)
+def test_any_line_fits_into_a_terminal_of_37_columns_or_more(
+    width: int, client: str, request_line: bytes, reason: str, sent: int
+) -> None:
+    exchange = HELLO._replace(client=client, request_line=request_line, reason=reason, sent=sent, status=503)
+    line = TextFormat(width)(exchange).removesuffix("\n")
+    assert len(line) <= width
+    assert re.search('" 503( |$)', line)
+
+
+def test_a_narrower_terminal_keeps_the_status() -> None:
+    assert TextFormat(10)(MISSING) == '127.0.0.1 "GET /gone.txt" 404 …\n'
 
 
 @each_row(("status", "colour"), [(200, "32"), (206, "32"), (304, "36"), (404, "33"), (503, "1;31")])
