@@ -39,12 +39,13 @@ _FIELD = rb"%b(?:(?:proxy-)?authorization%b%b|(?:(?:set-)?cookie2?|[%b]{0,40}%b)
 )
 # A value continues in folded lines.
 _VALUE = rb"(?:[^\r\n]|(?:\r\n?|\n)[ \t])++"
-_PARAMETER = (
-    rb"(?:^|[\r\n?&;#])[\w.-]{0,40}(?:token|jwt|secret|passw(?:or)?d|passphrase|pwd|sig(?:nature)?|credential"
+_NAME_OF_PARAMETER = (
+    rb"[\w.-]{0,40}(?:token|jwt|secret|passw(?:or)?d|passphrase|pwd|sig(?:nature)?|credential"
     rb"|(?:api|access|secret|private)[_-]?key|auth(?:orization)?|sess(?:ion)?(?:[_-]?id)?)"
     # PHP and others write token[]=x.
     rb"(?:\[|%5b|%5d|\]|\+|%20){0,4}(?:=|%3d)"
 )
+_PARAMETER = rb"(?:^|[\r\n?&;#])" + _NAME_OF_PARAMETER
 # Userinfo may follow "//", CONNECT or "Host:". If it has a colon, it may also follow a scheme, or begin any word.
 _BEFORE_USERINFO = (
     rb"//|^connect[ \t]++|(?:^|[\r\n])host[ \t]*+:[ \t]*+"
@@ -86,6 +87,19 @@ def mask(octets: bytes, *, keeps_length: bool = False) -> bytes:
     If *keeps_length* is true, an asterisk replaces each octet of a secret instead.
     """
     return _masked(_pattern(*_WHOLE), octets, keeps_length=keeps_length)
+
+
+@cache
+def _secret_in_target() -> re.Pattern[bytes]:
+    return re.compile(rb"@|%%40|[?&;#]%b" % _NAME_OF_PARAMETER, re.IGNORECASE)
+
+
+def may_have_secret(request_line: bytes) -> bool:
+    """Return whether ``mask`` may change *request_line*, a line of printable octets with the method GET or HEAD.
+
+    This takes a tenth of the time of ``mask``.
+    """
+    return _secret_in_target().search(request_line) is not None
 
 
 def mask_start(octets: bytes, minimum: int) -> bytes:

@@ -17,11 +17,14 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from httpsock.http.grammar import MONTHS, printable
+from httpsock.http.masking import may_have_secret
 
 # The log shows this many characters of a valid, a malformed and a binary request line.
 _MAX_VALID = 1024
 _MAX_MALFORMED = 60
 _MAX_BINARY = 12
+# A request line without octets to escape.
+_ORDINARY = rb"(?:GET|HEAD) [!#-\[\]-~]*+ HTTP/1\.[01]"
 _END_OF_REQUEST_LINE = rb" HTTP/[0-9]\.[0-9]\Z"
 # If a line is too long for the terminal, its request line, client and reason are shortened, to this length at least. If
 # it is still too long, it loses the length and the duration.
@@ -64,6 +67,9 @@ def _format_request_line(request_line: bytes) -> str:
 
 def _shown(request_line: bytes) -> str:
     """Return *request_line* as text that is safe to print."""
+    # Most lines can be printed as they are. To find that out takes 1 µs, and the rest of this function 10 µs.
+    if len(request_line) <= _MAX_VALID and re.fullmatch(_ORDINARY, request_line) and not may_have_secret(request_line):
+        return request_line.decode("ascii")
     is_request_line = re.match(_END_OF_REQUEST_LINE, request_line[-len(b" HTTP/1.1") :])
     is_binary = any(octet < 0x20 or octet >= 0x7F for octet in request_line[:4])
     maximum = _MAX_VALID if is_request_line else _MAX_BINARY if is_binary else _MAX_MALFORMED

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from httpsock.http.grammar import printable
 from httpsock.server import access_log
 from httpsock.server.access_log import FORMATS, Exchange, TextFormat, format_clf, format_json, format_text, shorten
 from tests.support.rows import each_row
@@ -122,6 +123,33 @@ def test_a_request_line_cannot_forge_a_log_line(request_line: bytes, shown: str)
     assert clf
     assert clf["request"] == shown
     assert json.loads(format_json(exchange))["request"] == shown
+
+
+PIECES = [b"/", b"//", b"?", b"&", b";", b"#", b"=", b"%3d", b"%40", b"@", b":", b"u:p@h", b"token", b"pass", b"word"]
+PIECES += [
+    b"session-id",
+    b"[]",
+    b"Authorization",
+    b"a.png",
+    b" ",
+    b'"',
+    b"\\",
+    b"\x1b",
+    b"\xc3\xa4",
+    b"%C3%A4",
+    b"a" * 500,
+]
+
+
+@given(
+    method=st.sampled_from([b"GET", b"HEAD", b"POST", b"TOKEN"]), target=st.lists(st.sampled_from(PIECES)).map(b"".join)
+)
+@settings(derandomize=True, deadline=None, max_examples=1000)
+def test_a_request_line_is_masked_and_escaped_like_any_other_text(method: bytes, target: bytes) -> None:
+    request_line = b"%b %b HTTP/1.1" % (method, target)
+    text = TEXT_LINE.fullmatch(format_text(HELLO._replace(request_line=request_line)))
+    assert text
+    assert text["request"] == printable(request_line, 1024)
 
 
 @given(request_line=st.binary(max_size=1100))
