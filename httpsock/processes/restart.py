@@ -114,6 +114,23 @@ class GracefulRestart:
             os.close(descriptor)
 
 
+def loaded_files() -> list[str]:
+    """Return the files of all modules that this process has loaded. A new process loads them again."""
+    files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    # A module in a ZIP archive has no file of its own.
+    return [file for file in files if file and os.path.exists(file)]
+
+
+def missing_permission(files: Sequence[str]) -> str | None:
+    """Return a permission that the user of this process needs to start a new process, but lacks.
+
+    The new process loads *files*. If the user lacks no permission, return None.
+    """
+    if not os.access(sys.executable, os.X_OK):
+        return f"execute {sys.executable!r}"
+    return next((f"read {file!r}" for file in files if not os.access(file, os.R_OK)), None)
+
+
 def _duplicate_inheritable(descriptor: int) -> int:
     """Return a duplicate of *descriptor* that a new process inherits."""
     duplicate = os.dup(descriptor)

@@ -5,13 +5,17 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import socket
+import subprocess
+import sys
 
 import pytest
 
 from httpsock.__main__ import main
 from httpsock.cli.options import _parser
 from httpsock.cli.serve import _drop_root
+from httpsock.processes.restart import loaded_files, missing_permission
 from tests.cli.programs import cannot_serve, readable_copy
 from tests.support.program import ENVIRONMENT, PACKAGE, Start
 from tests.support.rows import each_row
@@ -55,7 +59,63 @@ def test_the_user_need_not_be_able_to_read_the_program(
         assert program.ask("/hello.txt").status == 200
         assert program.ask("/?sort=size", "Accept: application/json").status == 200
         assert program.ask("/.httpsock/").status == (200 if "--inspect" in options else 404)
+        code, _, error = program.stop()
+        assert code == 0
+        assert re.search(CANNOT_RESTART, error), "the user is told that a restart would fail"
+
+
+CANNOT_RESTART = (
+    r"(?m)^httpsock: nobody may not (?:execute|read) '/[^'\n]+', "
+    r"so SIGHUP can't restart this server; it serves all the same\.\n"
+)
+
+
+@as_root
+def test_a_server_whose_user_may_read_the_program_can_restart(serving: Start, folder: pathlib.Path) -> None:
+    with readable_copy(folder) as copy:
+        shutil.copytree(PACKAGE, copy / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
+        environment = {name: value for name, value in ENVIRONMENT.items() if not name.startswith(("COV", "PYTHON"))}
+        command = [python_for_nobody(), "-m", "httpsock"]
+        program = serving("--user", "nobody", "--quiet", cwd=copy, command=command, env=environment)
+        assert program.url, program.end()[2]
+        assert program.process.stderr
+        assert program.process.stderr.readline().startswith(b"Serving ")
+        program.process.send_signal(signal.SIGHUP)
+        assert program.process.stderr.readline().endswith(b" has taken over.\n")
+        assert program.ask("/hello.txt").status == 200
         assert program.stop()[0] == 0
+
+
+def python_for_nobody() -> str:
+    """Return a Python interpreter that the user nobody may execute. If there is none, skip the test."""
+    code = "import sys; sys.exit(sys.version_info < (3, 11))"
+    for python in [sys.executable, "/usr/bin/python3"]:
+        with contextlib.suppress(OSError):
+            if subprocess.run([python, "-c", code], user="nobody", cwd="/", check=False).returncode == 0:
+                return python
+    pytest.skip("nobody may execute no Python here")
+
+
+def test_a_restart_needs_the_interpreter_and_the_files_of_the_modules(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    assert os.path.abspath(__file__) in loaded_files()
+    assert missing_permission(loaded_files()) is None
+    assert missing_permission(["/nowhere/module.py"]) == "read '/nowhere/module.py'"
+    python = tmp_path / "python3"
+    python.touch(mode=0o600)
+    monkeypatch.setattr(sys, "executable", str(python))
+    assert missing_permission([]) == f"execute '{python}'"
+
+
+def test_a_user_who_may_not_read_the_program_is_told_that_a_restart_would_fail(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: pathlib.Path
+) -> None:
+    monkeypatch.setattr(
+        "httpsock.cli.serve.become_user", lambda name: monkeypatch.setattr(sys, "executable", "/nobody")
+    )
+    assert _drop_root(_parser().parse_args(["--user", "nobody"]), str(folder)) is None
+    assert re.fullmatch(CANNOT_RESTART, capsys.readouterr().err)
 
 
 def free_low_port() -> int:
