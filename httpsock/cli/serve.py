@@ -26,7 +26,7 @@ from httpsock.processes.process_loop import ExitCode, ProcessLoop, Served
 from httpsock.processes.restart import GracefulRestart, loaded_files, missing_permission
 from httpsock.processes.supervisor import Supervisor
 from httpsock.processes.threaded import ThreadedServer
-from httpsock.server.access_log import FORMATS, Exchange, Format, TextFormat
+from httpsock.server.access_log import FORMATS, Exchange, TextFormat
 from httpsock.server.addresses import is_loopback, local_addresses
 from httpsock.server.event_loop import Log
 from httpsock.server.listeners import ANY, LOOPBACK, url_of
@@ -257,7 +257,7 @@ def _server(
         siblings=options.siblings,
         cache_control=f"max-age={options.cache}" if options.cache else "no-cache",
         fields=options.header,
-        log=None if options.quiet or options.trace or options.trace_only else _log(_format(options.log), lines),
+        log=None if options.quiet or options.trace or options.trace_only else _log(options.log, lines),
         report=lines.write_line,
         listeners=listeners,
         tracing=_tracing(options) if options.trace or options.trace_only or options.inspect else None,
@@ -283,25 +283,15 @@ def _tracing(options: argparse.Namespace) -> "Instrumentation":
     return Instrumentation(trace)
 
 
-def _format(name: str) -> Format:
-    """Return the log format called *name*. If *name* is "text", fit the format to the terminal."""
-    if name != "text":
-        return FORMATS[name]
+def _log(name: str, lines: StderrWriter) -> Log:
+    """Return a log that formats a batch of exchanges in the format called *name*, and queues the lines."""
     descriptor = standard_error()
     is_coloured = shows_colours(descriptor)
 
-    def format_line(exchange: Exchange) -> str:
-        # The width may change while the server runs.
-        return TextFormat(width_of(descriptor), is_coloured=is_coloured)(exchange)
-
-    return format_line
-
-
-def _log(format_line: Format, lines: StderrWriter) -> Log:
-    """Return a log that formats a batch of exchanges and queues the lines."""
-
     def log(exchanges: Sequence[Exchange]) -> None:
-        lines.write("".join(map(format_line, exchanges)))
+        # The width of a terminal may change while the server runs.
+        form = TextFormat(width_of(descriptor), is_coloured=is_coloured) if name == "text" else FORMATS[name]
+        lines.write("".join(map(form, exchanges)))
 
     return log
 

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from httpsock.cli.serve import _format
+from httpsock.cli.serve import _log
+from httpsock.cli.stderr import StderrWriter
 from httpsock.cli.terminal import Progress, TerminalText
 from httpsock.http.text import visible
 from httpsock.server.access_log import Exchange
+from tests.support import TIMEOUT_SECONDS
 from tests.support.rows import each_row
 
 
@@ -67,15 +69,18 @@ def terminal() -> Iterator[tuple[io.TextIOWrapper, int]]:
 def test_a_line_of_the_access_log_is_as_wide_as_the_terminal_is_then(
     terminal: tuple[io.TextIOWrapper, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stream, _ = terminal
+    stream, watching = terminal
     termios = pytest.importorskip("termios")
     monkeypatch.setattr("sys.stderr", stream)
     monkeypatch.setenv("NO_COLOR", "1")
     exchange = Exchange(0.0, "127.0.0.1", b"GET /" + b"x" * 200 + b" HTTP/1.1", 200, 312, 312, 0.0004)
-    format_line = _format("text")
+    lines = StderrWriter()
+    log = _log("text", lines)
     for columns in (100, 40, 80):
         termios.tcsetwinsize(stream.fileno(), (24, columns))
-        assert len(format_line(exchange)) == columns + len("\n")
+        log([exchange])
+        assert len(os.read(watching, 1000).decode()) == columns + len("\r\n")
+    lines.close(TIMEOUT_SECONDS)
 
 
 def test_a_short_transfer_has_no_progress_bar() -> None:
