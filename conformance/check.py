@@ -27,17 +27,17 @@ _SEMANTICS_SECONDS = 150.0
 
 
 def check(
-    target: Target, only: str | None = None, *, patience: float = 1.0, progress: Progress | None = None
+    target: Target, only: str | None = None, *, time_factor: float = 1.0, progress: Progress | None = None
 ) -> list[Result]:
-    """Run the cases and checks that *only* selects, and return the results. *patience* multiplies the time limits.
+    """Run the cases and checks that *only* selects, and return the results. *time_factor* multiplies the time limits.
 
     If *target* does not answer a plain request, raise NothingTriedError.
     """
     started = time.monotonic()
-    target.deadline = started + patience * _CORPUS_SECONDS
+    target.deadline = started + time_factor * _CORPUS_SECONDS
     results = check_corpus(target, only, progress)
-    lost = target.deadline - started - patience * _CORPUS_SECONDS
-    target.deadline = started + patience * _SEMANTICS_SECONDS + lost
+    lost = target.deadline - started - time_factor * _CORPUS_SECONDS
+    target.deadline = started + time_factor * _SEMANTICS_SECONDS + lost
     return results + check_semantics(target, only, progress)
 
 

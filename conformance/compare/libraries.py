@@ -29,7 +29,7 @@ _SECONDS = 120
 _HERE = Path(__file__).parent
 
 
-class Reading(Enum):
+class Agreement(Enum):
     """How a parser's verdict on a case compares with the expected verdict."""
 
     SAME = "as expected"
@@ -78,7 +78,7 @@ class Read(NamedTuple):
 
     title: str
     version: str
-    readings: dict[str, Reading]
+    agreements: dict[str, Agreement]
     reasons: dict[str, str | None]
 
 
@@ -129,11 +129,11 @@ def _each(installation: Installation, libraries: Iterable[Library], skipped: dic
             skipped[library.server.title] = str(error).strip().splitlines()[0]
             print(f"{library.server.title}: not tried: {error}", file=sys.stderr)
             continue
-        readings = {case.name: reading_of(case, verdicts[case.name]) for case in load_cases()}
+        agreements = {case.name: agreement_of(case, verdicts[case.name]) for case in load_cases()}
         reasons = {name: verdict["refused"] for name, verdict in verdicts.items()}
-        read = Read(library.server.title, version, readings, reasons)
-        same = sum(reading is Reading.SAME for reading in readings.values())
-        print(f"{read.title} {read.version}: {same} of {len(readings)} as expected")
+        read = Read(library.server.title, version, agreements, reasons)
+        same = sum(agreement is Agreement.SAME for agreement in agreements.values())
+        print(f"{read.title} {read.version}: {same} of {len(agreements)} as expected")
         yield read
 
 
@@ -154,16 +154,16 @@ def _run(installation: Installation, library: Library, corpus: str) -> dict[str,
     return verdicts
 
 
-def reading_of(case: Case, verdict: dict[str, Any]) -> Reading:
+def agreement_of(case: Case, verdict: dict[str, Any]) -> Agreement:
     """Compare a parser's *verdict* on *case* with the expected verdict."""
     expected = case.expected["httpsock"]
     due = [understood.content for understood in expected.accepted]
     found = [length for _, length in verdict["accepted"]]
     is_refused = verdict["refused"] is not None
     if is_refused and not expected.is_refused:
-        return Reading.ALLOWED if may_refuse(case) else Reading.STRICT
+        return Agreement.ALLOWED if may_refuse(case) else Agreement.STRICT
     if expected.is_refused and not is_refused:
-        return Reading.ALLOWED if may_accept(case) else Reading.LENIENT
+        return Agreement.ALLOWED if may_accept(case) else Agreement.LENIENT
     # A parser that gets all octets at once may report the fault without the requests before it.
     is_same = found == due or (is_refused and found == due[: len(found)])
-    return Reading.SAME if is_same else Reading.OTHER
+    return Agreement.SAME if is_same else Agreement.OTHER

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .libraries import Read
 
 _MAX_REASON = 120
-# The members of libraries.Reading whose cases the page lists one by one, with the heads of their columns.
+# The members of libraries.Agreement whose cases the page lists one by one, with the heads of their columns.
 _LISTED = {
     "LENIENT": "accepts what is invalid",
     "STRICT": "refuses what is valid",
@@ -55,13 +55,13 @@ def _table(heads: list[str], rows: list[list[str]]) -> str:
 
 
 def _counts(read: "Read") -> list[str]:
-    counts = Counter(reading.name for reading in read.readings.values())
+    counts = Counter(agreement.name for agreement in read.agreements.values())
     return [str(counts[name]) for name in ("SAME", "ALLOWED", *_LISTED)]
 
 
 def _chapters(read: "Read") -> list[str]:
     """Return one table cell for each chapter. Each cell counts the cases that the parser reads wrongly."""
-    counts = Counter((case.chapter, read.readings[case.name].name) for case in load_cases())
+    counts = Counter((case.chapter, read.agreements[case.name].name) for case in load_cases())
     cells = [[counts[chapter, name] for name in _LISTED] for chapter in CHAPTERS]
     return [" · ".join(map(str, cell)) if any(cell) else "–" for cell in cells]
 
@@ -72,8 +72,8 @@ def _listed(read: "Read") -> list[str]:
     for name, title in _LISTED.items():
         lines = [
             f"- [{case}]({files()[case]}){_reason(read.reasons[case])}"
-            for case, reading in read.readings.items()
-            if reading.name == name
+            for case, agreement in read.agreements.items()
+            if agreement.name == name
         ]
         if lines:
             summary = f"<summary>{title}: {len(lines)}</summary>"

@@ -21,7 +21,7 @@ from .servers import Installation, Server, SkipError, load_servers
 
 _RESULTS = Path(__file__).parents[1] / "RESULTS"
 # Every server gets twice the usual time: some must be restarted often, others close connections late.
-_PATIENCE = 2.0
+_TIME_FACTOR = 2.0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -119,7 +119,7 @@ def _one(installation: Installation, server: Server) -> Compared:
     recipe = installation.prepare(server)
     version = installation.version(server)
     with started(recipe) as program:
-        results = check(Target(program.address, program), patience=_PATIENCE)
+        results = check(Target(program.address, program), time_factor=_TIME_FACTOR)
     found = compared(server.name, server.title, version, server.source, results)
     musts, others = found.failed("MUST"), found.failed("SECURITY") + found.failed("SHOULD")
     print(f"{server.title} {version}: of {found.tried} tried, {musts} break a MUST, {others} a SHOULD or SECURITY")

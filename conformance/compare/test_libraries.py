@@ -14,7 +14,7 @@ from conformance.__main__ import main
 from conformance.corpus.cases import load_cases
 
 from . import libraries
-from .libraries import LIBRARIES, Library, Reading, reading_of
+from .libraries import LIBRARIES, Agreement, Library, agreement_of
 from .servers import Server
 
 _PAGE = Path(__file__).parents[1] / "PARSERS.md"
@@ -50,24 +50,24 @@ def test_each_link_of_the_page_leads_to_the_octets_of_a_case() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "accepted", "refused", "reading"),
+    ("name", "accepted", "refused", "agreement"),
     [
-        pytest.param("a-get-with-host-alone", [["GET", 0]], None, Reading.SAME, id="valid and accepted"),
-        pytest.param("a-get-with-host-alone", [], "no", Reading.STRICT, id="valid and refused"),
-        pytest.param("a-get-with-content", [], "no", Reading.ALLOWED, id="refused as the RFC allows"),
-        pytest.param("no-host", [], "no", Reading.SAME, id="invalid and refused"),
-        pytest.param("no-host", [["GET", 0]], None, Reading.LENIENT, id="invalid and accepted"),
-        pytest.param("a-field-line-that-ends-with-lf", [["GET", 0]], None, Reading.ALLOWED, id="as the RFC allows"),
-        pytest.param("content-of-five-octets", [["POST", 4]], None, Reading.OTHER, id="other content"),
-        pytest.param("no-host", [["GET", 0]], "no", Reading.OTHER, id="a request in front of the fault"),
-        pytest.param("a-request-and-then-none", [], "no", Reading.SAME, id="a fault that hides what is in front"),
+        pytest.param("a-get-with-host-alone", [["GET", 0]], None, Agreement.SAME, id="valid and accepted"),
+        pytest.param("a-get-with-host-alone", [], "no", Agreement.STRICT, id="valid and refused"),
+        pytest.param("a-get-with-content", [], "no", Agreement.ALLOWED, id="refused as the RFC allows"),
+        pytest.param("no-host", [], "no", Agreement.SAME, id="invalid and refused"),
+        pytest.param("no-host", [["GET", 0]], None, Agreement.LENIENT, id="invalid and accepted"),
+        pytest.param("a-field-line-that-ends-with-lf", [["GET", 0]], None, Agreement.ALLOWED, id="as the RFC allows"),
+        pytest.param("content-of-five-octets", [["POST", 4]], None, Agreement.OTHER, id="other content"),
+        pytest.param("no-host", [["GET", 0]], "no", Agreement.OTHER, id="a request in front of the fault"),
+        pytest.param("a-request-and-then-none", [], "no", Agreement.SAME, id="a fault that hides what is in front"),
     ],
 )
 def test_a_verdict_is_compared_with_the_expected_one(
-    name: str, accepted: list[list[Any]], refused: str | None, reading: Reading
+    name: str, accepted: list[list[Any]], refused: str | None, agreement: Agreement
 ) -> None:
     """The comparison covers the number of requests, the length of each content, and the refusal."""
-    assert reading_of(_CASES[name], {"accepted": accepted, "refused": refused}) is reading
+    assert agreement_of(_CASES[name], {"accepted": accepted, "refused": refused}) is agreement
 
 
 def _drive(cases: list[bytes], *options: str) -> list[dict[str, Any]]:

@@ -97,10 +97,10 @@ class Findings:
         return Finding(octets, kind, "; ".join(verdicts))
 
     @staticmethod
-    def _contradiction(octets: bytes, reading: ParseResult) -> Finding | None:
+    def _contradiction(octets: bytes, result: ParseResult) -> Finding | None:
         """Return a finding if both parsers accepted a request that one of them should refuse."""
         start = 0
-        for request in reading.requests:
+        for request in result.requests:
             if names := contradict(octets[start : request.stop]):
                 kind = f"both accept {', '.join(names)}"
                 return Finding(octets, kind, f"{kind}, which one of them refuses according to differences.toml")
@@ -108,11 +108,11 @@ class Findings:
         return None
 
 
-def _verdict(reading: ParseResult) -> str:
+def _verdict(result: ParseResult) -> str:
     """Describe the result of a parser in words."""
-    accepted = [f"{request.method.decode()} {request.path!r}" for request in reading.requests]
+    accepted = [f"{request.method.decode()} {request.path!r}" for request in result.requests]
     words = "accepts " + ", ".join(accepted) if accepted else "accepts no request"
-    return f"{words}, then refuses: {reading.refusal}" if reading.refusal is not None else words
+    return f"{words}, then refuses: {result.refusal}" if result.refusal is not None else words
 
 
 def _outline(refusal: str | None) -> str:

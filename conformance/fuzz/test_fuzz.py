@@ -90,9 +90,9 @@ def test_httpsock_accepts_every_generated_valid_request() -> None:
     generator = Generator(SeededRandom(SEED), ())
     for _ in range(2000):
         octets = generator.pipeline(is_broken=False)
-        reading = read_by_httpsock(octets)
-        assert reading.refusal is None, (octets, reading.refusal)
-        assert reading.requests[-1].closes or reading.requests[-1].stop == len(octets)
+        result = read_by_httpsock(octets)
+        assert result.refusal is None, (octets, result.refusal)
+        assert result.requests[-1].closes or result.requests[-1].stop == len(octets)
 
 
 # --- The classes ----------------------------------------------------------------------------------

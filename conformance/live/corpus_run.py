@@ -26,7 +26,7 @@ _NEXT_SECONDS = 1.5
 _MIN_EXCHANGE_SECONDS = 2.0
 _MAX_EXCHANGE_SECONDS = 4.0
 _MIN_SECONDS = 0.05
-_MIN_PATIENCE = 0.1
+_MIN_QUIET_SECONDS = 0.1
 _MAX_OCTETS = 4 * 1024 * 1024
 
 
@@ -41,9 +41,9 @@ class _Prober:
         self._target = target
         self._plain = plain
         # If the server does not close, waiting for that in each case would take minutes.
-        self._patience = min(max(10 * seconds, 0.5 if plain.closes else _MIN_PATIENCE), 1.5)
+        self._quiet_seconds = min(max(10 * seconds, 0.5 if plain.closes else _MIN_QUIET_SECONDS), 1.5)
         if not plain.closes:
-            target.patience = self._patience
+            target.quiet_seconds = self._quiet_seconds
         self._seconds = min(max(50 * seconds, _MIN_EXCHANGE_SECONDS), _MAX_EXCHANGE_SECONDS)
         target.hurried_seconds = min(max(10 * seconds, target.hurried_seconds), self._seconds)
 
@@ -72,10 +72,10 @@ class _Prober:
             return self._untried(probe, NO_TIME)
         # Do not parse an endless response, which would take longer than receiving it.
         received = b"" if transcript.ended == "flooded" else transcript.received
-        reading = wire.read_responses(received, probe.methods, is_ended=transcript.ended == "closed")
+        parsed = wire.read_responses(received, probe.methods, is_ended=transcript.ended == "closed")
         if speaks_http_2(transcript):
             return self._result(probe, transcript, Outcome.SKIPPED, "", "the server speaks HTTP/2, which is allowed")
-        judgement = _judgement(probe, number, transcript, reading, self._plain)
+        judgement = _judgement(probe, number, transcript, parsed, self._plain)
         if judgement.is_unanswered and not probe.case.is_refused:
             judgement = self._judge_alone(probe, number, judgement)
         if judgement.why is None:
@@ -96,8 +96,8 @@ class _Prober:
             return judgement
         alone = probe_of(probe.case, number, is_alone=True)
         transcript = self._exchange(alone)
-        reading = wire.read_responses(transcript.received, alone.methods, is_ended=transcript.ended == "closed")
-        if _judgement(alone, number, transcript, reading, self._plain).why is not None:
+        parsed = wire.read_responses(transcript.received, alone.methods, is_ended=transcript.ended == "closed")
+        if _judgement(alone, number, transcript, parsed, self._plain).why is not None:
             return judgement
         why = f"sent alone, it is answered; with a request behind it, {judgement.why}"
         return Judgement(why, is_should=True, requirement=PIPELINING)
@@ -110,7 +110,7 @@ class _Prober:
             [probe.octets],
             seconds=min(self._target.limited(self._seconds), left),
             ends=probe.case.is_cut_short,
-            patience=min(self._patience, self._target.limited(self._seconds) / 2),
+            quiet_seconds=min(self._quiet_seconds, self._target.limited(self._seconds) / 2),
             max_octets=_MAX_OCTETS,
         )
         if transcript.ended == "timed out":
@@ -131,20 +131,20 @@ def speaks_http_2(transcript: wire.Transcript) -> bool:
 
 
 def _judgement(
-    probe: Probe, number: int, transcript: wire.Transcript, reading: wire.Reading, plain: PlainAnswer
+    probe: Probe, number: int, transcript: wire.Transcript, parsed: wire.ParsedResponses, plain: PlainAnswer
 ) -> Judgement:
     """Judge the syntax and the meaning of the octets that the server sent."""
     if transcript.ended == "refused":
         return Judgement("the connection is refused")
     if transcript.ended == "flooded":
         return Judgement(f"more than {_MAX_OCTETS} bytes without an end")
-    faults = list(dict.fromkeys(fault.says for fault in reading.faults))
-    kinds = {fault.kind for fault in reading.faults}
+    faults = list(dict.fromkeys(fault.says for fault in parsed.faults))
+    kinds = {fault.kind for fault in parsed.faults}
     lacks_only_allow = kinds == {FaultKind.NO_ALLOW}
     is_simple = kinds == {FaultKind.NO_START}
-    judgement = judge(probe, number, reading, transcript.ended, plain)
+    judgement = judge(probe, number, parsed, transcript.ended, plain)
     # Complete responses show how the server read the case, even with these faults in them or behind them.
-    is_judged = lacks_only_allow or (is_simple and bool(reading.responses))
+    is_judged = lacks_only_allow or (is_simple and bool(parsed.responses))
     is_tunnel = probe.case.octets.startswith(b"CONNECT ") and judgement.why is not None
     is_switch = judgement.requirement == "R081"
     if not faults or is_tunnel or is_switch or (is_judged and judgement.why is not None and not judgement.is_should):
@@ -175,7 +175,7 @@ def _ask_plainly(target: Target) -> tuple[PlainAnswer, float]:
     host, port = target.address
     started = time.monotonic()
     first = wire.exchange(
-        target.address, [sentinel(0)], seconds=_FIRST_SECONDS, ends=False, patience=2.0, max_octets=_MAX_OCTETS
+        target.address, [sentinel(0)], seconds=_FIRST_SECONDS, ends=False, quiet_seconds=2.0, max_octets=_MAX_OCTETS
     )
     seconds = time.monotonic() - started
     if first.ended_first:
@@ -183,14 +183,14 @@ def _ask_plainly(target: Target) -> tuple[PlainAnswer, float]:
     if first.ended == "refused":
         raise NothingTriedError(f"cannot connect to {host} port {port}: start the server first, or use --start")
     received = b"" if first.ended == "flooded" else first.received
-    reading = wire.read_responses(received, ["GET"], is_ended=first.ended == "closed")
-    if not reading.responses:
-        says = dict.fromkeys(fault.says for fault in reading.faults)
+    parsed = wire.read_responses(received, ["GET"], is_ended=first.ended == "closed")
+    if not parsed.responses:
+        says = dict.fromkeys(fault.says for fault in parsed.faults)
         faults = "; ".join(says) or f"{len(first.received)} bytes, then: {first.ended}"
         raise NothingTriedError(
             f"a plain request gets no valid response: {faults}\n  {wire.reproduce(host, port, sentinel(0))}"
         )
-    answer = reading.responses[0]
+    answer = parsed.responses[0]
     plain = PlainAnswer(
         answer.status,
         b"/sentinel-0" in answer.content,
@@ -214,7 +214,7 @@ def _fails(target: Target, status: int) -> bool:
     If it does, a 500 in answer to a case proves nothing.
     """
     octets = sentinel(0).replace(b"/sentinel-0", b"/")
-    plain = wire.exchange(target.address, [octets], seconds=_NEXT_SECONDS, ends=False, patience=1.0)
+    plain = wire.exchange(target.address, [octets], seconds=_NEXT_SECONDS, ends=False, quiet_seconds=1.0)
     answers = wire.read_responses(plain.received, ["GET"], is_ended=plain.ended == "closed").responses
     return bool(answers) and answers[0].status == 500 != status
 
@@ -225,6 +225,6 @@ def _pipelines(target: Target, status: int) -> bool:
     *status* is the status of the target's answer to a single request.
     """
     first = sentinel(0).replace(b"Connection: close\r\n", b"")
-    both = wire.exchange(target.address, [first + sentinel(0)], seconds=_NEXT_SECONDS, ends=False, patience=1.0)
+    both = wire.exchange(target.address, [first + sentinel(0)], seconds=_NEXT_SECONDS, ends=False, quiet_seconds=1.0)
     answers = wire.read_responses(both.received, ["GET", "GET"], is_ended=both.ended == "closed").responses
     return bool(answers) and answers[0].status == status and (len(answers) > 1 or answers[0].closes)

@@ -22,7 +22,7 @@ from .allowances import (
     may_refuse,
     may_turn_away,
 )
-from .responses import Reading, Response
+from .responses import ParsedResponses, Response
 
 # Statuses that refuse the syntax of a request.
 _SYNTAX_STATUSES = frozenset((400, 408, 413, 414, 431, 505))
@@ -122,35 +122,35 @@ def probe_of(case: Case, number: int, *, is_alone: bool = False) -> Probe:
     )
 
 
-def judge(probe: Probe, number: int, reading: Reading, ended: str, plain: PlainAnswer) -> Judgement:
-    """Judge the answers in *reading* to the case in *probe*. *ended* says how the connection ended."""
-    if any(response.status == 500 for response in reading.responses) and not plain.fails:
+def judge(probe: Probe, number: int, parsed: ParsedResponses, ended: str, plain: PlainAnswer) -> Judgement:
+    """Judge the answers in *parsed* to the case in *probe*. *ended* says how the connection ended."""
+    if any(response.status == 500 for response in parsed.responses) and not plain.fails:
         return Judgement("the server fails with 500", requirement=_FAILURE)
-    if any(interim.status == 101 for interim in reading.interim):
+    if any(interim.status == 101 for interim in parsed.interim):
         return Judgement("the server switches to another protocol without a complete offer", requirement=_SWITCH)
-    if ended == "timed out" and not reading.responses:
+    if ended == "timed out" and not parsed.responses:
         return Judgement("no answer, and the connection stays open", is_should=probe.case.is_refused)
     if probe.case.octets.startswith(b"CONNECT "):
-        return _judge_tunnel(probe, reading)
+        return _judge_tunnel(probe, parsed)
     if probe.case.is_cut_short:
-        return _judge_cut_short(probe, reading, ended)
+        return _judge_cut_short(probe, parsed, ended)
     judgements: dict[bool, Judgement] = {}
     if probe.may_refuse:
-        judgements[True] = _judge_refused(probe, number, reading, plain)
+        judgements[True] = _judge_refused(probe, number, parsed, plain)
     if probe.may_accept:
-        judgements[False] = _judge_accepted(probe, number, reading, ended, plain)
+        judgements[False] = _judge_accepted(probe, number, parsed, ended, plain)
     passed = next((judgement for judgement in judgements.values() if judgement.why is None), None)
     # The server neither accepted nor refused correctly: report the one that it attempted.
-    own = reading.responses[: len(probe.methods) - 1]
+    own = parsed.responses[: len(probe.methods) - 1]
     has_refused = any(_refuses(answer, probe, index) for index, answer in enumerate(own))
     return passed or judgements.get(has_refused) or judgements[not has_refused]
 
 
-def _judge_tunnel(probe: Probe, reading: Reading) -> Judgement:
+def _judge_tunnel(probe: Probe, parsed: ParsedResponses) -> Judgement:
     """Judge the answer to CONNECT. A 2xx opens a tunnel, so it needs a valid port and no content (RFC 9110 §9.3.6)."""
-    if not reading.responses:
+    if not parsed.responses:
         return Judgement("CONNECT is not answered", is_should=True)
-    answer = reading.responses[0]
+    answer = parsed.responses[0]
     if answer.status >= 300:
         return Judgement(None)
     if not probe.may_accept:
@@ -160,9 +160,9 @@ def _judge_tunnel(probe: Probe, reading: Reading) -> Judgement:
     return Judgement(why if surplus else None)
 
 
-def _judge_cut_short(probe: Probe, reading: Reading, ended: str) -> Judgement:
+def _judge_cut_short(probe: Probe, parsed: ParsedResponses, ended: str) -> Judgement:
     """Judge the answer to a request that ends too early. An answer is optional, but the connection must close."""
-    answers = _without_early_answer(probe, reading.responses)
+    answers = _without_early_answer(probe, parsed.responses)
     if len(answers) > probe.accepted_count + 1:
         why = f"{_answers(len(answers))} to {_requests(probe.accepted_count)} and an incomplete one"
         return Judgement(why)
@@ -195,9 +195,9 @@ def _refuses(answer: Response, probe: Probe, index: int) -> bool:
     return answer.status in _SYNTAX_STATUSES
 
 
-def _judge_accepted(probe: Probe, number: int, reading: Reading, ended: str, plain: PlainAnswer) -> Judgement:
+def _judge_accepted(probe: Probe, number: int, parsed: ParsedResponses, ended: str, plain: PlainAnswer) -> Judgement:
     """Judge the answers of a server that accepted the entire case."""
-    answers = reading.responses
+    answers = parsed.responses
     count = probe.accepted_count + (1 if probe.case.expected["httpsock"].status is not None else 0)
     refused = _judge_refusal_of_valid(probe, answers[:count])
     if refused is not None:
@@ -262,9 +262,9 @@ def _judge_early_end(probe: Probe, answers: list[Response], count: int, ended: s
     return Judgement(f"{why}, without announcing a close", is_should=True, requirement=_ANNOUNCED_CLOSE)
 
 
-def _judge_refused(probe: Probe, number: int, reading: Reading, plain: PlainAnswer) -> Judgement:
+def _judge_refused(probe: Probe, number: int, parsed: ParsedResponses, plain: PlainAnswer) -> Judgement:
     """Judge the answers of a server that must refuse the case. The plain request behind it must get no answer."""
-    answers = _without_early_answer(probe, reading.responses)
+    answers = _without_early_answer(probe, parsed.responses)
     refusals = (index for index, answer in enumerate(answers) if _refuses(answer, probe, index))
     first = next(refusals, len(answers))
     # If httpsock accepts the case, the server may refuse any of its requests.

@@ -78,8 +78,8 @@ class Fault(NamedTuple):
     kind: FaultKind = FaultKind.OTHER
 
 
-class Reading(NamedTuple):
-    """The result of reading: the final and the interim responses, the faults, and the octets left over."""
+class ParsedResponses(NamedTuple):
+    """The result of parsing: the final and the interim responses, the faults, and the octets left over."""
 
     responses: list[Response]
     leftover: bytes
@@ -99,24 +99,24 @@ class _Framed(NamedTuple):
     is_whole: bool = True
 
 
-def read_responses(octets: bytes, methods: Sequence[str], is_ended: object) -> Reading:
+def read_responses(octets: bytes, methods: Sequence[str], is_ended: object) -> ParsedResponses:
     """Parse *octets* as a server's responses. *methods* are the methods of the requests.
 
     If *is_ended* is true, the server closed the connection after *octets*. Additional responses, up to a limit, are
     read as responses to GET.
     """
-    reading = Reading([], b"", [], [])
+    parsed = ParsedResponses([], b"", [], [])
     at = 0
-    while at < len(octets) and len(reading.responses) + len(reading.interim) < len(methods) + _MAX_SURPLUS:
-        number = len(reading.responses)
+    while at < len(octets) and len(parsed.responses) + len(parsed.interim) < len(methods) + _MAX_SURPLUS:
+        number = len(parsed.responses)
         method = methods[number] if number < len(methods) else "GET"
         response, faults, stop = _read_response(octets, at, method, is_ended=bool(is_ended))
-        reading.faults.extend(faults)
+        parsed.faults.extend(faults)
         if response is None:
             break
-        (reading.interim if 100 <= response.status < 200 else reading.responses).append(response)
+        (parsed.interim if 100 <= response.status < 200 else parsed.responses).append(response)
         at = stop
-    return reading._replace(leftover=octets[at:])
+    return parsed._replace(leftover=octets[at:])
 
 
 def _read_response(octets: bytes, at: int, method: str, *, is_ended: bool) -> tuple[Response | None, list[Fault], int]:

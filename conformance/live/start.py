@@ -45,7 +45,7 @@ class Program(subprocess.Popen[bytes]):
         deadline = time.monotonic() + _START_SECONDS
         is_accepted = False
         while time.monotonic() < deadline and self.poll() is None:
-            found = wire.exchange(address, [sentinel(0)], seconds=2.0, ends=False, patience=0.5)
+            found = wire.exchange(address, [sentinel(0)], seconds=2.0, ends=False, quiet_seconds=0.5)
             if found.received or found.ended == "timed out":
                 return True
             if found.ended != "refused" and not is_accepted:

@@ -42,7 +42,7 @@ class Target:
 
     No case is tried after *deadline*. Each restart extends the deadline by the time that it took. If *is_gone* is true,
     the server has stopped for good. If the server does not close when asked, the client closes its side after
-    *patience* seconds without input. After many time-outs, an exchange may take only *hurried_seconds*.
+    *quiet_seconds* without input. After many time-outs, an exchange may take only *hurried_seconds*.
     """
 
     def __init__(self, address: tuple[str, int], server: StartedServer | None = None) -> None:
@@ -50,7 +50,7 @@ class Target:
         self.deadline = float("inf")
         self.end = End()
         self.is_gone = False
-        self.patience: float | None = None
+        self.quiet_seconds: float | None = None
         self.hurried_seconds = _HURRIED_SECONDS
         self._lock = threading.Lock()
         self._timeouts = 0
@@ -162,7 +162,7 @@ class Target:
     def _ask(self, seconds: float) -> wire.Transcript:
         """Send a plain request on a new connection. Return the transcript."""
         return wire.exchange(
-            self.address, [sentinel(0)], seconds=seconds, ends=False, patience=seconds / 2, max_octets=1
+            self.address, [sentinel(0)], seconds=seconds, ends=False, quiet_seconds=seconds / 2, max_octets=1
         )
 
     def _exit_code(self, seconds: float) -> int | None:

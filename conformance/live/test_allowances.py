@@ -17,7 +17,7 @@ from conformance.semantics.test_semantics import running
 from . import causes, outputs
 from .corpus_run import check_corpus
 from .probes import PlainAnswer, judge, probe_of
-from .responses import Reading, Response
+from .responses import ParsedResponses, Response
 from .results import NO_TIME, Outcome, Result
 from .target import Target
 from .test_live import serving
@@ -34,7 +34,11 @@ def verdict_on(name: str, *statuses: int) -> tuple[str | None, bool]:
     """
     answers = [Response(status, b"", (), b"", b"") for status in statuses]
     verdict = judge(
-        probe_of(_CASES[name], 1), 1, Reading(answers, b"", [], []), "closed", PlainAnswer(_MISSING, echoes=False)
+        probe_of(_CASES[name], 1),
+        1,
+        ParsedResponses(answers, b"", [], []),
+        "closed",
+        PlainAnswer(_MISSING, echoes=False),
     )
     return verdict.why, verdict.is_should
 
@@ -140,7 +144,11 @@ def test_a_fault_that_the_case_is_not_about_is_reported_under_its_own_requiremen
     """Such a fault breaks only a requirement below MUST, even if the case tests a MUST."""
     answers = [Response(status, b"", (), b"", b"") for status in statuses]
     judgement = judge(
-        probe_of(_CASES[name], 1), 1, Reading(answers, b"", [], []), "closed", PlainAnswer(_MISSING, echoes=False)
+        probe_of(_CASES[name], 1),
+        1,
+        ParsedResponses(answers, b"", [], []),
+        "closed",
+        PlainAnswer(_MISSING, echoes=False),
     )
     assert judgement.requirement == requirement
     assert load_requirements()[requirement].level != "MUST"
@@ -152,7 +160,7 @@ def _answer_alone(is_alone: Callable[[bytes], bool]) -> Callable[[socket.socket]
     If *is_alone* returns true for these octets, the server answers each request with 404. Otherwise it sends one 400.
     """
 
-    def converse(connected: socket.socket) -> None:
+    def script(connected: socket.socket) -> None:
         octets = connected.recv(65536)
         if is_alone(octets):
             connected.sendall(b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n" * octets.count(b" HTTP/1."))
@@ -162,7 +170,7 @@ def _answer_alone(is_alone: Callable[[bytes], bool]) -> Callable[[socket.socket]
         while connected.recv(65536):
             pass
 
-    return converse
+    return script
 
 
 def test_a_server_without_pipelining_gets_each_case_without_a_sentinel() -> None:
@@ -200,9 +208,9 @@ def test_a_server_that_never_closes_fails_the_check_on_closing_and_delays_no_cas
         target = Target(address)
         results = {result.name: result for result in check_corpus(target, "R089")}
         check = next(check for check in CHECKS if check.name == name)
-        fault = check.run(Session(address, seconds=2, patience=target.patience))
+        fault = check.run(Session(address, seconds=2, quiet_seconds=target.quiet_seconds))
     assert {result.outcome for result in results.values()} == {Outcome.PASSED}
-    assert target.patience is not None
+    assert target.quiet_seconds is not None
     assert fault == "the connection stays open behind the response"
 
 
@@ -244,8 +252,8 @@ def test_a_response_without_a_head_passes_only_for_a_request_of_http_0_9() -> No
 )  # fmt: skip
 def test_a_2xx_to_connect_needs_a_valid_port_and_no_content(name: str, field: bytes, why: str | None) -> None:
     """RFC 9110 §9.3.6: an origin server may accept CONNECT, but its 2xx must not have Content-Length."""
-    reading = Reading([Response(200, b"", ((field, b"5"),), b"", b"")], b"", [], [])
-    verdict = judge(probe_of(_CASES[name], 1), 1, reading, "closed", PlainAnswer(_MISSING, echoes=False))
+    parsed = ParsedResponses([Response(200, b"", ((field, b"5"),), b"", b"")], b"", [], [])
+    verdict = judge(probe_of(_CASES[name], 1), 1, parsed, "closed", PlainAnswer(_MISSING, echoes=False))
     assert (verdict.why, verdict.is_should) == (why, False)
 
 

@@ -28,7 +28,7 @@ from .results import NO_TIME, Outcome, Result, breaks_a_must, matches
 from .start import Program
 from .target import Target
 from .trials import LAST
-from .wire import Reading, Response, exchange, read_responses
+from .wire import ParsedResponses, Response, exchange, read_responses
 
 _CASES = load_cases()
 _START = f"{sys.executable} -m httpsock --port {{port}} {{root}}"
@@ -60,10 +60,10 @@ def test_the_strict_reader_and_h11_find_no_fault_in_the_responses_of_httpsock(re
     faults = {}
     for number, case in enumerate(_CASES, 1):
         octets, methods = results[case.name].received, probe_of(case, number).methods
-        reading = read_responses(octets, methods, is_ended=True)
-        found = [*reading.faults, *faults_by_h11_client(octets, [*methods, "GET"][: len(reading.responses)])]
-        if found or reading.leftover:
-            faults[case.name] = (found, reading.leftover)
+        parsed = read_responses(octets, methods, is_ended=True)
+        found = [*parsed.faults, *faults_by_h11_client(octets, [*methods, "GET"][: len(parsed.responses)])]
+        if found or parsed.leftover:
+            faults[case.name] = (found, parsed.leftover)
     assert not faults
 
 
@@ -103,8 +103,8 @@ def test_httpsock_passes_the_static_semantics(address: tuple[str, int]) -> None:
 
 
 @contextmanager
-def serving(converse: Callable[[socket.socket], object]) -> Iterator[tuple[str, int]]:
-    """Run a server that calls *converse* with each connection, in a thread. Yield its address."""
+def serving(script: Callable[[socket.socket], object]) -> Iterator[tuple[str, int]]:
+    """Run a server that calls *script* with each connection, in a thread. Yield its address."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
     is_over = threading.Event()
     threads = []
@@ -112,7 +112,7 @@ def serving(converse: Callable[[socket.socket], object]) -> Iterator[tuple[str, 
     def serve_one(connected: socket.socket) -> None:
         with connected:
             try:
-                converse(connected)
+                script(connected)
             except OSError:
                 pass  # The client has closed the connection.
 
@@ -150,7 +150,7 @@ def _reset(connected: socket.socket) -> None:
 
 
 @pytest.mark.parametrize(
-    "converse",
+    "script",
     [
         pytest.param(lambda connected: connected.recv(65536) and connected.recv(65536), id="never answers"),
         pytest.param(lambda connected: connected.sendall(bytes(range(256)) * 9), id="answers garbage"),
@@ -160,10 +160,10 @@ def _reset(connected: socket.socket) -> None:
     ],
 )
 def test_without_a_valid_response_to_a_plain_request_no_case_is_tried(
-    converse: Callable[[socket.socket], object], capsys: pytest.CaptureFixture[str]
+    script: Callable[[socket.socket], object], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The command prints what the server did instead, and how to repeat the request. Its exit code is 2."""
-    with serving(converse) as (host, port):
+    with serving(script) as (host, port):
         assert main(["check", f"http://{host}:{port}/"]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -206,7 +206,7 @@ def _send_slowly(connected: socket.socket) -> None:
 
 
 @pytest.mark.parametrize(
-    "converse",
+    "script",
     [
         pytest.param(_wait, id="never answers"),
         pytest.param(socket.socket.close, id="closes immediately"),
@@ -218,7 +218,7 @@ def _send_slowly(connected: socket.socket) -> None:
     ],
 )
 def test_a_hostile_server_that_answers_plain_requests_costs_no_more_than_the_time_limit(
-    converse: Callable[[socket.socket], object], monkeypatch: pytest.MonkeyPatch
+    script: Callable[[socket.socket], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each case and each check has a result. If no time is left for a case, the case is skipped."""
     monkeypatch.setattr(command, "_CORPUS_SECONDS", 0.1)
@@ -229,7 +229,7 @@ def test_a_hostile_server_that_answers_plain_requests_costs_no_more_than_the_tim
             connected.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\n0123456789")
             connected.shutdown(socket.SHUT_WR)
         else:
-            converse(connected)
+            script(connected)
 
     with serving(answer_plain_requests) as address:
         results = check(Target(address))
@@ -242,18 +242,18 @@ def test_a_hostile_server_that_answers_plain_requests_costs_no_more_than_the_tim
 def _answer(octets: bytes) -> Callable[[socket.socket], None]:
     """Return the behaviour of a server that answers anything with *octets*. It closes when the client does."""
 
-    def converse(connected: socket.socket) -> None:
+    def script(connected: socket.socket) -> None:
         connected.recv(65536)
         connected.sendall(octets)
         connected.shutdown(socket.SHUT_WR)
         while connected.recv(65536):
             pass
 
-    return converse
+    return script
 
 
-def _outcomes(converse: Callable[[socket.socket], object], *only: str) -> dict[str, Result]:
-    with serving(converse) as address:
+def _outcomes(script: Callable[[socket.socket], object], *only: str) -> dict[str, Result]:
+    with serving(script) as address:
         return {result.name: result for text in only for result in check_corpus(Target(address), text)}
 
 
@@ -295,7 +295,7 @@ def test_every_case_has_a_verdict_for_any_number_of_answers() -> None:
     all_statuses = [(), *product((200, 400, 404), repeat=2), (404, 404, 404, 404)]
     plain = PlainAnswer(404, echoes=False)
     for ended, statuses in product(("closed", "reset", "timed out"), all_statuses):
-        answers = Reading([Response(status, b"", (), b"", b"") for status in statuses], b"", [], [])
+        answers = ParsedResponses([Response(status, b"", (), b"", b"") for status in statuses], b"", [], [])
         for number, case in enumerate(_CASES, 1):
             why = judge(probe_of(case, number), number, answers, ended, plain).why
             is_sentence = why is None or len(why) > 10

@@ -36,13 +36,13 @@ _PART = b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 1-2/10\r\nContent
 _HEAD_OF_SPARSE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n" % SPARSE_OCTETS + _CLOSING
 _NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n" + _CLOSING
 
-Converse = Callable[[socket.socket], object]
+Script = Callable[[socket.socket], object]
 
 
-def stranger(misbehave: Converse, at: bytes = b"GET /sparse.bin ") -> Converse:
+def stranger(misbehave: Script, at: bytes = b"GET /sparse.bin ") -> Script:
     """Return a small file server. If a request starts with *at*, the server calls *misbehave*."""
 
-    def converse(connected: socket.socket) -> None:
+    def script(connected: socket.socket) -> None:
         asked = connected.recv(65536)
         if asked.startswith(at):
             misbehave(connected)
@@ -56,7 +56,7 @@ def stranger(misbehave: Converse, at: bytes = b"GET /sparse.bin ") -> Converse:
         connected.shutdown(socket.SHUT_WR)
         wait(connected)
 
-    return converse
+    return script
 
 
 def wait(connected: socket.socket) -> None:
@@ -116,7 +116,7 @@ def url(address: tuple[str, int]) -> str:
 
 @pytest.mark.parametrize("misbehave", [wait, answer_byte_by_byte, eat_memory])
 def test_a_server_that_does_not_answer_for_a_large_file_fails_that_check_by_name(
-    misbehave: Converse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    misbehave: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The other checks of the large file are skipped, since each may cost the server gigabytes of memory."""
     monkeypatch.setattr(ranges, "_HEAVY_SECONDS", 1.5)
@@ -157,7 +157,7 @@ def test_a_server_too_slow_for_head_of_a_large_file_breaks_no_rule_of_ranges(
     ],
 )
 def test_a_server_that_ends_or_floods_the_answer_for_a_large_file_has_a_verdict_in_each_check_of_it(
-    misbehave: Converse, outcome: str, why: str, tmp_path: Path
+    misbehave: Script, outcome: str, why: str, tmp_path: Path
 ) -> None:
     with serving(stranger(misbehave)) as address:
         _, results = run(tmp_path, url(address), "--only", "R134")
@@ -200,11 +200,11 @@ def test_a_server_that_one_case_keeps_from_answering_others_stalls_and_the_run_g
         wait(connected)
         threading.Event().wait(2.0)
 
-    def converse(connected: socket.socket) -> None:
+    def script(connected: socket.socket) -> None:
         with turn:
             stranger(brew, b"BREW /digits")(connected)
 
-    with serving(converse) as address:
+    with serving(script) as address:
         code, results = run(tmp_path, url(address), "--only", "R099")
     stops = {name for name, result in results.items() if result["stops_server"]}
     assert code == 1

@@ -30,7 +30,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 _FRAGILE = """
 import socket, sys, os, threading
 
-def converse(connected):
+def serve_connection(connected):
     octets = connected.recv(65536)
     try:
         head = octets.partition(b"\\r\\n\\r\\n")[0].split(b"\\r\\n")
@@ -46,7 +46,7 @@ def converse(connected):
 
 listener = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=64)
 while True:
-    threading.Thread(target=converse, args=(listener.accept()[0],), daemon=True).start()
+    threading.Thread(target=serve_connection, args=(listener.accept()[0],), daemon=True).start()
 """
 # The same, but it also exits at the thirtieth request.
 _WORN_OUT = _FRAGILE.replace("import socket", "count = iter(range(30))\nimport socket").replace(
@@ -55,7 +55,10 @@ _WORN_OUT = _FRAGILE.replace("import socket", "count = iter(range(30))\nimport s
 # Like _FRAGILE, but instead of exiting it stops answering, and still accepts connections.
 _SILENT = (
     _FRAGILE.replace("os._exit(3)", "silence.clear()")
-    .replace("def converse(connected):\n", "silence = threading.Event()\nsilence.set()\n\ndef converse(connected):\n")
+    .replace(
+        "def serve_connection(connected):\n",
+        "silence = threading.Event()\nsilence.set()\n\ndef serve_connection(connected):\n",
+    )
     .replace("    octets = ", "    silence.is_set() or threading.Event().wait()\n    octets = ")
 )
 

@@ -1,4 +1,4 @@
-"""Exchanges with servers: reading valid and invalid responses, and talking to well-behaved and hostile servers."""
+"""Exchanges with well-behaved and hostile servers, and the parsing of valid and invalid responses."""
 
 import shutil
 import socket
@@ -12,12 +12,12 @@ import pytest
 from conformance.parsers.h11_client import faults_by_h11_client
 
 from .start import Program
-from .wire import Reading, exchange, read_responses, reproduce
+from .wire import ParsedResponses, exchange, read_responses, reproduce
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
 
-def read(octets: bytes, *methods: str) -> Reading:
+def read(octets: bytes, *methods: str) -> ParsedResponses:
     """Parse *octets* as the responses of a server that then closed the connection."""
     return read_responses(octets, methods or ("GET",), True)
 
@@ -44,9 +44,9 @@ GOOD = {
 @pytest.mark.parametrize(("method", "octets", "contents"), GOOD.values(), ids=GOOD.keys())
 def test_a_valid_response_is_read_to_its_end_without_a_fault(method: str, octets: bytes, contents: list[bytes]) -> None:
     """The strict reader finds no fault, and h11 as a client finds none."""
-    reading = read(octets, method)
-    assert [response.content for response in reading.responses] == contents
-    assert (reading.leftover, reading.faults) == (b"", [])
+    parsed = read(octets, method)
+    assert [response.content for response in parsed.responses] == contents
+    assert (parsed.leftover, parsed.faults) == (b"", [])
     assert faults_by_h11_client(octets, [method, "GET"]) == []
 
 
@@ -102,17 +102,17 @@ def test_no_octets_that_a_server_sends_raise_an_error() -> None:
         for position in range(len(octets)):
             for replaced in (b"", b"\x00", b"\r", b"\n", b"\xff", b" ", b"9"):
                 changed = octets[:position] + replaced + octets[position + 1 :]
-                reading = read(changed, method)
-                octets_read = sum(len(part.octets) for part in (*reading.responses, *reading.interim))
-                assert octets_read + len(reading.leftover) == len(changed)
+                parsed = read(changed, method)
+                octets_read = sum(len(part.octets) for part in (*parsed.responses, *parsed.interim))
+                assert octets_read + len(parsed.leftover) == len(changed)
                 faults_by_h11_client(changed, [method])
             # A response that is still incomplete is not a fault.
             assert read_responses(octets[:position], [method], False).faults == []
 
 
 @contextmanager
-def server(converse: Callable[[socket.socket], object]) -> Iterator[tuple[str, int]]:
-    """Run a server that calls *converse* with one connection after another. Yield its address."""
+def server(script: Callable[[socket.socket], object]) -> Iterator[tuple[str, int]]:
+    """Run a server that calls *script* with one connection after another. Yield its address."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -122,7 +122,7 @@ def server(converse: Callable[[socket.socket], object]) -> Iterator[tuple[str, i
                 if is_over.is_set():
                     return
                 try:
-                    converse(connected)
+                    script(connected)
                 except OSError:
                     pass  # The client has closed the connection.
 
@@ -140,11 +140,11 @@ def server(converse: Callable[[socket.socket], object]) -> Iterator[tuple[str, i
 
 def test_a_transcript_has_the_octets_sent_and_received_and_how_the_connection_ended() -> None:
 
-    def converse(connected: socket.socket) -> None:
+    def script(connected: socket.socket) -> None:
         with connected.makefile("rb") as stream:
             connected.sendall(b"<" + stream.read(4) + b">")
 
-    with server(converse) as address:
+    with server(script) as address:
         transcript = exchange(address, [b"a", b"", b"bc", b"d"], seconds=5.0, ends=False)
     assert transcript == (b"abcd", b"<abcd>", "closed", False)
 
@@ -154,21 +154,26 @@ def test_reading_an_endless_response_stops() -> None:
     assert len(read(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000, "GET").interim) < 110
     assert len(read(OK * 1000, "GET").responses) < 110
     chunks = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 200_000
-    reading = read(chunks, "GET")
-    assert (reading.responses, reading.leftover) == ([], chunks)
-    assert [fault.says for fault in reading.faults] == ["more than 100000 chunks, and no end"]
+    parsed = read(chunks, "GET")
+    assert (parsed.responses, parsed.leftover) == ([], chunks)
+    assert [fault.says for fault in parsed.faults] == ["more than 100000 chunks, and no end"]
 
 
 def test_the_client_ends_its_side_immediately_or_after_some_silence() -> None:
     """The server in this test answers only after the client has closed its side."""
 
-    def converse(connected: socket.socket) -> None:
+    def script(connected: socket.socket) -> None:
         with connected.makefile("rb") as stream:
             connected.sendall(b"<" + stream.read() + b">")
 
-    with server(converse) as address:
+    with server(script) as address:
         assert exchange(address, [b"ab"], seconds=5.0, ends=True) == (b"ab", b"<ab>", "closed", True)
-        assert exchange(address, [b"ab"], seconds=5.0, ends=False, patience=0.05) == (b"ab", b"<ab>", "closed", True)
+        assert exchange(address, [b"ab"], seconds=5.0, ends=False, quiet_seconds=0.05) == (
+            b"ab",
+            b"<ab>",
+            "closed",
+            True,
+        )
 
 
 def test_an_exchange_with_a_silent_server_times_out() -> None:
@@ -180,11 +185,11 @@ def test_an_exchange_with_a_silent_server_times_out() -> None:
 
 def test_an_exchange_stops_after_max_octets() -> None:
 
-    def converse(connected: socket.socket) -> None:
+    def script(connected: socket.socket) -> None:
         while True:
             connected.sendall(b"x" * 65536)
 
-    with server(converse) as address:
+    with server(script) as address:
         transcript = exchange(address, [b"x"], seconds=5.0, ends=False, max_octets=100_000)
     assert transcript.ended == "flooded"
     assert len(transcript.received) > 100_000
@@ -193,10 +198,10 @@ def test_an_exchange_stops_after_max_octets() -> None:
 def test_a_server_that_does_not_read_does_not_block_the_exchange() -> None:
     """The client must still receive a response that the server sent before it closed the connection."""
 
-    def converse(connected: socket.socket) -> None:
+    def script(connected: socket.socket) -> None:
         connected.sendall(b"no")
 
-    with server(converse) as address:
+    with server(script) as address:
         transcript = exchange(address, (b"x" * 65536 for _ in range(1000)), seconds=5.0, ends=False)
     assert transcript.ended in ("closed", "reset")
     assert transcript.received in (b"no", b"")

@@ -12,9 +12,9 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from .responses import Reading, Response, read_responses
+from .responses import ParsedResponses, Response, read_responses
 
-__all__ = ["Reading", "Response", "Transcript", "exchange", "read_responses", "reproduce"]
+__all__ = ["ParsedResponses", "Response", "Transcript", "exchange", "read_responses", "reproduce"]
 
 _RECEIVE_OCTETS = 64 * 1024
 _MAX_OCTETS = 64 * 1024 * 1024
@@ -101,12 +101,12 @@ def exchange(
     *,
     seconds: float,
     ends: bool,
-    patience: float | None = None,
+    quiet_seconds: float | None = None,
     max_octets: int = _MAX_OCTETS,
 ) -> Transcript:
     """Connect to *address*, send *parts*, and wait until the server closes. Return the transcript.
 
-    If *ends* is true, close the client's side after the last part. If *patience* is given, close the client's side
+    If *ends* is true, close the client's side after the last part. If *quiet_seconds* is given, close the client's side
     after this many seconds without input. The exchange stops after *seconds*, or if more than *max_octets* arrive.
     """
     deadline = time.monotonic() + seconds
@@ -126,9 +126,9 @@ def exchange(
                 state.end()
             selector.modify(connected, selectors.EVENT_READ | (selectors.EVENT_WRITE if has_more else 0))
             left = deadline - time.monotonic()
-            is_patient = patience is None or state.ended_first
+            ends_when_quiet = quiet_seconds is not None and not state.ended_first
             events = 0
-            for _, mask in selector.select(max(0.0, left if is_patient else min(left, patience or 0.0))):
+            for _, mask in selector.select(max(0.0, min(left, quiet_seconds or 0.0) if ends_when_quiet else left)):
                 events = mask
             if events & selectors.EVENT_READ:
                 ended = state.receive()
@@ -136,7 +136,7 @@ def exchange(
                 state.send()
             if ended is None:
                 ended = _limit(max_octets - len(state.received), deadline)
-            if not events and ended is None and not is_patient:
+            if not events and ended is None and ends_when_quiet:
                 state.end()
         return state.transcript(ended)
 

@@ -78,7 +78,7 @@ for _fields in (
 
 @CHECKS.check("The connection closes behind the response to a request that asks to close", "R084", "MUST")
 def _close_is_initiated(session: Session) -> str | None:
-    session.patience = None
+    session.quiet_seconds = None
     responses = session.ask(get("/digits.txt"))
     ended = session.transcript.ended if session.transcript else ""
     return unless(responses, "no response") or unless(
@@ -228,7 +228,7 @@ def _head(session: Session) -> str | None:
 def _is_not_get(session: Session, method: str) -> str | None:
     """Return a fault if the server treats *method* like GET."""
     response = session.one(request(method, "/digits.txt"))
-    if response.status < 400 and session.aside().one(request("X-NONE", "/digits.txt")).status < 400:
+    if response.status < 400 and session.separate().one(request("X-NONE", "/digits.txt")).status < 400:
         raise InapplicableError("the server treats every method like GET")
     return unless(
         response.status >= 400 and DIGITS not in response.content, f"{method} is answered with {response.status}"
@@ -324,7 +324,7 @@ def _reset(session: Session) -> str | None:
 
 @CHECKS.check("Eight clients at the same time get a large file whole", "R095", "MUST")
 def _parallel(session: Session) -> str | None:
-    session.aside().whole("/digits.txt")
+    session.separate().whole("/digits.txt")
     talks = [Session(session.address, session.seconds * 2, session.deadline) for _ in range(8)]
     with ThreadPoolExecutor(len(talks)) as pool:
         responses = list(pool.map(lambda one: one.one(get("/big.bin")), talks))

@@ -70,7 +70,7 @@ for _target in ("/digits.txt%", "/digits.txt%4", "/%zzdigits.txt", "/%g0", "/%+1
 
 @CHECKS.check("A path is decoded once", "R139", "SECURITY")
 def _decoded_once(session: Session) -> str | None:
-    if session.aside().one(get("/A.txt")).status != 200:
+    if session.separate().one(get("/A.txt")).status != 200:
         raise InapplicableError("the known folder is not served")
     response = session.one(get("/%2541.txt"))
     return unless(b"no percent sign" not in response.content, "%2541 is decoded twice, to A")
@@ -78,7 +78,7 @@ def _decoded_once(session: Session) -> str | None:
 
 def _reaches(session: Session, target: str, content: bytes, known: str = "/digits.txt") -> str | None:
     """Check that *target* returns *content*. If the server lacks the file at *known*, raise InapplicableError."""
-    session.aside().whole(known)
+    session.separate().whole(known)
     response = session.one(get(target))
     return expect(response, 200) or unless(response.content == content, "another file is served")
 
@@ -112,7 +112,7 @@ for _target in ("/digits.txt?", "/digits.txt?a=b", "/digits.txt?/../letters.txt"
 
 def _is_not(session: Session, target: str, content: bytes) -> str | None:
     """Return a fault if the answer for *target* is a 5xx, or has the *content* of another resource."""
-    session.aside().whole("/digits.txt")
+    session.separate().whole("/digits.txt")
     response = session.one(get(target))
     return unless(response.content != content, "the file is served under another name") or unless(
         response.status < 500, f"the status is {response.status}"

@@ -101,7 +101,7 @@ def _ask(session: Session, value: str, *fields: str, path: str = _PATH) -> Respo
     If the server does not support ranges, raise InapplicableError.
     """
     response = session.one(get(path, f"Range: {value}", *fields))
-    if response.status == 200 and session.aside().one(get(_PATH, "Range: bytes=1-2")).status == 200:
+    if response.status == 200 and session.separate().one(get(_PATH, "Range: bytes=1-2")).status == 200:
         raise InapplicableError("the server does not support ranges, which is allowed")
     return response
 
@@ -299,7 +299,7 @@ def _parts_have_type(session: Session) -> str | None:
     response = _ask(session, "bytes=0-0,1700-1700", path="/style.css")
     if "multipart" not in field(response, "content-type"):
         raise InapplicableError("the server sends no multipart response")
-    content_type = session.aside().whole("/style.css").field("content-type") or b""
+    content_type = session.separate().whole("/style.css").field("content-type") or b""
     return unless(
         b"content-type: " + content_type.lower() in response.content.lower(), "no part has the Content-Type of the 200"
     )
@@ -387,7 +387,7 @@ def _of_sparse(session: Session, value: str, content_range: str, octets: bytes) 
         raise InapplicableError(f"HEAD of a file of 5 GiB fails: {fault}") from fault
     if field(head, "content-length") != str(SPARSE_OCTETS):
         raise InapplicableError("the folder has no file of 5 GiB, or HEAD does not give its length")
-    if session.aside().one(get(_PATH, "Range: bytes=1-2")).status != 206:
+    if session.separate().one(get(_PATH, "Range: bytes=1-2")).status != 206:
         raise InapplicableError("the server does not support ranges, which is allowed")
     try:
         response = session.one(get("/sparse.bin", f"Range: {value}"))
@@ -420,7 +420,7 @@ for _value, _first, _last, _octets in (
 # two Range lines serves ranges that neither line requests.
 def _not_joined(session: Session, first: str, second: str) -> str | None:
     """Return a fault if the server joins two Range lines into one list of ranges."""
-    _ask(session.aside(), "bytes=1-2")
+    _ask(session.separate(), "bytes=1-2")
     response = session.one(get(_PATH, f"Range: {first}", f"Range: {second}"))
     if 400 <= response.status < 500:
         return None

@@ -62,7 +62,7 @@ def _attempt(target: Target, check_: Check) -> Attempt:
     if target.is_overdue:
         return Attempt(_untried(check_, NO_TIME), is_doubtful=False)
     deadline = min(target.deadline, time.monotonic() + _CHECK_SECONDS)
-    session = Session(target.address, target.limited(_EXCHANGE_SECONDS), deadline, target.patience)
+    session = Session(target.address, target.limited(_EXCHANGE_SECONDS), deadline, target.quiet_seconds)
     outcome = Outcome.FAILED
     try:
         why = check_.run(session) or ""

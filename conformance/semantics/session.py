@@ -52,8 +52,8 @@ class Session:
     """The exchanges of one check with the server at *address*. The check judges the last exchange.
 
     An exchange ends after *seconds* or at *deadline*. After the deadline, no exchange begins, and FaultError is
-    raised. If *patience* is given, the client closes its side after this many seconds without input. ``exchanges`` has
-    the octets and the transcript of each exchange.
+    raised. If *quiet_seconds* is given, the client closes its side after this many seconds without input.
+    ``exchanges`` has the octets and the transcript of each exchange.
     """
 
     def __init__(
@@ -61,12 +61,12 @@ class Session:
         address: tuple[str, int],
         seconds: float = 2.0,
         deadline: float = math.inf,
-        patience: float | None = None,
+        quiet_seconds: float | None = None,
     ) -> None:
         self.address = address
         self.seconds = seconds
         self.deadline = deadline
-        self.patience = patience
+        self.quiet_seconds = quiet_seconds
         self.exchanges: list[tuple[bytes, wire.Transcript]] = []
         self.faults: list[Fault] = []
 
@@ -83,9 +83,9 @@ class Session:
         """The transcript of the last exchange."""
         return self.exchanges[-1][1] if self.exchanges else None
 
-    def aside(self) -> "Session":
+    def separate(self) -> "Session":
         """Return a separate session, for requests that prepare the check or find out whether it applies."""
-        return Session(self.address, self.seconds, self.deadline, self.patience)
+        return Session(self.address, self.seconds, self.deadline, self.quiet_seconds)
 
     def ask(self, *requests: bytes) -> list[Response]:
         """Send *requests* together on one connection. The last request asks to close. Return the final responses."""
@@ -101,14 +101,14 @@ class Session:
         if seconds <= 0:
             raise FaultError(f"no verdict: the time was over before {_line(b''.join(parts))} could be sent")
         transcript = wire.exchange(
-            self.address, parts, seconds=seconds, ends=ends, patience=self.patience, max_octets=_MAX_OCTETS
+            self.address, parts, seconds=seconds, ends=ends, quiet_seconds=self.quiet_seconds, max_octets=_MAX_OCTETS
         )
         self.exchanges.append((b"".join(parts), transcript))
         if transcript.ended == "flooded":
             raise FaultError(f"no response: more than {_MAX_OCTETS} bytes without an end")
-        reading = wire.read_responses(transcript.received, methods, transcript.ended == "closed")
-        self.faults = reading.faults
-        return [response for response in reading.responses if response.status >= 200]
+        parsed = wire.read_responses(transcript.received, methods, transcript.ended == "closed")
+        self.faults = parsed.faults
+        return [response for response in parsed.responses if response.status >= 200]
 
     def one(self, request: bytes) -> Response:
         """Send one request and return the response. If there is none, raise FaultError."""
@@ -212,7 +212,7 @@ def field(response: Response, name: str) -> str:
 
 def entity_tag(session: Session, path: str = "/digits.txt") -> str:
     """Request *path* and return its strong entity-tag. If there is none, raise InapplicableError."""
-    tag = field(session.aside().whole(path), "etag")
+    tag = field(session.separate().whole(path), "etag")
     if not tag or tag.startswith("W/"):
         raise InapplicableError("the server sends no strong entity-tag")
     return tag
@@ -220,7 +220,7 @@ def entity_tag(session: Session, path: str = "/digits.txt") -> str:
 
 def last_modified(session: Session, path: str = "/digits.txt") -> str:
     """Request *path* and return its Last-Modified. If there is none, raise InapplicableError."""
-    date = field(session.aside().whole(path), "last-modified")
+    date = field(session.separate().whole(path), "last-modified")
     if not date:
         raise InapplicableError("the server sends no Last-Modified")
     return date
