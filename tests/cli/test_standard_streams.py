@@ -1,6 +1,5 @@
 """The command line: closed and full standard streams."""
 
-import contextlib
 import os
 import pathlib
 import re
@@ -8,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support import fill_pipe
 from tests.support.program import COMMAND, ENVIRONMENT, Program, Start
 from tests.support.rows import each_row
 from tests.support.tools import tool
@@ -36,11 +36,7 @@ def dead_pipe() -> Iterator[int]:
 def full_pipe() -> Iterator[tuple[int, int]]:
     """Yield the reading and the writing end of a pipe that is full."""
     reading, writing = os.pipe()
-    os.set_blocking(writing, False)
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            os.write(writing, b"x" * 4096)
-    os.set_blocking(writing, True)
+    fill_pipe(writing)
     yield reading, writing
     os.close(reading)
     os.close(writing)

@@ -1,6 +1,5 @@
 """The command line: signals, and how the program ends."""
 
-import contextlib
 import os
 import pathlib
 import re
@@ -11,7 +10,7 @@ import sys
 import pytest
 
 import httpsock
-from tests.support import TIMEOUT_SECONDS, connect, eventually, get, is_refused, read_answer, receive_all
+from tests.support import TIMEOUT_SECONDS, connect, eventually, fill_pipe, get, is_refused, read_answer, receive_all
 from tests.support.folder import FILM_OCTETS
 from tests.support.program import COMMAND, Start
 from tests.support.tools import run, tool
@@ -135,14 +134,7 @@ def test_a_signal_before_the_server_runs_ends_the_program(start: Start) -> None:
     # A full pipe for standard error: the program stops after line 1 of standard output, before it starts to serve.
     reading, writing = os.pipe()
     try:
-        os.set_blocking(writing, False)
-        with contextlib.suppress(BlockingIOError):
-            while os.write(writing, b"." * 4096):
-                pass
-        with contextlib.suppress(BlockingIOError):
-            while os.write(writing, b"."):
-                pass
-        os.set_blocking(writing, True)
+        fill_pipe(writing)
         program = start("--port", "0", stderr=writing)
         program.read_url()
         program.process.send_signal(signal.SIGTERM)

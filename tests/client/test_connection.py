@@ -15,7 +15,7 @@ import pytest
 from httpsock.client.connection import ClientConnection, ClientTimeouts, connect, interleave_families, resolve
 from httpsock.http.response_parser import IncompleteError, ResponseError, ResponseLimits
 from httpsock.tracing.sockets import discard
-from tests.support import TIMEOUT_SECONDS, receive_head, reset
+from tests.support import TIMEOUT_SECONDS, fill, receive_head, reset
 from tests.support.servers import answering, ok, playing
 from tests.support.trace import CollectedTrace
 
@@ -325,10 +325,7 @@ def test_a_server_that_refuses_content_is_not_sent_the_rest() -> None:
 
 def test_a_refusal_is_noticed_when_sending_fails() -> None:
     with paired() as pair:
-        pair.client._socket.setblocking(False)
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                pair.client._socket.send(bytes(MANY_OCTETS))
+        fill(pair.client._socket)
         pair.server.sendall(ok(b"no", "Connection: close", status="413 Content Too Large"))
         pair.client.send("POST", REQUEST, b"content", FOREVER)
         assert pair.client.receive_head().status == 413
@@ -380,11 +377,7 @@ def test_responses_that_arrive_before_all_content_is_sent_are_read_in_turn() -> 
             server.sendall(next(answers))
 
     with server, contextlib.closing(ClientConnection(ours, ResponseLimits(), ClientTimeouts(), play)) as client:
-        ours.setblocking(False)
-        filling = 0
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                filling += ours.send(bytes(4096))
+        filling = fill(ours)
         server.sendall(b"HTTP/1.1 102 Processing\r\n\r\n")
 
         client.send("POST", REQUEST, bytes(1 << 20), FOREVER)

@@ -14,19 +14,12 @@ from httpsock.client.url import parse_url
 from httpsock.discovery.description import format_description, parse_description
 from httpsock.discovery.description_handler import DescriptionHandler
 from httpsock.discovery.ssdp import Device
-from tests.support import Answer, exchange, get, read_answer, read_answers
+from tests.support import ask, exchange, get, read_answers
 from tests.support.folder import HELLO
 from tests.support.rows import each_row
 
 Serve = Callable[..., httpsock.Server]
 DEVICE = Device(uuid.UUID(int=1), "", "a", 1)
-
-
-def ask(port: int, target: str, method: str = "GET") -> Answer:
-    """Send one request and return the answer."""
-    answer, rest = read_answer(exchange(port, get(target, method=method)), method)
-    assert not rest
-    return answer
 
 
 @pytest.fixture
@@ -46,7 +39,7 @@ def test_the_description_is_served_beside_the_files_of_the_folder(
     assert "<friendlyName>my &amp; folder on " in answer.text
     device = DescriptionHandler().describe("/srv/my & folder", 8000)
     assert f"<UDN>uuid:{device.identity}</UDN>" in answer.text
-    head = ask(port, description.path, "HEAD")
+    head = ask(port, description.path, method="HEAD")
     assert (head.status, head.field("Content-Length")) == (200, str(len(answer.content)))
     assert ask(port, "/hello.txt").status == 200
 
@@ -62,7 +55,7 @@ def test_the_presentation_url_has_the_address_at_which_the_description_was_read(
 def test_the_description_allows_get_and_head_only(
     method: str, description: DescriptionHandler, folder: pathlib.Path, serve: Serve
 ) -> None:
-    answer = ask(serve(folder, middleware=[description]).port, description.path, method)
+    answer = ask(serve(folder, middleware=[description]).port, description.path, method=method)
     assert (answer.status, answer.field("Allow")) == (405, "GET, HEAD")
     assert f"{method} is not allowed for a device description" in answer.text
 

@@ -13,7 +13,7 @@ import pytest
 import httpsock
 from httpsock import basic_authentication
 from httpsock.handlers import authentication
-from tests.support import TIMEOUT_SECONDS, Answer, exchange, get, read_answer, receive_all
+from tests.support import TIMEOUT_SECONDS, Answer, ask, exchange, get, read_answer, receive_all
 from tests.support.folder import HELLO
 from tests.support.inspect import EVENTS, Watching, inspected
 from tests.support.rows import each_row
@@ -43,11 +43,7 @@ class Guarded:
         self, *field_lines: str, path: str = "/hello.txt", method: str = "GET", client: str = "127.0.0.1"
     ) -> Answer:
         """Send a request from the address *client* on a new connection, and return the answer."""
-        with socket.create_connection(("127.0.0.1", self.server.port), TIMEOUT_SECONDS, (client, 0)) as connected:
-            connected.sendall(get(path, *field_lines, "Connection: close", method=method))
-            answer, rest = read_answer(receive_all(connected), method)
-        assert rest == b""
-        return answer
+        return ask(self.server.port, path, *field_lines, method=method, source=client)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from httpsock.handlers.in_thread import in_thread
 from httpsock.http.handler import Context, Steps
 from httpsock.http.messages import Request, Response
 from httpsock.server.access_log import Exchange
+from tests.handlers.gate import Gate
 from tests.support import (
     TIMEOUT_SECONDS,
     connect,
@@ -28,26 +29,11 @@ TEXT = (("Content-Type", "text/plain"),)
 Serve = Callable[..., httpsock.Server]
 
 
-class Gate:
-    """A function that blocks until *is_open* is set. Each call releases the semaphore *entered*."""
-
-    def __init__(self) -> None:
-        self.entered = threading.Semaphore(0)
-        self.is_open = threading.Event()
-        self.threads: set[str] = set()
-
-    def __call__(self) -> bytes:
-        self.threads.add(threading.current_thread().name)
-        self.entered.release()
-        assert self.is_open.wait(TIMEOUT_SECONDS)
-        return b"through"
-
-
 @pytest.fixture
 def gate() -> Any:
     gate = Gate()
     yield gate
-    gate.is_open.set()
+    gate.open()
 
 
 def behind(gate: Gate) -> Callable[[Request, Context], Response | Steps[Response]]:
@@ -116,13 +102,13 @@ def test_other_clients_are_served_meanwhile(serve: Serve, gate: Gate) -> None:
     server = serve(None, handler=behind(gate), threads=1)
     with connect(server.port) as slow, connect(server.port) as quick:
         slow.sendall(get("/blocks") + get("/behind"))
-        assert gate.entered.acquire(timeout=TIMEOUT_SECONDS)
+        gate.wait()
         for _ in range(3):
             quick.sendall(get("/"))
             assert receive_answer(quick).content == b"immediately"
         assert eventually(lambda: server.blocked() == ["GET /blocks HTTP/1.1 from 127.0.0.1"])
 
-        gate.is_open.set()
+        gate.open()
 
         assert receive_answer(slow).content == b"through"
         assert receive_answer(slow).content == b"immediately"
@@ -135,17 +121,16 @@ def test_more_calls_than_threads_wait(serve: Serve, gate: Gate) -> None:
     for client in clients:
         client.sendall(get("/blocks"))
     for _ in range(32):
-        assert gate.entered.acquire(timeout=TIMEOUT_SECONDS)
+        gate.wait()
     assert eventually(lambda: len(server.blocked()) == 40)
-    assert len(gate.threads) == 32
-    assert not gate.entered.acquire(blocking=False)
+    assert len(set(gate.calls)) == len(gate.calls) == 32
 
-    gate.is_open.set()
+    gate.open()
 
     for client in clients:
         assert receive_answer(client).content == b"through"
         client.close()
-    assert len(gate.threads) == 32
+    assert (len(gate.calls), len(set(gate.calls))) == (40, 32)
 
 
 def test_content_may_be_read_between_two_calls(serve: Serve) -> None:
@@ -169,13 +154,13 @@ def test_a_client_that_is_gone_is_noticed_at_the_end_of_the_call(serve: Serve, g
     server = serve(None, handler=behind(gate), log=exchanges.extend, report=reports.append)
     client = connect(server.port)
     client.sendall(get("/blocks"))
-    assert gate.entered.acquire(timeout=TIMEOUT_SECONDS)
+    gate.wait()
     assert server._loop is not None
     (connection,) = server._loop._connections.values()
     reset(client)
     assert select.select([connection.descriptor], [], [], TIMEOUT_SECONDS)[0]
 
-    gate.is_open.set()
+    gate.open()
 
     assert eventually(lambda: server.blocked() == [])
     assert eventually(lambda: server._loop is not None and not server._loop._connections)
@@ -188,10 +173,10 @@ def test_a_server_that_stops_waits_for_the_call(serve: Serve, gate: Gate) -> Non
     server = serve(None, handler=behind(gate))
     with connect(server.port) as client:
         client.sendall(get("/blocks"))
-        assert gate.entered.acquire(timeout=TIMEOUT_SECONDS)
+        gate.wait()
 
         server.ask_to_stop(TIMEOUT_SECONDS)
-        gate.is_open.set()
+        gate.open()
         server.join()
 
         (answer,) = read_answers(receive_all(client))
@@ -209,7 +194,7 @@ def test_a_server_that_stops_cuts_the_call_off_after_the_grace(serve: Serve, gat
     for client in clients:
         client.sendall(get("/blocks"))
     for _ in range(32):
-        assert gate.entered.acquire(timeout=TIMEOUT_SECONDS)
+        gate.wait()
     assert eventually(lambda: len(server.blocked()) == 33)
 
     server.stop(grace_seconds=0)
@@ -219,11 +204,11 @@ def test_a_server_that_stops_cuts_the_call_off_after_the_grace(serve: Serve, gat
     for client in clients:
         assert receive_all(client) == b""
         client.close()
-    gate.is_open.set()
+    gate.open()
     # The same threads serve the next server.
     with httpsock.Server(None, port=0, handler=call(int, "7")) as other:
         assert read_answers(exchange(other.port, get("/")))[0].content == b"7"
-    assert not gate.entered.acquire(blocking=False)
+    assert len(gate.calls) == 32
 
 
 # --- suspend(), for any other wait ----------------------------------------------------------------------------------

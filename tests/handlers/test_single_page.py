@@ -3,12 +3,14 @@
 import os
 import pathlib
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
 import httpsock
 from httpsock import Context, Request, Response, Status, Steps, single_page
-from tests.support import Answer, exchange, get, read_answer
+from tests import support
+from tests.support import Answer
 from tests.support.folder import LONG_AGO
 from tests.support.rows import each_row
 from tests.support.siblings import gzipped
@@ -16,18 +18,6 @@ from tests.support.siblings import gzipped
 BROWSER = "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 INDEX = b"<!DOCTYPE html><title>app</title><script src=/app.js></script>\n"
 Ask = Callable[..., Answer]
-
-
-def asking(server: httpsock.Server) -> Ask:
-    """Return a function that sends one request to *server* on a new connection. The function returns the answer."""
-
-    def ask(path: str, *field_lines: str, method: str = "GET", content: bytes = b"") -> Answer:
-        request = get(path, *field_lines, "Connection: close", method=method) + content
-        answer, rest = read_answer(exchange(server.port, request), method)
-        assert rest == b""
-        return answer
-
-    return ask
 
 
 @pytest.fixture
@@ -44,7 +34,7 @@ def ask(folder: pathlib.Path, index: pathlib.Path) -> Iterator[Ask]:
     """Yield a function that sends a request to a server with the single-page fallback."""
     assert index.exists()
     with httpsock.Server(folder, port=0, middleware=[single_page]) as server:
-        yield asking(server)
+        yield partial(support.ask, server.port)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +123,7 @@ def test_the_content_of_a_request_for_a_page_is_discarded(ask: Ask) -> None:
 
 def test_without_an_index_a_page_is_missing(folder: pathlib.Path, serve: Callable[..., httpsock.Server]) -> None:
     """The 404 shows the requested path, not index.html."""
-    ask = asking(serve(folder, middleware=[single_page]))
+    ask = partial(support.ask, serve(folder, middleware=[single_page]).port)
     answer = ask("/users", BROWSER)
     assert answer.status == 404
     assert b"/users" in answer.content
@@ -159,7 +149,7 @@ def test_the_single_page_works_with_any_handler(serve: Callable[..., httpsock.Se
         is_index = request.target.path == b"/index.html"
         return Response(Status.OK if is_index else Status.NOT_FOUND, (("Vary", "*"),), b"index" if is_index else b"")
 
-    ask = asking(serve(None, handler=handler, middleware=[single_page]))
+    ask = partial(support.ask, serve(None, handler=handler, middleware=[single_page]).port)
     answer = ask("/users", BROWSER)
     assert (answer.content, answer.field("Vary")) == (b"index", "*, Accept")
     assert ask("/app.js", BROWSER).status == 404

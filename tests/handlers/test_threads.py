@@ -7,33 +7,14 @@ import pytest
 from httpsock import Steps, in_thread
 from httpsock.handlers.in_thread import Threads
 from httpsock.http.handler import Tick
-from tests.support import TIMEOUT_SECONDS, finish
+from tests.handlers.gate import Gate
+from tests.support import finish
 from tests.support.context import FixedContext
 
 ONE, OTHER = FixedContext(Tick(0.0, 0.0), "192.0.2.1"), FixedContext(Tick(0.0, 0.0), "192.0.2.2")
 
 
-class Gate:
-    """A call that blocks until open() is called."""
-
-    def __init__(self) -> None:
-        self.has_begun = threading.Event()
-        self._is_open = threading.Event()
-
-    def __call__(self) -> bool:
-        self.has_begun.set()
-        return self._is_open.wait(TIMEOUT_SECONDS)
-
-    def open(self) -> None:
-        """Let the call return."""
-        self._is_open.set()
-
-    def wait(self) -> None:
-        """Wait until the call has begun."""
-        assert self.has_begun.wait(TIMEOUT_SECONDS)
-
-
-def begin(steps: Steps[bool]) -> Steps[bool]:
+def begin(steps: Steps[object]) -> Steps[object]:
     """Run *steps* to their first pause."""
     next(steps)
     return steps
@@ -58,12 +39,12 @@ def test_one_network_has_half_of_the_threads() -> None:
     running = [begin(threads.call(ONE, gate)) for gate in (first, second)]
     first.wait()
     assert finish(threads.call(OTHER, lambda: True)), "the other network's call needs none of its calls to end"
-    assert not second.has_begun.is_set()
+    assert not second.calls
     assert (threads.waiting("192.0.2.1"), threads.waiting("192.0.2.2")) == (1, 0)
     for gate in (first, second):
         gate.open()
     assert all(map(finish, running))
-    assert second.has_begun.is_set(), "the end of the first lets it begin"
+    assert second.calls, "the end of the first lets it begin"
 
 
 def test_networks_take_turns() -> None:
@@ -90,4 +71,4 @@ def test_a_call_that_has_not_begun_is_cancelled_with_its_connection() -> None:
     gate.open()
     assert finish(running)
     assert finish(threads.call(ONE, lambda: True)), "it came behind the cancelled one"
-    assert not cancelled.has_begun.is_set()
+    assert not cancelled.calls

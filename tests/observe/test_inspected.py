@@ -24,19 +24,12 @@ from httpsock.observe.routes import _GATHER_SECONDS
 from httpsock.server.sending import Wait
 from httpsock.server.settings import Settings
 from httpsock.server.state import Phase, State
-from tests.support import TIMEOUT_SECONDS, Answer, connect, exchange, get, read_answer, receive_all
+from tests.support import TIMEOUT_SECONDS, ask, connect, exchange, fill, get, read_answer, receive_all
 from tests.support.inspect import EVENTS, Watching, inspected
 from tests.support.program import Start
 from tests.support.trace import Traced
 
 CLOSE = "Connection: close"
-
-
-def ask(server: httpsock.Server, path: str, *field_lines: str, method: str = "GET") -> Answer:
-    """Request *path* on a new connection and return the answer."""
-    answer, rest = read_answer(exchange(server.port, get(path, *field_lines, CLOSE, method=method)), method)
-    assert rest == b""
-    return answer
 
 
 # --- The page -------------------------------------------------------------------------------------------------------
@@ -45,11 +38,11 @@ def ask(server: httpsock.Server, path: str, *field_lines: str, method: str = "GE
 def test_the_inspector_serves_its_page(folder: pathlib.Path, server: httpsock.Server) -> None:
     with inspected(folder) as ours:
         for method in ("GET", "HEAD"):
-            answer = ask(ours, "/.httpsock/", method=method)
+            answer = ask(ours.port, "/.httpsock/", method=method)
             assert (answer.status, answer.field("Content-Type")) == (200, "text/html; charset=utf-8")
             assert answer.field("X-Content-Type-Options") == "nosniff"
-        assert ask(ours, "/hello.txt").text == "Hello, socket.\n"
-    assert ask(server, "/.httpsock/").status == 404
+        assert ask(ours.port, "/hello.txt").text == "Hello, socket.\n"
+    assert ask(server.port, "/.httpsock/").status == 404
 
 
 @pytest.mark.parametrize("line", ["Sec-Fetch-Site: cross-site", "Origin: http://evil.example", "Via: 1.1 x"])
@@ -57,7 +50,7 @@ def test_the_inspector_serves_its_page(folder: pathlib.Path, server: httpsock.Se
 def test_other_clients_see_no_sign_of_the_inspector(folder: pathlib.Path, path: str, line: str) -> None:
     with inspected(folder) as ours, httpsock.Server(folder, port=0) as plain:
         for method in ("GET", "OPTIONS", "POST"):
-            refused, missing = ask(ours, path, line, method=method), ask(plain, path, line, method=method)
+            refused, missing = ask(ours.port, path, line, method=method), ask(plain.port, path, line, method=method)
             assert refused.status == {"GET": 404, "OPTIONS": 204, "POST": 405}[method]
             assert [field for field in refused.fields if field[0] != "Date"] == [
                 field for field in missing.fields if field[0] != "Date"
@@ -88,7 +81,7 @@ def test_a_folder_of_that_name_is_hidden_only_from_inspecting_clients(folder: pa
     (folder / ".httpsock").mkdir()
     (folder / ".httpsock" / "events").write_text("a file")
     with inspected(folder, show_hidden=True) as ours:
-        assert ask(ours, EVENTS, "Sec-Fetch-Site: cross-site").text == "a file"
+        assert ask(ours.port, EVENTS, "Sec-Fetch-Site: cross-site").text == "a file"
         assert b"\r\nContent-Type: text/event-stream\r\n" in exchange(ours.port, get(EVENTS, CLOSE, method="HEAD"))
 
 
@@ -100,7 +93,7 @@ WAITING_FOR_THE_END = [("EAGAIN", None), (None, "the peer's end")]
 
 def test_the_stream_has_each_call_of_a_request(folder: pathlib.Path) -> None:
     with inspected(folder) as server, Watching(server.port) as watching:
-        ask(server, "/hello.txt", "Authorization: Basic dXNlcjpzZWNyZXQ=")
+        ask(server.port, "/hello.txt", "Authorization: Basic dXNlcjpzZWNyZXQ=")
         events = [event for event in watching.events_until("close") if event["connection"] == 2]
     # The server may or may not have to wait for the end of the client's side.
     events = [event for event in events if (event.get("error"), event.get("for")) not in WAITING_FOR_THE_END]
@@ -151,10 +144,10 @@ def test_a_new_reader_gets_the_past_events_and_a_returning_one_the_missed_events
 
 def test_the_stream_leaves_out_the_inspector_itself(folder: pathlib.Path) -> None:
     with inspected(folder) as server, Watching(server.port) as watching:
-        ask(server, "/.httpsock/")
+        ask(server.port, "/.httpsock/")
         with Watching(server.port) as other:
             other.counters_until(lambda counters: len(counters["streams"]) == 2)
-        ask(server, "/hello.txt")
+        ask(server.port, "/hello.txt")
         watching.counters_until(lambda counters: counters["requests"] == 1)
         events = watching.events_until("parse")
         counters = watching.counters_until(lambda counters: counters["requests"] == 1)
@@ -195,7 +188,7 @@ def test_a_request_after_the_stream_waits_for_its_end(folder: pathlib.Path) -> N
     with inspected(folder) as server, Watching(server.port) as watching:
         watching.until(lambda messages: messages)
         watching.client.sendall(get("/hello.txt"))
-        assert ask(server, "/hello.txt").status == 200
+        assert ask(server.port, "/hello.txt").status == 200
         watching.counters_until(lambda counters: counters["requests"] == 1)
         server.stop(grace_seconds=60)
         watching.read_to_end()
@@ -303,10 +296,8 @@ class Inspected:
         assert self.wait(self.coroutine.__next__) == (State.SLEEPING, _GATHER_SECONDS)
 
     def fill(self) -> None:
-        """Send until the kernel's buffers are full."""
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                self._connected.send(b"x" * 4096)
+        """Send zeros until the kernel's buffers are full."""
+        fill(self._connected)
 
 
 def poll(connected: socket.socket) -> None:
@@ -388,7 +379,7 @@ def test_a_head_that_does_not_fit_is_sent_before_the_events(inspect: Callable[..
     while b"event: counters" not in octets:
         one.wait(one.coroutine.__next__)
         with contextlib.suppress(BlockingIOError):
-            octets = (octets + one.client.recv(1 << 22)).lstrip(b"x")
+            octets = (octets + one.client.recv(1 << 22)).lstrip(b"\0")
     assert re.match(rb"HTTP/1\.1 200 OK\r\n(.+\r\n)+\r\n[0-9a-f]+\r\nid: ", octets)
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from httpsock import Server
 from httpsock.__main__ import main
-from tests.support import TIMEOUT_SECONDS, connect, eventually, get, read_answer, receive_all
+from tests.support import TIMEOUT_SECONDS, connect, eventually, fill_pipe, get, read_answer, receive_all
 from tests.support.folder import FILM_OCTETS, HELLO
 from tests.support.processes import is_alive
 from tests.support.program import COMMAND, ENVIRONMENT, PACKAGE, Program, Start, run_python
@@ -200,12 +200,7 @@ def test_a_full_standard_error_delays_neither_a_replacement_nor_the_end(serving:
     with open(reading, "rb"), open(writing, "wb", buffering=0) as full:
         program = serving("--processes", "2", "--quiet", stderr=full)
         program.ask("/hello.txt")
-        os.set_blocking(writing, False)
-        for octets in (b"x" * 4096, b"x"):
-            with contextlib.suppress(BlockingIOError):
-                while os.write(writing, octets):
-                    pass
-        os.set_blocking(writing, True)
+        fill_pipe(writing)
         (killed, left) = serving_processes(program)
         os.kill(killed, signal.SIGKILL)
 

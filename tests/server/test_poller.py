@@ -18,7 +18,7 @@ from httpsock.server.poller import (
     open_poller,
     unsent_octets,
 )
-from tests.support import TIMEOUT_SECONDS
+from tests.support import TIMEOUT_SECONDS, fill
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -49,14 +49,6 @@ def pair() -> Iterator[Pair]:
     ours, peer = socket.socketpair()
     with ours, peer:
         yield ours, peer
-
-
-def fill(sender: socket.socket) -> None:
-    """Send until the send buffer is full."""
-    sender.setblocking(False)
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            sender.send(bytes(65536))
 
 
 def drain(receiver: socket.socket) -> None:
@@ -197,11 +189,7 @@ def test_the_length_of_the_send_queue_is_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as client:
         connected, _ = listener.accept()
         with connected:
-            connected.setblocking(False)
-            sent = 0
-            with contextlib.suppress(BlockingIOError):
-                while True:
-                    sent += connected.send(bytes(65536))
+            sent = fill(connected)
             held = unsent_octets(connected.fileno())
             if not held:
                 pytest.skip("this system does not tell")

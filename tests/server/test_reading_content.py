@@ -1,6 +1,5 @@
 """Request content that a handler reads or ignores (RFC 9112 §6, §7.1, §9.3); 100 (Continue) (RFC 9110 §10.1.1)."""
 
-import contextlib
 import inspect
 from collections.abc import Callable
 
@@ -12,7 +11,7 @@ from httpsock.http.messages import Request, RequestError, Response, Stream
 from httpsock.server.settings import Settings
 from httpsock.server.state import State
 from tests.server.dialogue import MAX_CONTENT, TIMEOUTS, Begin, Dialogue, chunked, post
-from tests.support import get
+from tests.support import fill, get
 from tests.support.h11_reader import read_with_h11
 
 TEXT = (("Content-Type", "text/plain"),)
@@ -317,10 +316,7 @@ def test_100_is_not_sent_for_another_expectation(echoing: Dialogue) -> None:
 
 def test_100_waits_for_a_client_that_does_not_read(reports: list[str], begin: Begin) -> None:
     dialogue = begin(buffered_octets=4096)
-    filling = 0
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            filling += dialogue._connected.send(b"\0")
+    filling = fill(dialogue._connected)
     dialogue.send(get("/", "Content-Length: 3", "Expect: 100-continue", method="POST"))
     assert dialogue.connection.state is State.SENDING
 
@@ -331,9 +327,7 @@ def test_100_waits_for_a_client_that_does_not_read(reports: list[str], begin: Be
 
 def test_a_client_that_does_not_read_100_is_dropped(reports: list[str], begin: Begin) -> None:
     dialogue = begin(buffered_octets=4096)
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            dialogue._connected.send(b"\0")
+    fill(dialogue._connected)
     dialogue.send(get("/", "Content-Length: 3", "Expect: 100-continue", method="POST"))
 
     dialogue.pass_time(TIMEOUTS.slow)

@@ -12,7 +12,7 @@ from httpsock.files.handler import serve_folder
 from httpsock.server.settings import Settings
 from httpsock.server.state import IDLE_STATES, State
 from tests.server.dialogue import STARTED, TIMEOUTS, Begin, Dialogue, assert_goes_on
-from tests.support import get, read_answer, read_answers
+from tests.support import fill, get, read_answer, read_answers
 from tests.support.folder import LARGE
 
 
@@ -220,10 +220,7 @@ def test_a_head_waits_for_a_client_that_does_not_read(begin: Begin, folder: path
     for number in range(700):
         (folder / f"{number:0200}").touch()
     dialogue = begin(buffered_octets=4096)
-    filling = 0
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            filling += dialogue._connected.send(b"\0")
+    filling = fill(dialogue._connected)
     dialogue.send(get(path))
     assert dialogue.connection.state is State.SENDING
 

@@ -1,6 +1,5 @@
 """The states of a connection: the table in server/state.py lists exactly the changes that occur."""
 
-import contextlib
 import pathlib
 import re
 import socket
@@ -20,7 +19,7 @@ from httpsock.server.event_loop import EventLoop
 from httpsock.server.settings import Settings
 from httpsock.server.state import Phase, State
 from tests.server.dialogue import TIMEOUTS, Begin, Dialogue
-from tests.support import TIMEOUT_SECONDS, connect, eventually, get, receive_answer
+from tests.support import TIMEOUT_SECONDS, connect, eventually, fill, get, receive_answer
 
 _ROW = re.compile(r"^    ([A-Z_]+) +((?:[A-Z_]+(?:, )?)+)$", re.MULTILINE)
 BIG = bytes(200_000)
@@ -66,11 +65,9 @@ def _respond(request: Request, context: Context) -> Steps[Response]:
     return Response(200, (), BIG if last == "big" else b"small")
 
 
-def fill(dialogue: Dialogue) -> None:
+def fill_buffer(dialogue: Dialogue) -> None:
     """Fill the send buffer, so that a response must wait."""
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            dialogue._connected.send(b"\0")
+    fill(dialogue._connected)
 
 
 def post(path: str, content: bytes = b"abc", length: int = 3, *field_lines: str) -> bytes:
@@ -86,8 +83,8 @@ WALKS: dict[str, tuple[Step, ...]] = {
     "nonsense first": (NONSENSE, Dialogue.end_our_side),
     "nonsense in pieces": (NONSENSE[:3], NONSENSE[3:]),
     "nonsense afterwards": (get("/small"), NONSENSE),
-    "nonsense without room": (get("/small"), fill, NONSENSE, Dialogue.receive),
-    "nonsense in pieces without room": (get("/small"), PART, fill, b"\r\n\r\n", Dialogue.receive),
+    "nonsense without room": (get("/small"), fill_buffer, NONSENSE, Dialogue.receive),
+    "nonsense in pieces without room": (get("/small"), PART, fill_buffer, b"\r\n\r\n", Dialogue.receive),
     "an empty line in pieces": (get("/small"), b"\r", b"\n"),
     "pauses": (get("/pause/pause/small"),),
     "content in pieces": (post("/read/small", b""), b"abc"),
@@ -107,7 +104,7 @@ WALKS: dict[str, tuple[Step, ...]] = {
     "the last response": (get("/small", CLOSE),),
     "a large chunk": (get("/big,"), Dialogue.receive),
     "a stream that sleeps": (get("/sleep"), 1.0),
-    "a stream that sleeps without room": (get("/small"), fill, get("/sleep"), Dialogue.receive, 1.0),
+    "a stream that sleeps without room": (get("/small"), fill_buffer, get("/sleep"), Dialogue.receive, 1.0),
     "a stream that sleeps, the last": (get("/sleep", CLOSE), 1.0),
     "a stream that sleeps, then a small chunk": (get("/sleep,small"), 1.0),
     "a stream that sleeps, then a large chunk": (get("/sleep,big"), 1.0, Dialogue.receive),

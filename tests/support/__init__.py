@@ -1,6 +1,7 @@
 """Helpers for all tests: a strict reader of responses, and functions that exchange octets with a server."""
 
 import contextlib
+import os
 import re
 import socket
 import struct
@@ -120,12 +121,12 @@ def receive_all(connected: socket.socket) -> bytes:
     return b"".join(parts)
 
 
-def exchange(port: int, octets: bytes, *, ends: bool = True) -> bytes:
+def exchange(port: int, octets: bytes, *, ends: bool = True, source: str = "") -> bytes:
     """Send *octets* on a new connection. Return everything that the server sends.
 
-    If *ends* is true, close the client's side after *octets*.
+    If *ends* is true, close the client's side after *octets*. *source* is the local address.
     """
-    with connect(port) as client:
+    with connect(port, source=source) as client:
         client.sendall(octets)
         if ends:
             client.shutdown(socket.SHUT_WR)
@@ -152,6 +153,30 @@ def receive_answer(client: socket.socket) -> Answer:
     answer, rest = read_answer(octets)
     assert rest == b""
     return answer
+
+
+def fill(sender: socket.socket) -> int:
+    """Send zeros until the send buffer is full. Return how many. The socket then never blocks."""
+    sender.setblocking(False)
+    count = 0
+    # The last octets decide: the buffer may lack room for a block, but not for an octet.
+    for block in (bytes(4096), b"\0"):
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                count += sender.send(block)
+    return count
+
+
+def fill_pipe(descriptor: int) -> int:
+    """Write zeros into a pipe until it is full. Return how many."""
+    os.set_blocking(descriptor, False)
+    count = 0
+    for block in (bytes(4096), b"\0"):
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                count += os.write(descriptor, block)
+    os.set_blocking(descriptor, True)
+    return count
 
 
 def reset(connected: socket.socket) -> None:
@@ -186,6 +211,21 @@ def get(
     """Return the octets of a request. The default method is GET."""
     request_line = b" ".join([method.encode(), encoded(target), version.encode()])
     return b"\r\n".join([request_line, f"Host: {host}".encode(), *map(encoded, field_lines), b"", b""])
+
+
+def ask(
+    port: int,
+    target: str | bytes,
+    *field_lines: str | bytes,
+    method: str = "GET",
+    content: bytes = b"",
+    source: str = "",
+) -> Answer:
+    """Send one request on a new connection, and return its response. *source* is the client's address."""
+    request = get(target, *field_lines, "Connection: close", method=method) + content
+    answer, rest = read_answer(exchange(port, request, ends=False, source=source), method)
+    assert rest == b""
+    return answer
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:

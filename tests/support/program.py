@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 
 import httpsock
-from tests.support import TIMEOUT_SECONDS, Answer, exchange, get, read_answer
+from tests.support import TIMEOUT_SECONDS, Answer, ask
 
 PACKAGE = pathlib.Path(httpsock.__file__).parent
 COMMAND = [sys.executable, "-m", "httpsock"]
@@ -34,9 +34,7 @@ class Program:
 
     def ask(self, path: str, *field_lines: str) -> Answer:
         """Request *path* on a new connection. Return the answer."""
-        answer, rest = read_answer(exchange(self.port, get(path, *field_lines, "Connection: close")))
-        assert rest == b""
-        return answer
+        return ask(self.port, path, *field_lines)
 
     def end(self) -> tuple[int, str, str]:
         """Wait for the program to end. Return its exit code, and the rest of standard output and standard error."""

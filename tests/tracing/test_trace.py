@@ -12,7 +12,7 @@ import pytest
 
 from httpsock.tracing.events import Event
 from httpsock.tracing.trace import TraceWriter, trace_on_standard_error
-from tests.support import TIMEOUT_SECONDS, exchange, get, read_answers
+from tests.support import TIMEOUT_SECONDS, exchange, fill_pipe, get, read_answers
 from tests.support.trace import CollectedTrace, Traced
 
 CLOSE = "Connection: close"
@@ -123,36 +123,26 @@ def test_events_dropped_at_the_end_are_counted(pipe: tuple[int, int]) -> None:
     assert read_lines(reading, 1) == ["0 lost 1"]
 
 
-def fill(writing: int) -> int:
-    """Make a pipe non-blocking and fill it. Return its capacity in octets."""
-    os.set_blocking(writing, False)
-    count = 0
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            count += os.write(writing, b"x" * 4096)
-    return count
-
-
 def test_writing_to_a_full_non_blocking_terminal_is_repeated(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
-    count = fill(writing)
+    count = fill_pipe(writing)
+    os.set_blocking(writing, False)
     trace = TraceWriter(brief, writing)
     trace.start()
     emit = trace.tracer("a")
     for number in range(2000):
         emit("recv", {"octets": number})
-    assert os.read(reading, count) == b"x" * count
+    assert os.read(reading, count) == bytes(count)
     assert read_lines(reading, 2000) == [f"1 recv {number}" for number in range(2000)]
     trace.finish()
 
 
 def test_before_the_start_an_event_that_would_block_is_lost(pipe: tuple[int, int]) -> None:
     reading, writing = pipe
-    count = fill(writing)
-    os.set_blocking(writing, True)
+    count = fill_pipe(writing)
     trace = TraceWriter(brief, writing)
     trace.server("bind")
-    assert os.read(reading, count) == b"x" * count
+    assert os.read(reading, count) == bytes(count)
     trace.start()
     trace.finish()
     assert read_lines(reading, 1) == ["0 lost 1"]
@@ -162,7 +152,8 @@ def test_a_terminal_that_stays_full_does_not_delay_the_end(
     pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("httpsock.tracing.trace._FINISH_SECONDS", 0.0)
-    fill(pipe[1])
+    fill_pipe(pipe[1])
+    os.set_blocking(pipe[1], False)
     trace = TraceWriter(brief, pipe[1])
     trace.start()
     writer = trace._thread
