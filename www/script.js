@@ -142,6 +142,7 @@ const sentences = {
   accept: "accept",
   wait: "wait for {for}, at most {seconds} s",
   timeout: "timeout after {seconds} s of waiting for {for}",
+  evict: "evict while it waits for {for}: another client needs the connection",
   recv: "recv {octets}",
   parse: "parse {method} {target}",
   content: "content {octets}, complete",

@@ -4,7 +4,7 @@ Each part wraps an untraced part, which does not know about tracing. So tracing 
 
     TracedListener        around the system's calls            socket, bind, listen
     TracedTransport       around a connection's transport      recv, send, sendfile, shutdown, reset, close
-    traced_coroutine      around a connection's coroutine      wait, timeout, cut
+    traced_coroutine      around a connection's coroutine      wait, timeout, evict, cut
     traced_handler        around the handler                   parse, content, refuse, break
     TracedFileSystem      in place of the file system          stat, lstat, open, read, scandir, cache, memo, unverified
 
@@ -113,7 +113,7 @@ class Instrumentation:
 def traced_coroutine(connection: Connection, emit: Emit, current: CurrentTracer) -> Coroutine:
     """Return a coroutine that runs the coroutine of *connection*.
 
-    The returned coroutine emits events for waits, time-outs and cuts.
+    The returned coroutine emits events for waits, time-outs, evictions and cuts.
     """
     coroutine = connection.coroutine
 
@@ -139,7 +139,11 @@ def traced_coroutine(connection: Connection, emit: Emit, current: CurrentTracer)
                 yield wait
                 thrown = None
             except TimeoutError as error:
-                emit("timeout", attributes)
+                # A time-out before the deadline evicts the connection.
+                if connection.tick.monotonic < connection.deadline:
+                    emit("evict", {"for": attributes["for"]})
+                else:
+                    emit("timeout", attributes)
                 thrown = error
             except GeneratorExit:
                 emit("cut")

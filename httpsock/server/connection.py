@@ -43,8 +43,9 @@ Coroutine = Generator[Wait, None, None]
 # The size of one recv(), which bounds the parsing in a tick and the memory of a connection; and of a recv() whose
 # octets are discarded.
 _RECEIVE_OCTETS, _DISCARD_OCTETS = 8 * 1024, 64 * 1024
-# At the connection limit, a new connection has this long to send a request before it may be evicted.
-_FIRST_REQUEST_SECONDS = 1.0
+# At the connection limit, a client has this long to begin its first request, and to complete a head, before its
+# connection may be evicted. TCP sends a usual head in one flight (RFC 6928), so only a loss delays a part of it.
+_REQUEST_SECONDS = 1.0
 # A deadline missed by this much means that the process was suspended: deadlines are checked 20 times a second.
 _SUSPEND_SECONDS = 1.0
 _NEVER = float("inf")
@@ -133,8 +134,12 @@ class Connection:
 
         A new connection first gets a second to send a request.
         """
-        has_had_time = self.deadline - now <= self._settings.timeouts.idle - _FIRST_REQUEST_SECONDS
+        has_had_time = self.deadline - now <= self._settings.timeouts.idle - _REQUEST_SECONDS
         return self.state in IDLE_STATES and (self.state is not State.NEW or has_had_time)
+
+    def has_slow_head(self, now: float) -> bool:
+        """Return whether the client began a head a second ago or earlier, and has not completed it."""
+        return self.state is _RECEIVING and self.deadline - now <= self._settings.timeouts.head - _REQUEST_SECONDS
 
     def has_no_input(self) -> bool:
         """Return True if the socket has no unread input.
@@ -385,6 +390,9 @@ class Connection:
             return self._settings.explain(error.refusal, request, unread)
         if request is None and isinstance(error, TimeoutError) and unread:
             reason = f"the head was not complete {self._settings.timeouts.head:g} seconds after its first byte"
+            # A time-out before the deadline evicts the connection.
+            if self.tick.monotonic < self.deadline:
+                reason = "the head was not complete when another client needed the connection"
             return self._settings.explain(Refusal(Status.REQUEST_TIMEOUT, reason, "RFC 9110 §15.5.9"), None, unread)
         if request is None or error is self._content_error or isinstance(error, GeneratorExit):
             raise error

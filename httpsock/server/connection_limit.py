@@ -4,7 +4,7 @@ This module only counts and selects connections. The event loop opens and closes
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection
 from itertools import islice
 
 from .addresses import is_loopback, network_of
@@ -16,7 +16,7 @@ from .process import descriptor_limit
 _RESERVED_DESCRIPTORS = 16
 # On Windows select() takes 512 sockets, including the listeners.
 _MAX_CONNECTIONS = 480 if os.name == "nt" else 1 << 30
-# Evict this fraction (1/8) of the idle connections at a time, and at most this many, as nginx does.
+# Evict this fraction (1/8) of the candidates at a time, and at most this many, as nginx does.
 _EVICTED_FRACTION = 8
 _MAX_EVICTED = 32
 
@@ -60,15 +60,27 @@ class ConnectionLimit:
         network = network_of(client)
         return not is_loopback(network) and self._networks.get(network, 0) * 2 > self._count
 
-    def has_client_over_share(self) -> bool:
-        """Return whether any client has more than its share of the connections."""
-        return any(map(self.exceeds_share, self._networks))
+    def has_room(self) -> bool:
+        """Return whether the limit allows another connection, or any client has more than its share.
+
+        In the second case, connections of other clients exceed the limit. New ones of that client are closed.
+        """
+        return not self.is_full or any(map(self.exceeds_share, self._networks))
 
 
-def evictable(connections: Iterable[Connection], now: float) -> list[Connection]:
-    """Return the connections to evict at the limit: some of those *connections* that have been idle longest."""
+def evictable(connections: Collection[Connection], now: float) -> list[Connection]:
+    """Return the connections to evict at the limit: some of those *connections* that have been idle longest.
+
+    If none is idle, return some of those whose heads have been incomplete longest. To hold a connection, an attacker
+    must leave its head incomplete for many seconds. So an honest client on a slow link comes after the attackers.
+    """
     idle = [connection for connection in connections if connection.is_evictable(now)]
-    # The connection that has been idle longest has the earliest deadline: it would time out next anyway.
-    idle.sort(key=lambda connection: connection.deadline)
-    count = min(_MAX_EVICTED, max(1, len(idle) // _EVICTED_FRACTION))
-    return list(islice((connection for connection in idle if connection.has_no_input()), count))
+    return _oldest(idle) or _oldest([connection for connection in connections if connection.has_slow_head(now)])
+
+
+def _oldest(connections: list[Connection]) -> list[Connection]:
+    """Return some of *connections*: those that have waited longest and have no unread input."""
+    # The connection that has waited longest has the earliest deadline: it would time out next anyway.
+    connections.sort(key=lambda connection: connection.deadline)
+    count = min(_MAX_EVICTED, max(1, len(connections) // _EVICTED_FRACTION))
+    return list(islice((connection for connection in connections if connection.has_no_input()), count))

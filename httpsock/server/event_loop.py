@@ -88,8 +88,8 @@ class EventLoop:
         self._next_report = 0.0
         self._grace_deadline = _NEVER
         self._limit = ConnectionLimit(self._wakeup_writer.fileno())
-        # The time of the last search for idle connections that found none: no second search in the same tick.
-        self._no_idle_at = _NEVER
+        # The time of the last eviction that closed no connection: no second search in the same tick.
+        self._none_closed_at = _NEVER
         self._poller.register(self._wakeup_reader.fileno(), READABLE)
         self._start_accepting()
         self._wake()  # the server may have been asked to stop already: see _on_wakeup
@@ -184,10 +184,12 @@ class EventLoop:
             arrived.sort(key=least_recently_resumed)
         self._resume_each(iter(arrived), self._fair_receiving, tick)
         for descriptor in others:
-            if descriptor in self._listeners:
+            if descriptor not in self._listeners:
+                self._on_wakeup(tick)
+            elif self._can_accept(tick):
                 self._accept(self._listeners[descriptor], tick, _ACCEPTS_PER_TICK)
             else:
-                self._on_wakeup(tick)
+                self._pause_accepting(tick, f"connection limit of {self._limit.maximum} reached")
 
     def _resume_each(self, connections: Iterator[Connection], fairness: Fairness, tick: Tick) -> None:
         """Resume *connections* in order. In a long tick, each network gets only a share of the time."""
@@ -229,12 +231,9 @@ class EventLoop:
             self._report(text)
 
     def _accept(self, listener: AcceptQueue, tick: Tick, maximum: int) -> None:
-        """Accept and start at most *maximum* connections from *listener*."""
+        """Accept and start at most *maximum* connections from *listener*. At the connection limit, accept none."""
         for number in range(maximum):
-            if not self._can_accept(tick):
-                # Pause only for a connection that certainly waits: the poller has reported one.
-                if number == 0:
-                    self._pause_accepting(tick, f"connection limit of {self._limit.maximum} reached")
+            if not self._limit.has_room():
                 return
             try:
                 connected, address = listener.accept()
@@ -246,8 +245,10 @@ class EventLoop:
             except OSError as error:
                 if error.errno in _FATAL_ACCEPT_ERRNOS:
                     raise
-                # Out of descriptors or memory, or the network is down: evict idle connections, or retry later.
-                if not self._evict_idle(tick):
+                # Out of descriptors or memory, or the network is down: evict connections, or retry later.
+                if number:  # without descriptors, accept() fails even if no other connection waits
+                    return
+                if not self._evict(tick):
                     self._pause_accepting(tick, error.strerror)
                     return
             else:
@@ -282,22 +283,20 @@ class EventLoop:
             self._report_safely(f"not accepting: {reason}")
 
     def _can_accept(self, tick: Tick) -> bool:
-        """Return whether to accept connections. At the connection limit, first evict idle connections to make room."""
-        # If a client exceeds its share, accept too: ``_admit`` closes the new connections of that client.
-        return not self._limit.is_full or self._evict_idle(tick) or self._limit.has_client_over_share()
+        """Return whether to accept a connection that waits. At the connection limit, first evict others."""
+        return not self._limit.is_full or self._evict(tick) or self._limit.has_room()
 
-    def _evict_idle(self, tick: Tick) -> bool:
-        """Evict some of the longest idle connections. Return whether any connection was evicted."""
-        # The search runs only when the limit is reached.
-        now = tick.monotonic
-        if now == self._no_idle_at:
-            return False
-        idle = evictable(self._connections.values(), now)
-        for connection in idle:
-            self._resume(connection, tick, TimeoutError())
-        if not idle:
-            self._no_idle_at = now
-        return bool(idle)
+    def _evict(self, tick: Tick) -> bool:
+        """Evict connections until at least one has closed. Return False if that is impossible."""
+        count = len(self._connections)
+        # After a 408, a connection lingers: it is idle, and closes in the next round.
+        while self._none_closed_at != tick.monotonic and len(self._connections) == count:
+            evicted = evictable(self._connections.values(), tick.monotonic)
+            for connection in evicted:
+                self._resume(connection, tick, TimeoutError())
+            if not evicted:
+                self._none_closed_at = tick.monotonic
+        return len(self._connections) < count
 
     def _resume(self, connection: Connection, tick: Tick, thrown: Exception | None = None) -> None:
         """Run the coroutine of *connection* until its next wait. If *thrown* is given, raise it in the coroutine."""
@@ -353,7 +352,7 @@ class EventLoop:
         self._limit.remove(connection.client)
         # Close last, since another thread may reuse the descriptor immediately.
         connection.close()
-        if not self._is_accepting:
+        if self._listeners and not self._is_accepting:
             self._accept_again_at = 0.0  # the limit allows another one
 
     def _abort_all(self) -> None:
@@ -436,6 +435,10 @@ class EventLoop:
             self._waits_for_log.pop().set()
         if self._settings.phase is Phase.SERVING:
             return
+        # First close idle connections: that may make room for others.
+        for connection in list(self._connections.values()):
+            if connection.state in IDLE_STATES:
+                self._resume(connection, tick)
         if self._settings.phase is Phase.STOPPING:
             # Closing the listener would reset connections still in the accept queue, sent request or not.
             for listener in self._listeners.values():
@@ -445,6 +448,3 @@ class EventLoop:
         for listener in self._listeners.values():
             listener.close()
         self._listeners.clear()
-        for connection in list(self._connections.values()):
-            if connection.state in IDLE_STATES:
-                self._resume(connection, tick)

@@ -54,6 +54,7 @@ FORMATS = {
     "connect": "connect {address} from {local}",
     "wait": "wait for {for}, at most {seconds:g} s",
     "timeout": "timeout after {seconds:g} s of waiting for {for}",
+    "evict": "evict while it waits for {for}: another client needs the connection",
     "recv": "recv {octets}",
     "recvfrom": "recvfrom {octets} from {address}",
     "parse": "parse {method} {target}",
@@ -112,7 +113,7 @@ _INDENT = "      "
 
 _NAME, _FAINT, _IN, _OUT, _WRONG, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[36m", "\x1b[32m", "\x1b[1;31m", "\x1b[0m"
 _COLOURS = {">": _IN, "<": _OUT, "!": _WRONG, "=": _FAINT}
-_WRONG_EVENTS = ("timeout", "refuse", "break", "ignore", "skip", "cut", "lost")
+_WRONG_EVENTS = ("timeout", "evict", "refuse", "break", "ignore", "skip", "cut", "lost")
 # The character for each octet in a dump.
 _PRINTABLE = bytes(octet if 0x20 <= octet < 0x7F else ord(".") for octet in range(256))
 _not_visible = re.compile(rb"[^ -\[\]-~]")

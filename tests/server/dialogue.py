@@ -99,6 +99,10 @@ class Dialogue:
         if self.goes_on and self.now >= self.connection.deadline:
             self._step(self.connection.coroutine.throw, TimeoutError())
 
+    def evict(self) -> None:
+        """Evict the connection, as the event loop does at the connection limit."""
+        self._step(self.connection.coroutine.throw, TimeoutError())
+
     @property
     def seconds_left(self) -> float:
         """The seconds until the connection's deadline, rounded to microseconds."""

@@ -21,12 +21,13 @@ from httpsock import Timeouts
 from httpsock.files.document_root import DocumentRoot
 from httpsock.files.handler import serve_folder
 from httpsock.http.handler import Tick
-from httpsock.server.connection_limit import ConnectionLimit
+from httpsock.server.connection_limit import ConnectionLimit, evictable
 from httpsock.server.event_loop import EventLoop
-from httpsock.server.poller import open_poller
+from httpsock.server.poller import READABLE, open_poller
 from httpsock.server.process import descriptor_limit
 from httpsock.server.settings import Settings
 from httpsock.server.state import Phase, State
+from tests.server.dialogue import TIMEOUTS, Begin, Dialogue
 from tests.support import (
     TIMEOUT_SECONDS,
     connect,
@@ -38,15 +39,21 @@ from tests.support import (
     receive_answer,
     reset,
 )
-from tests.support.folder import HELLO
+from tests.support.folder import ALPHABET, HELLO
 from tests.support.rows import each_row
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no limit of descriptors to lower")
 
-# This program serves a folder; on the command "take" it opens all remaining descriptors.
+# This program serves a folder, and an endless stream at /endless. On the command "take" it opens all remaining
+# descriptors.
 GREEDY_PROGRAM = """
-import os, sys, httpsock
-with httpsock.Server(sys.argv[1], port=0, threads=1) as server:
+import itertools, os, sys, httpsock
+
+def endless(handler):
+    stream = httpsock.Response(200, (), httpsock.Stream(itertools.repeat(bytes(4096))))
+    return lambda request, context: stream if request.target.path == b"/endless" else handler(request, context)
+
+with httpsock.Server(sys.argv[1], port=0, threads=1, middleware=[endless]) as server:
     print(server.port, flush=True)
     taken = []
     for line in sys.stdin:
@@ -186,11 +193,11 @@ def test_idle_connections_are_evicted_if_descriptors_run_out(limited: Limit) -> 
     assert receive_answer(idle).content == HELLO
     program.command(b"take")
 
-    busy = program.connect(get("/nothing") + b"GET /unfinished")
+    busy = program.connect(get("/endless"))
 
-    assert busy.recv(12) == b"HTTP/1.1 404"
+    assert busy.recv(12) == b"HTTP/1.1 200"
     assert idle.recv(1) == b""
-    # No idle connection is left, so the next client waits.
+    # The only connection sends, so the next client waits.
     waiting = program.connect(get("/hello.txt"))
     assert program.report() == b"not accepting: Too many open files\n"
     program.command(b"release")
@@ -271,16 +278,23 @@ def limit_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("httpsock.server.connection_limit._MAX_CONNECTIONS", 1)
 
 
+def occupy(client: socket.socket, film: str) -> None:
+    """Request *film* as *client*, and read only its first octet: the connection must not be evicted."""
+    client.sendall(get(film))
+    assert client.recv(1) == b"H"
+
+
 def is_closed_on(port: int) -> bool:
     """Connect a new client, and return whether the server closes without an answer."""
     return exchange(port, b"", ends=False) == b""
 
 
-def test_at_the_connection_limit_a_client_over_its_share_is_closed(folder: pathlib.Path, limit_of_one: None) -> None:
+def test_at_the_connection_limit_a_client_over_its_share_is_closed(
+    folder: pathlib.Path, film: str, limit_of_one: None
+) -> None:
     hog, other = "192.0.2.1", "192.0.2.2"
     with working(folder, [hog, hog, other, other]) as (port, _), ExitStack() as stack:
-        holding = stack.enter_context(connect(port))
-        holding.sendall(b"GET /unfinished")
+        occupy(stack.enter_context(connect(port)), film)
 
         # A client that has all connections gets no other one.
         assert is_closed_on(port)
@@ -297,13 +311,11 @@ def test_at_the_connection_limit_a_client_over_its_share_is_closed(folder: pathl
         pytest.param("::ffff:192.0.2.1", "192.0.2.1", "::ffff:192.0.2.2", id="IPv4 at a socket for both"),
     ],
 )
-def test_an_ipv6_network_counts_as_one_client(
-    folder: pathlib.Path, limit_of_one: None, hog: str, same: str, other: str
-) -> None:
+@pytest.mark.usefixtures("limit_of_one")
+def test_an_ipv6_network_counts_as_one_client(folder: pathlib.Path, film: str, hog: str, same: str, other: str) -> None:
     """A limit per address would be useless, since a client has many IPv6 addresses."""
     with working(folder, [hog, same, other]) as (port, _), ExitStack() as stack:
-        holding = stack.enter_context(connect(port))
-        holding.sendall(b"GET /unfinished")
+        occupy(stack.enter_context(connect(port)), film)
 
         assert is_closed_on(port)
         assert read_answers(exchange(port, get("/hello.txt")))[0].content == HELLO
@@ -311,11 +323,10 @@ def test_an_ipv6_network_counts_as_one_client(
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"])
 def test_clients_on_this_machine_may_use_all_connections(
-    folder: pathlib.Path, limit_of_one: None, address: str
+    folder: pathlib.Path, film: str, limit_of_one: None, address: str
 ) -> None:
     with working(folder, [address] * 3) as (port, reports), connect(port) as first, connect(port) as second:
-        first.sendall(get("/hello.txt") + b"GET /unfinished")
-        assert receive_answer(first).content == HELLO
+        occupy(first, film)
         second.sendall(get("/hello.txt"))
         # The second client waits until the first one leaves.
         assert eventually(lambda: bool(reports))
@@ -336,7 +347,8 @@ def test_clients_on_this_machine_never_exceed_their_share(address: str) -> None:
     connection_limit = ConnectionLimit(0)
     connection_limit.add(address)
     assert not connection_limit.exceeds_share(address)
-    assert not connection_limit.has_client_over_share()
+    connection_limit.maximum = 1
+    assert not connection_limit.has_room()
 
 
 def test_a_connection_with_an_unread_request_is_not_evicted(folder: pathlib.Path) -> None:
@@ -358,11 +370,11 @@ def test_a_connection_with_an_unread_request_is_not_evicted(folder: pathlib.Path
         reset(clients[2])
         assert eventually(lambda: len(select.select([first.descriptor, third.descriptor], [], [], 0)[0]) == 2)
 
-        assert loop._evict_idle(tick)
+        assert loop._evict(tick)
         assert list(loop._connections.values()) == [first, third], "the second was silent, and the third came later"
         # A client that has left does not count as evictable: it is removed without eviction.
-        assert not loop._evict_idle(tick)
-        assert not loop._evict_idle(tick), "asked again in the same turn"
+        assert not loop._evict(tick)
+        assert not loop._evict(tick), "asked again in the same turn"
 
 
 def test_accepting_pauses_until_there_is_room(folder: pathlib.Path, limit_of_one: None) -> None:
@@ -376,15 +388,14 @@ def test_accepting_pauses_until_there_is_room(folder: pathlib.Path, limit_of_one
         loop = EventLoop(listeners, settings, None, reports.append)
         stack.callback(loop.close)
         first = stack.enter_context(connect(listeners[0].getsockname()[1]))
-        first.sendall(b"GET /unfinished")
         tick = Tick(time.time(), time.monotonic())
         while not loop._connections:
             loop._accept(next(iter(loop._listeners.values())), tick, 1)
-        for listener in listeners:
+        for listener, descriptor in zip(listeners, loop._listeners, strict=True):
             stack.enter_context(connect(listener.getsockname()[1]))
             # The kernel may queue it a little later.
             assert select.select([listener], [], [], TIMEOUT_SECONDS)[0]
-            loop._accept(listener, tick, 1)
+            loop._receive([(descriptor, READABLE)], tick)
         assert (len(loop._connections), loop._is_accepting) == (1, False)
 
         loop._resume_accepting(tick)
@@ -396,7 +407,102 @@ def test_accepting_pauses_until_there_is_room(folder: pathlib.Path, limit_of_one
             loop._resume(next(iter(loop._connections.values())), tick)
         assert loop._accept_again_at == 0.0
         loop._resume_accepting(tick)
+        # The event loop has not looked yet whether more clients wait.
+        assert (len(loop._connections), loop._is_accepting) == (1, True)
+        loop._receive([(descriptor, READABLE)], tick)
         assert (len(loop._connections), loop._is_accepting) == (1, False)
+
+
+def test_each_new_client_evicts_one_of_few_idle_connections(
+    folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server must not make room for clients that do not exist."""
+    monkeypatch.setattr("httpsock.server.connection_limit._MAX_CONNECTIONS", 2)
+    with working(folder, ["127.0.0.1"] * 3) as (port, reports), ExitStack() as stack:
+        clients = []
+        for _ in range(3):
+            clients.append(stack.enter_context(connect(port)))
+            clients[-1].sendall(get("/hello.txt"))
+            assert receive_answer(clients[-1]).content == HELLO
+
+        assert clients[0].recv(1) == b""
+        clients[1].sendall(get("/hello.txt"))
+        assert receive_answer(clients[1]).content == HELLO
+    assert reports == []
+
+
+# --- Heads that stay incomplete -------------------------------------------------------------------
+
+EVICTED = "the head was not complete when another client needed the connection (RFC 9110 §15.5.9)"
+
+
+def test_a_head_may_be_evicted_a_second_after_its_first_octet(dialogue: Dialogue) -> None:
+    """More octets of the head do not extend the second (requirement R093)."""
+    dialogue.pass_time(5)
+    dialogue.send(b"GET /hell")
+    dialogue.pass_time(0.9)
+    dialogue.send(b"o")
+    assert evictable([dialogue.connection], dialogue.now) == []
+
+    dialogue.pass_time(0.1)
+
+    assert evictable([dialogue.connection], dialogue.now) == [dialogue.connection]
+
+
+def test_an_evicted_head_is_answered_with_408_then_lingers_until_it_is_evicted_again(dialogue: Dialogue) -> None:
+    dialogue.send(get("/hello.txt") + b"GET /al")
+    assert dialogue.answer().content == HELLO
+    dialogue.pass_time(1)
+
+    dialogue.evict()
+
+    answer = dialogue.answer()
+    assert (answer.status, answer.field("Connection")) == (408, "close")
+    assert EVICTED in answer.text
+    assert [exchange.request_line for exchange in dialogue.exchanges][1:] == [b"GET /al"]
+    assert (dialogue.connection.state, dialogue.seconds_left) == (State.LINGERING, TIMEOUTS.linger)
+    assert evictable([dialogue.connection], dialogue.now) == [dialogue.connection]
+
+    dialogue.evict()
+
+    assert not dialogue.goes_on
+
+
+def test_the_oldest_incomplete_head_is_evicted_but_only_if_no_connection_is_idle(begin: Begin) -> None:
+    late, early, idle = begin(), begin(), begin()
+    early.send(b"GET /")
+    idle.send(get("/hello.txt"))
+    for dialogue in (late, early, idle):
+        dialogue.pass_time(1)
+    late.send(b"GET /")
+    for dialogue in (late, early, idle):
+        dialogue.pass_time(1)
+    connections = [late.connection, early.connection, idle.connection]
+
+    assert evictable(connections, late.now) == [idle.connection]
+    assert evictable(connections[:2], late.now) == [early.connection]
+
+
+def test_a_head_whose_rest_has_arrived_is_not_evicted(dialogue: Dialogue) -> None:
+    dialogue.send(b"GET /alphabet.txt HTTP/1.1\r\n")
+    dialogue.pass_time(1)
+    dialogue.client.sendall(b"Host: localhost\r\n\r\n")
+
+    assert evictable([dialogue.connection], dialogue.now) == []
+    dialogue.run()
+    assert dialogue.answer().content == ALPHABET
+
+
+def test_clients_that_never_complete_their_heads_keep_no_other_client_out(limited: Limit) -> None:
+    """The program has fewer connections than these clients open (requirement R093)."""
+    program = limited(64)
+    slow = [program.connect(get("/hello.txt") + b"GET /hello.txt HTTP/1.1\r\nHost: ") for _ in range(25)]
+
+    assert receive_answer(program.connect(get("/hello.txt"))).content == HELLO
+
+    assert receive_answer(slow[0]).content == HELLO
+    assert EVICTED in receive_answer(slow[0]).text
+    assert slow[0].recv(1) == b""
 
 
 # --- Errors that must not end the event loop ------------------------------------------------------

@@ -158,7 +158,7 @@ def test_a_sleeping_stream_may_be_evicted(ticking: Dialogue, streams: list[Ticki
         ticking.send(get("/next"))
     assert evictable([ticking.connection], ticking.now) == [ticking.connection]
 
-    ticking._step(ticking.connection.coroutine.throw, TimeoutError())
+    ticking.evict()
 
     assert not ticking.goes_on
     assert streams[0].is_closed

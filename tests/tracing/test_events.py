@@ -49,6 +49,7 @@ def test_a_time_is_shown_in_a_suitable_unit(seconds: float, shown: str) -> None:
         ("listen", {"backlog": 5, "address": "[::1]:80"}, "listen 5 at [::1]:80"),
         ("wait", {"for": "a request", "seconds": 0.5}, "wait for a request, at most 0.5 s"),
         ("timeout", {"for": "a request", "seconds": 20.0}, "timeout after 20 s of waiting for a request"),
+        ("evict", {"for": "a request"}, "evict while it waits for a request: another client needs the connection"),
         ("recv", {"octets": 78}, "recv 78"),
         ("recv", {"octets": 0}, "recv 0: the peer has ended its side"),
         ("recv", {"error": "ECONNRESET", "message": "Reset"}, "recv: ECONNRESET, Reset"),

@@ -151,6 +151,21 @@ def test_a_reset_by_the_peer_is_traced(folder: pathlib.Path, settled: None) -> N
     assert first == golden("reset")
 
 
+def test_evictions_are_traced(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server has one connection: first it waits for the rest of a head, then for a request."""
+    monkeypatch.setattr("httpsock.server.connection_limit._MAX_CONNECTIONS", 1)
+    monkeypatch.setattr("httpsock.server.connection._REQUEST_SECONDS", 0.0)
+    with Traced(folder) as server, connect(server.port) as slow:
+        slow.sendall(get("/nothing") + get("/hello.txt")[:-1])
+        assert receive_answer(slow).status == 404
+        with connect(server.port) as idle:
+            idle.sendall(get("/nothing"))
+            assert receive_answer(slow).status == 408
+            assert receive_answer(idle).status == 404
+            exchange(server.port, get("/nothing", CLOSE))
+    assert server.conversations == golden("evicted")
+
+
 def test_a_client_that_stops_reading_is_traced(folder: pathlib.Path) -> None:
     (folder / "film.webm").write_bytes(bytes(64 * 1024 * 1024))
     has_given_up = threading.Event()
