@@ -163,7 +163,7 @@ def test_evictions_are_traced(folder: pathlib.Path, monkeypatch: pytest.MonkeyPa
             assert receive_answer(slow).status == 408
             assert receive_answer(idle).status == 404
             exchange(server.port, get("/nothing", CLOSE))
-    assert server.conversations == golden("evicted")
+    assert server.connections == golden("evicted")
 
 
 def test_a_client_that_stops_reading_is_traced(folder: pathlib.Path) -> None:
