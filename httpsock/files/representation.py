@@ -11,7 +11,7 @@ import os
 
 from httpsock.http.grammar import can_be_http_date, format_http_date
 from httpsock.http.messages import FileSlice, Part, Response, Status
-from httpsock.http.preconditions import Validators
+from httpsock.http.preconditions import Validators, tag_digest
 
 # Content codings, best first, with the suffix of a compressed sibling: see siblings.
 CODINGS = {"br": ".br", "zstd": ".zst", "gzip": ".gz"}
@@ -115,9 +115,11 @@ def etag_of_state(opened: os.stat_result, now: float) -> bytes:
     If the file has just changed, a second change could leave the file's times unchanged. Then the tag is weak, so that
     no client joins parts of two versions (RFC 9110 §8.8.1).
     """
-    weak = "W/" if _could_keep_its_times(opened, now) else ""
-    tag = f'{weak}"{opened.st_ino:x}-{opened.st_size:x}-{opened.st_mtime_ns:x}-{opened.st_ctime_ns:x}"'
-    return tag.encode("ascii")
+    weak = b"W/" if _could_keep_its_times(opened, now) else b""
+    # A digest, since the number of an inode is the system's own affair (CVE-2003-1418).
+    digest = tag_digest()
+    digest.update(b"%x-%x-%x" % (opened.st_ino, opened.st_mtime_ns, opened.st_ctime_ns))
+    return b'%b"%x-%b"' % (weak, opened.st_size, digest.hexdigest().encode("ascii"))
 
 
 def is_settled(status: os.stat_result, now: float) -> bool:

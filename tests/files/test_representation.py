@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -55,6 +56,15 @@ def test_an_entity_tag_is_weak_while_the_file_may_change_with_unchanged_times(
     tag = etag_of_state(status, status.st_ctime + seconds)
     assert tag.startswith(b"W/") is weak
     assert tag.removeprefix(b"W/") == etag_of_state(status, LONG_AGO + 1000)
+
+
+def test_an_entity_tag_reveals_no_inode(folder: pathlib.Path) -> None:
+    """The number of an inode is a part of NFS file handles, so strangers must not learn it (CVE-2003-1418)."""
+    shutil.copy(folder / "large.bin", folder / "other.bin")
+    statuses = [status_of(folder / name, CHANGED_NS + ns) for name in ("large.bin", "other.bin") for ns in (0, 1)]
+    tags = {etag_of_state(status, LONG_AGO + 1000) for status in statuses}
+    assert len(tags) == 4, "the tag depends on the inode and on the times"
+    assert all(re.fullmatch(rb'"40000-[0-9a-f]{24}"', tag) for tag in tags)
 
 
 def test_a_range_never_mixes_two_versions_of_a_file_on_a_coarse_clock(

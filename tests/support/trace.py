@@ -22,10 +22,10 @@ _ALIKE: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     (r"(127\.0\.0\.1|0\.0\.0\.0|\[::1\]):\d+", r"\1:PORT"),
     (r"< Date: [^\n]+", "< Date: DATE"),
     (r"< Last-Modified: [^\n]+", "< Last-Modified: DATE"),
-    # The entity-tag of a large file holds its inode and times.
-    (r'< ETag: (?:W/)?"[0-9a-f]+-[0-9a-f]+-[^\n]+', '< ETag: "INODE-SIZE-TIMES"'),
+    # The entity-tag of a large file depends on its inode and times. It is weak if the file has just changed.
+    (r'< ETag: (?:W/)?"[0-9a-f]+-[0-9a-f]+"', '< ETag: "LENGTH-DIGEST"'),
     # Therefore the length of such a head differs.
-    (r'  send \d+\n((?:      <[^\n]*\n)*?      < ETag: "INODE-SIZE-TIMES"\n)', r"  send N\n\1"),
+    (r'  send \d+\n((?:      <[^\n]*\n)*?      < ETag: "LENGTH-DIGEST"\n)', r"  send N\n\1"),
     # The identity of a device, and the URL of its description.
     (r"(sendto|recvfrom) \d+ ", r"\1 N "),
     (r"[0-9a-f]{8}-[0-9a-f-]{27}", "UUID"),
