@@ -297,6 +297,7 @@ def test_the_table_of_limits_has_the_real_limits() -> None:
             f"| small files in the cache | {_CACHE_OCTETS // 2**20} MiB in all, "
             f"{SMALL_FILE // 1024} KiB each, for a second"
         ),
+        f"| a file without a length, as in `/proc` | {SMALL_FILE // 1024} KiB | 500 |",
         f"| calls that block (`in_thread`), in threads | {_MAX_THREADS}, of one network {_MAX_THREADS // 2};",
         f"| passwords that are checked; that wait | {_MAX_CHECKS}, of one network {_MAX_CHECKS // 2}; {_MAX_WAITING} ",
         f"| log that waits to be written | {_MAX_QUEUED // 2**20} MiB |",

@@ -342,7 +342,10 @@ class DocumentRoot:
                 media_type = media_type or self._type_of_large(name, descriptor)
                 file = self._file_system.file(os.dup(descriptor))
                 return self._represented(media_type, coding, opened, tick, file=file)
-            octets = self._file_system.read(descriptor, opened.st_size)
+            # A file of /proc has content, but no length.
+            octets = self._file_system.read(descriptor, opened.st_size or SMALL_FILE + 1)
+            if len(octets) > SMALL_FILE:
+                raise OSError(errno.EFBIG, "longer than its length", relative)
         finally:
             os.close(descriptor)
         small = self._cache.get_stale((name, coding), state)
@@ -350,7 +353,9 @@ class DocumentRoot:
         if small is None or not small.still_holds(octets, tick.time) or media_type not in ("", small.media_type):
             media_type = media_type or content_type_of(name, octets, is_whole=True)
             small = self._represented(media_type, coding, opened, tick, octets=octets)
-        if is_settled(opened, tick.time) and not self._file_system.has_link(relative):
+        # If stat() does not know the length, its times do not change with the content, either.
+        is_described = len(octets) == opened.st_size
+        if is_described and is_settled(opened, tick.time) and not self._file_system.has_link(relative):
             memory = 2 * len(octets) + len(name) + _CACHED_OVERHEAD
             self._cache.put((name, coding), state, small, memory, tick.monotonic)
         return small

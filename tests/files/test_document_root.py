@@ -1,14 +1,17 @@
 """The document root: it finds a file, a folder or an error for each path."""
 
+import errno
 import gzip
 import os
 import pathlib
 import socket
+import stat
 from contextlib import closing
 
 import pytest
 
-from httpsock.files.document_root import Directory, DocumentRoot, Entry, Redirect
+from httpsock.files.document_root import SMALL_FILE, Directory, DocumentRoot, Entry, Redirect
+from httpsock.files.file_system import FileSystem
 from httpsock.files.paths import NOT_FOUND
 from httpsock.files.representation import Representation
 from httpsock.http.handler import Tick
@@ -208,6 +211,56 @@ def test_a_device_or_pipe_is_not_listed(follow_links: bool, with_odd_objects: pa
 @needs_posix
 def test_a_device_below_the_root_is_not_found() -> None:
     assert DocumentRoot("/dev").find(b"/zero", None, Tick(LATER, 0.0)) == NOT_FOUND
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/sys/kernel/ostype"), reason="only Linux has this file")
+def test_a_file_of_proc_is_sent_whole() -> None:
+    """For stat(), each file of /proc has the length 0."""
+    assert os.stat("/proc/sys/kernel/ostype").st_size == 0
+    assert read(pathlib.Path("/proc/sys/kernel"), b"/ostype") == b"Linux\n"
+
+
+def without_length(status: os.stat_result) -> os.stat_result:
+    """Return *status* with the length 0 and old times, as a virtual file system gives for every regular file."""
+    is_file = stat.S_ISREG(status.st_mode)
+    return os.stat_result([*status[:6], 0, LONG_AGO, LONG_AGO, LONG_AGO]) if is_file else status
+
+
+class VirtualFileSystem(FileSystem):
+    """A file system that knows the length of no file."""
+
+    def __init__(self, root: str, *, follow_links: bool = False) -> None:
+        super().__init__(root, follow_links=follow_links)
+        self.stat = lambda path: without_length(os.stat(path))
+
+
+@pytest.fixture
+def virtual(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> DocumentRoot:
+    """Return *tmp_path* as a document root on a virtual file system."""
+    fstat = os.fstat
+    monkeypatch.setattr(os, "fstat", lambda descriptor: without_length(fstat(descriptor)))
+    return DocumentRoot(tmp_path, file_system=VirtualFileSystem)
+
+
+@pytest.mark.parametrize("length", [0, 1, SMALL_FILE - 1, SMALL_FILE])
+def test_a_file_without_a_length_is_sent_whole(length: int, tmp_path: pathlib.Path, virtual: DocumentRoot) -> None:
+    make(tmp_path / "file", b"x" * length)
+    assert read(virtual, b"/file") == b"x" * length
+
+
+def test_a_long_file_without_a_length_is_refused(tmp_path: pathlib.Path, virtual: DocumentRoot) -> None:
+    """A part of the content must not be sent as the whole."""
+    make(tmp_path / "file", b"x" * (SMALL_FILE + 1))
+    refusal = virtual.find(b"/file", None, Tick(LATER, 0.0))
+    reason = f"the file system failed ({os.strerror(errno.EFBIG)})"
+    assert refusal == Refusal(Status.INTERNAL_SERVER_ERROR, reason, "RFC 9110 §15.6.1")
+
+
+def test_a_file_without_a_length_is_never_cached(tmp_path: pathlib.Path, virtual: DocumentRoot) -> None:
+    """The status of such a file stays the same when its content changes."""
+    for content in (b"1", b"12", b"3"):
+        make(tmp_path / "file", content)
+        assert read(virtual, b"/file") == content
 
 
 @needs_posix
