@@ -107,13 +107,13 @@ def _target(options: argparse.Namespace, stack: ExitStack) -> Target:
 
 
 def _is_incomplete(results: list[Result], *, is_ours: bool) -> bool:
-    """Print how many cases and checks were not tried.
+    """Print how many cases and checks have no verdict.
 
-    Return True if any was not tried, or if any stopped the server. *is_ours* is true if check has started the server.
+    Return True if any has none, or if any stopped the server. *is_ours* is true if check has started the server.
     """
     slow, gone = (sum(result.why == why for result in results) for why in (NO_TIME, GONE))
     if slow:
-        print(f"conformance: cases and checks not tried, since the server is too slow: {slow}", file=sys.stderr)
+        print(f"conformance: cases and checks without a verdict, since the server is too slow: {slow}", file=sys.stderr)
     if gone:
         how = "" if is_ours else "; with --start, check can start it again"
         print(f"conformance: cases and checks not tried, since the server stopped: {gone}{how}", file=sys.stderr)

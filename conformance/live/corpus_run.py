@@ -1,8 +1,9 @@
 """Send the corpus to a running server, and judge the responses.
 
 A few cases are sent at a time, each on its own connection. The time limits depend on how fast the server answers a
-plain request, and on how many exchanges have timed out. So a server that never answers costs only a few minutes. Cases
-that remain at the deadline are skipped, which is not a failure. Any behaviour of the server gives a Result, never an
+plain request, and on how many exchanges have timed out. So a server that never answers costs only a few minutes. A
+server that is slow, but never silent for long, breaks no rule: cases that remain at the deadline are skipped, and so is
+a case whose answer is still under way when its time is over. Any behaviour of the server gives a Result, never an
 exception.
 """
 
@@ -22,9 +23,12 @@ from .target import Target
 from .trials import Attempt, Trial, run_trials
 
 _FIRST_SECONDS = 5.0
+_FIRST_QUIET_SECONDS = 3.0
 _NEXT_SECONDS = 1.5
-_MIN_EXCHANGE_SECONDS = 2.0
-_MAX_EXCHANGE_SECONDS = 4.0
+# How long the server may be silent in a case, and how long the case may take.
+_MIN_SILENCE_SECONDS = 2.0
+_MAX_SILENCE_SECONDS = 4.0
+_CASE_SECONDS = 20.0
 _MIN_SECONDS = 0.05
 _MIN_QUIET_SECONDS = 0.1
 _MAX_OCTETS = 4 * 1024 * 1024
@@ -41,11 +45,14 @@ class _Prober:
         self._target = target
         self._plain = plain
         # If the server does not close, waiting for that in each case would take minutes.
-        self._quiet_seconds = min(max(10 * seconds, 0.5 if plain.closes else _MIN_QUIET_SECONDS), 1.5)
+        self._quiet_seconds = max(
+            min(max(10 * seconds, 0.5 if plain.closes else _MIN_QUIET_SECONDS), 1.5), 1.5 * seconds
+        )
         if not plain.closes:
             target.quiet_seconds = self._quiet_seconds
-        self._seconds = min(max(50 * seconds, _MIN_EXCHANGE_SECONDS), _MAX_EXCHANGE_SECONDS)
-        target.hurried_seconds = min(max(10 * seconds, target.hurried_seconds), self._seconds)
+        usual = min(max(50 * seconds, _MIN_SILENCE_SECONDS), _MAX_SILENCE_SECONDS)
+        target.silence_seconds = max(usual, 3 * seconds)
+        target.hurried_seconds = min(max(10 * seconds, target.hurried_seconds), target.silence_seconds)
 
     def trial(self, case: Case, number: int) -> Trial:
         """Return a Trial that sends *case*. *number* is the position of the case in the corpus."""
@@ -60,7 +67,7 @@ class _Prober:
         result = self._judge(probe, number, transcript)
         is_whole = transcript.received and transcript.ended == "closed"
         is_doubtful = not is_whole or result.outcome is Outcome.FAILED
-        return Attempt(result, is_doubtful, is_late=transcript.ended == "timed out")
+        return Attempt(result, is_doubtful, transcript.is_late)
 
     def _untried(self, probe: Probe, why: str) -> Result:
         """Return the result of a skipped case, with the reason *why*."""
@@ -68,7 +75,7 @@ class _Prober:
 
     def _judge(self, probe: Probe, number: int, transcript: wire.Transcript) -> Result:
         """Judge the exchange in *transcript*. Return the result of the case."""
-        if transcript.ended == "timed out" and self._target.is_overdue:
+        if transcript.ended == "too slow" or (transcript.ended == "timed out" and self._target.is_overdue):
             return self._untried(probe, NO_TIME)
         # Do not parse an endless response, which would take longer than receiving it.
         received = b"" if transcript.ended == "flooded" else transcript.received
@@ -103,18 +110,23 @@ class _Prober:
         return Judgement(why, is_should=True, requirement=PIPELINING)
 
     def _exchange(self, probe: Probe) -> wire.Transcript:
-        """Send the octets for a case. Return the transcript. After many time-outs, use a shorter time limit."""
+        """Send the octets for a case. Return the transcript. After many time-outs, use shorter time limits."""
         left = max(self._target.deadline - time.monotonic(), _MIN_SECONDS)
+        silence_seconds = self._target.limited(self._target.silence_seconds)
         transcript = wire.exchange(
             self._target.address,
             [probe.octets],
-            seconds=min(self._target.limited(self._seconds), left),
+            silence_seconds=silence_seconds,
+            max_seconds=min(self._target.limited_whole(_CASE_SECONDS), left),
             ends=probe.case.is_cut_short,
-            quiet_seconds=min(self._quiet_seconds, self._target.limited(self._seconds) / 2),
+            quiet_seconds=min(self._quiet_seconds, silence_seconds / 2),
             max_octets=_MAX_OCTETS,
         )
-        if transcript.ended == "timed out":
+        if transcript.is_late:
             self._target.count_timeout()
+        if transcript.ended == "too slow" and not _is_under_way(transcript, probe):
+            # Octets that come without end, but make no response, are no better than silence.
+            return transcript._replace(ended="timed out")
         return transcript
 
     def _result(self, probe: Probe, transcript: wire.Transcript, outcome: Outcome, level: str, why: str) -> Result:
@@ -123,6 +135,11 @@ class _Prober:
         level = level or probe.case.level
         received = transcript.received[:MAX_RECEIVED]
         return Result(probe.case.name, probe.case.requirement, level, outcome, why, transcript.sent, received, again)
+
+
+def _is_under_way(transcript: wire.Transcript, probe: Probe) -> bool:
+    """Return whether *transcript* ends within the content of a response to *probe*."""
+    return wire.read_responses(transcript.received, probe.methods, is_ended=False).is_under_way
 
 
 def speaks_http_2(transcript: wire.Transcript) -> bool:
@@ -175,7 +192,12 @@ def _ask_plainly(target: Target) -> tuple[PlainAnswer, float]:
     host, port = target.address
     started = time.monotonic()
     first = wire.exchange(
-        target.address, [sentinel(0)], seconds=_FIRST_SECONDS, ends=False, quiet_seconds=2.0, max_octets=_MAX_OCTETS
+        target.address,
+        [sentinel(0)],
+        silence_seconds=_FIRST_SECONDS,
+        ends=False,
+        quiet_seconds=_FIRST_QUIET_SECONDS,
+        max_octets=_MAX_OCTETS,
     )
     seconds = time.monotonic() - started
     if first.ended_first:
@@ -204,7 +226,7 @@ def _ask_plainly(target: Target) -> tuple[PlainAnswer, float]:
 def _seconds_to_first_octet(target: Target) -> float:
     """Return how many seconds *target* takes to send the first octet of an answer."""
     started = time.monotonic()
-    wire.exchange(target.address, [sentinel(0)], seconds=_NEXT_SECONDS, ends=False, max_octets=1)
+    wire.exchange(target.address, [sentinel(0)], silence_seconds=_FIRST_SECONDS, ends=False, max_octets=1)
     return time.monotonic() - started
 
 
@@ -214,7 +236,7 @@ def _fails(target: Target, status: int) -> bool:
     If it does, a 500 in answer to a case proves nothing.
     """
     octets = sentinel(0).replace(b"/sentinel-0", b"/")
-    plain = wire.exchange(target.address, [octets], seconds=_NEXT_SECONDS, ends=False, quiet_seconds=1.0)
+    plain = wire.exchange(target.address, [octets], silence_seconds=_NEXT_SECONDS, ends=False, quiet_seconds=1.0)
     answers = wire.read_responses(plain.received, ["GET"], is_ended=plain.ended == "closed").responses
     return bool(answers) and answers[0].status == 500 != status
 
@@ -225,6 +247,7 @@ def _pipelines(target: Target, status: int) -> bool:
     *status* is the status of the target's answer to a single request.
     """
     first = sentinel(0).replace(b"Connection: close\r\n", b"")
-    both = wire.exchange(target.address, [first + sentinel(0)], seconds=_NEXT_SECONDS, ends=False, quiet_seconds=1.0)
+    parts = [first + sentinel(0)]
+    both = wire.exchange(target.address, parts, silence_seconds=_NEXT_SECONDS, ends=False, quiet_seconds=1.0)
     answers = wire.read_responses(both.received, ["GET", "GET"], is_ended=both.ended == "closed").responses
     return bool(answers) and answers[0].status == status and (len(answers) > 1 or answers[0].closes)

@@ -86,6 +86,11 @@ class ParsedResponses(NamedTuple):
     faults: list[Fault]
     interim: list[Response]
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether the octets end within the content of a response that has no fault so far."""
+        return not self.faults and self.leftover.startswith(b"HTTP/1.") and b"\r\n\r\n" in self.leftover
+
 
 class _Framed(NamedTuple):
     """The content of one response.

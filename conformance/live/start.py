@@ -45,8 +45,8 @@ class Program(subprocess.Popen[bytes]):
         deadline = time.monotonic() + _START_SECONDS
         is_accepted = False
         while time.monotonic() < deadline and self.poll() is None:
-            found = wire.exchange(address, [sentinel(0)], seconds=2.0, ends=False, quiet_seconds=0.5)
-            if found.received or found.ended == "timed out":
+            found = wire.exchange(address, [sentinel(0)], silence_seconds=2.0, ends=False, quiet_seconds=0.5)
+            if found.received or found.is_late:
                 return True
             if found.ended != "refused" and not is_accepted:
                 is_accepted = True

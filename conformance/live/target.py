@@ -21,9 +21,14 @@ _MAX_STALLS = 8
 # Finding the cases that stop the server may extend the deadline by this much in total, beside the time of restarts.
 _EXTRA_SECONDS = 60.0
 _MAX_RESTARTS = 200
-# After this many time-outs, each exchange gets less time.
+# The server may be silent for this long, unless even a plain request takes longer.
+_SILENCE_SECONDS = 2.0
+# After this many time-outs, the server may be silent for less time, and a whole case gets less time as well.
 _MANY_TIMEOUTS = 12
 _HURRIED_SECONDS = 0.5
+# A case that takes longer than usual and passes shows a slow link, and extends the deadline, in total by this much.
+_USUAL_SECONDS = 2.0
+_SLOW_LINK_SECONDS = 300.0
 
 
 class End(NamedTuple):
@@ -42,7 +47,8 @@ class Target:
 
     No case is tried after *deadline*. Each restart extends the deadline by the time that it took. If *is_gone* is true,
     the server has stopped for good. If the server does not close when asked, the client closes its side after
-    *quiet_seconds* without input. After many time-outs, an exchange may take only *hurried_seconds*.
+    *quiet_seconds* without input. An exchange times out after *silence_seconds* in which no octet moves. After many
+    time-outs, it times out after *hurried_seconds*.
     """
 
     def __init__(self, address: tuple[str, int], server: StartedServer | None = None) -> None:
@@ -51,6 +57,7 @@ class Target:
         self.end = End()
         self.is_gone = False
         self.quiet_seconds: float | None = None
+        self.silence_seconds = _SILENCE_SECONDS
         self.hurried_seconds = _HURRIED_SECONDS
         self._lock = threading.Lock()
         self._timeouts = 0
@@ -59,6 +66,7 @@ class Target:
         self._left_stalls = _MAX_STALLS
         self._silent_since = 0.0
         self._extra_seconds = _EXTRA_SECONDS
+        self._slow_link_seconds = _SLOW_LINK_SECONDS
 
     @property
     def is_ours(self) -> bool:
@@ -76,8 +84,19 @@ class Target:
             self._timeouts += 1
 
     def limited(self, seconds: float) -> float:
-        """Return the time limit of an exchange. The limit is *seconds*, or less after many time-outs."""
+        """Return how long the server may be silent. The limit is *seconds*, or less after many time-outs."""
         return min(self.hurried_seconds, seconds) if self._timeouts >= _MANY_TIMEOUTS else seconds
+
+    def limited_whole(self, seconds: float) -> float:
+        """Return the time limit of a whole case: *seconds*, or after many time-outs less, as for a silence."""
+        return seconds * self.limited(self.silence_seconds) / self.silence_seconds
+
+    def excuse(self, seconds: float) -> None:
+        """Extend the deadline, since a case that passed took *seconds*, if that is longer than usual."""
+        with self._lock:
+            granted = min(max(seconds - _USUAL_SECONDS, 0.0), self._slow_link_seconds)
+            self._slow_link_seconds -= granted
+            self.deadline += granted
 
     def is_there(self, exit_seconds: float = 0.0) -> bool:
         """Return whether the server still answers a plain request. If it does not, describe how it stopped in *end*.
@@ -162,7 +181,7 @@ class Target:
     def _ask(self, seconds: float) -> wire.Transcript:
         """Send a plain request on a new connection. Return the transcript."""
         return wire.exchange(
-            self.address, [sentinel(0)], seconds=seconds, ends=False, quiet_seconds=seconds / 2, max_octets=1
+            self.address, [sentinel(0)], silence_seconds=seconds, ends=False, quiet_seconds=seconds / 2, max_octets=1
         )
 
     def _exit_code(self, seconds: float) -> int | None:

@@ -208,7 +208,7 @@ def test_a_server_that_never_closes_fails_the_check_on_closing_and_delays_no_cas
         target = Target(address)
         results = {result.name: result for result in check_corpus(target, "R089")}
         check = next(check for check in CHECKS if check.name == name)
-        fault = check.run(Session(address, seconds=2, quiet_seconds=target.quiet_seconds))
+        fault = check.run(Session(address, silence_seconds=2, quiet_seconds=target.quiet_seconds))
     assert {result.outcome for result in results.values()} == {Outcome.PASSED}
     assert target.quiet_seconds is not None
     assert fault == "the connection stays open behind the response"
@@ -381,6 +381,6 @@ def test_if_time_runs_out_the_exit_code_is_1(
     passed, untried = _result("MUST", "R036", Outcome.PASSED), _result("MUST", "R036", Outcome.SKIPPED, NO_TIME)
     monkeypatch.setattr(command, "check", lambda *_, **__: [passed, untried])
     assert main(["check", "http://127.0.0.1:1/"]) == 1
-    assert "cases and checks not tried, since the server is too slow: 1\n" in capsys.readouterr().err
+    assert "cases and checks without a verdict, since the server is too slow: 1\n" in capsys.readouterr().err
     monkeypatch.setattr(command, "check", lambda *_, **__: [passed])
     assert main(["check", "http://127.0.0.1:1/"]) == 0

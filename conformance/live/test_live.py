@@ -90,7 +90,7 @@ def test_a_case_sent_octet_by_octet_gets_the_same_answers(address: tuple[str, in
         probe = probe_of(case, number)
         if len(probe.octets) < 120:
             parts = [bytes([octet]) for octet in probe.octets]
-            received = exchange(address, parts, seconds=10.0, ends=probe.case.is_cut_short).received
+            received = exchange(address, parts, silence_seconds=10.0, ends=probe.case.is_cut_short).received
             found = [answer.status for answer in read_responses(received, probe.methods, is_ended=True).responses]
             whole = read_responses(results[case.name].received, probe.methods, is_ended=True).responses
             assert found == [answer.status for answer in whole], case.name

@@ -131,7 +131,7 @@ def test_cases_behind_the_one_that_silences_the_server_do_not_fail(
 
     The report names each case that makes a server silent.
     """
-    monkeypatch.setattr(corpus_run, "_MIN_EXCHANGE_SECONDS", 0.4)
+    monkeypatch.setattr(corpus_run, "_MIN_SILENCE_SECONDS", 0.4)
     monkeypatch.setattr(target, "_ANSWER_SECONDS", 0.4)
     monkeypatch.setattr(target, "_RETURN_SECONDS", 0.1)
     monkeypatch.setattr(target, "_STALL_SECONDS", 0.4)

@@ -145,7 +145,7 @@ def test_a_transcript_has_the_octets_sent_and_received_and_how_the_connection_en
             connected.sendall(b"<" + stream.read(4) + b">")
 
     with server(script) as address:
-        transcript = exchange(address, [b"a", b"", b"bc", b"d"], seconds=5.0, ends=False)
+        transcript = exchange(address, [b"a", b"", b"bc", b"d"], silence_seconds=5.0, ends=False)
     assert transcript == (b"abcd", b"<abcd>", "closed", False)
 
 
@@ -167,19 +167,15 @@ def test_the_client_ends_its_side_immediately_or_after_some_silence() -> None:
             connected.sendall(b"<" + stream.read() + b">")
 
     with server(script) as address:
-        assert exchange(address, [b"ab"], seconds=5.0, ends=True) == (b"ab", b"<ab>", "closed", True)
-        assert exchange(address, [b"ab"], seconds=5.0, ends=False, quiet_seconds=0.05) == (
-            b"ab",
-            b"<ab>",
-            "closed",
-            True,
-        )
+        assert exchange(address, [b"ab"], silence_seconds=5.0, ends=True) == (b"ab", b"<ab>", "closed", True)
+        quiet = exchange(address, [b"ab"], silence_seconds=5.0, ends=False, quiet_seconds=0.05)
+    assert quiet == (b"ab", b"<ab>", "closed", True)
 
 
 def test_an_exchange_with_a_silent_server_times_out() -> None:
     is_over = threading.Event()
     with server(lambda _: is_over.wait(10.0)) as address:
-        assert exchange(address, [b"x"], seconds=0.1, ends=False) == (b"x", b"", "timed out", False)
+        assert exchange(address, [b"x"], silence_seconds=0.1, ends=False) == (b"x", b"", "timed out", False)
         is_over.set()
 
 
@@ -190,7 +186,7 @@ def test_an_exchange_stops_after_max_octets() -> None:
             connected.sendall(b"x" * 65536)
 
     with server(script) as address:
-        transcript = exchange(address, [b"x"], seconds=5.0, ends=False, max_octets=100_000)
+        transcript = exchange(address, [b"x"], silence_seconds=5.0, ends=False, max_octets=100_000)
     assert transcript.ended == "flooded"
     assert len(transcript.received) > 100_000
 
@@ -202,7 +198,7 @@ def test_a_server_that_does_not_read_does_not_block_the_exchange() -> None:
         connected.sendall(b"no")
 
     with server(script) as address:
-        transcript = exchange(address, (b"x" * 65536 for _ in range(1000)), seconds=5.0, ends=False)
+        transcript = exchange(address, (b"x" * 65536 for _ in range(1000)), silence_seconds=5.0, ends=False)
     assert transcript.ended in ("closed", "reset")
     assert transcript.received in (b"no", b"")
 
@@ -210,7 +206,7 @@ def test_a_server_that_does_not_read_does_not_block_the_exchange() -> None:
 def test_a_connection_to_a_closed_port_is_refused() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = listener.getsockname()[:2]
-    assert exchange(address, [b"x"], seconds=1.0, ends=False) == (b"", b"", "refused", False)
+    assert exchange(address, [b"x"], silence_seconds=1.0, ends=False) == (b"", b"", "refused", False)
 
 
 @pytest.mark.skipif(shutil.which("sh") is None, reason="there is no shell")

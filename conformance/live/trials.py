@@ -7,13 +7,14 @@ cost a server gigabytes of memory, run one at a time at the end.
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from .progress import Progress
-from .results import GONE, Outcome, Result
+from .results import GONE, NO_TIME, Outcome, Result
 from .target import Target
 
 # The name of the result for a server that has stopped, if no single trial is known to stop it.
@@ -95,8 +96,7 @@ class _Round:
             if self._over.is_set():
                 return
             self._open.append(trial)
-        with self._progress.running(trial.name):
-            attempt = trial.attempt()
+        attempt = _attempt(trial, self._target, self._progress)
         is_gone = attempt.is_doubtful and not self._over.is_set() and not self._target.is_there()
         with self._lock:
             if is_gone and not self._over.is_set():
@@ -108,8 +108,18 @@ class _Round:
             if not self._over.is_set() or (not attempt.is_doubtful and trial not in self.suspects):
                 self.results[trial.name] = attempt.result
                 self._ended.append(trial)
-                if attempt.is_late and attempt.result.outcome is Outcome.FAILED:
+                if attempt.is_late and (attempt.result.outcome is Outcome.FAILED or attempt.result.why == NO_TIME):
                     self.late.append(trial)
+
+
+def _attempt(trial: Trial, target: Target, progress: Progress) -> Attempt:
+    """Try *trial*, and show it in *progress*. If it passes slowly, extend the deadline of *target*."""
+    began = time.monotonic()
+    with progress.running(trial.name):
+        attempt = trial.attempt()
+    if attempt.result.outcome is Outcome.PASSED:
+        target.excuse(time.monotonic() - began)
+    return attempt
 
 
 def run_trials(target: Target, trials: Sequence[Trial], progress: Progress | None = None) -> list[Result]:
@@ -205,8 +215,7 @@ class _Run:
 
     def _try_one(self, trial: Trial) -> _Ended:
         """Try *trial* alone and store the result. Return whether the server is down and whether the trial timed out."""
-        with self._progress.running(trial.name):
-            result, _, is_late = trial.attempt()
+        result, _, is_late = _attempt(trial, self._target, self._progress)
         is_late = is_late and result.outcome is not Outcome.PASSED
         is_down = False
         if not self._target.is_there(_EXIT_SECONDS):

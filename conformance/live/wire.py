@@ -17,7 +17,10 @@ from .responses import ParsedResponses, Response, read_responses
 __all__ = ["ParsedResponses", "Response", "Transcript", "exchange", "read_responses", "reproduce"]
 
 _RECEIVE_OCTETS = 64 * 1024
+# With a small send buffer, the octets that the kernel accepts are octets that the server receives.
+_SEND_BUFFER_OCTETS = 32 * 1024
 _MAX_OCTETS = 64 * 1024 * 1024
+_MAX_SECONDS = 20.0
 # A run: up to 200 octets, repeated ten times or more.
 _RUN = re.compile(rb"(.{1,200}?)\1{9,}", re.DOTALL)
 # Shorter runs are not abbreviated.
@@ -27,7 +30,8 @@ _MIN_RUN = 100
 class Transcript(NamedTuple):
     """One connection: the octets in both directions, and how it ended.
 
-    *ended* is "closed", "reset", "timed out", "refused" or "flooded". A refused connection was never established. A
+    *ended* is "closed", "reset", "timed out", "too slow", "refused" or "flooded". A connection timed out after a
+    silence. It was too slow if its time was over before such a silence. A refused connection was never established. A
     flooded connection received too many octets. If *ended_first* is true, the client closed its side before the server.
     """
 
@@ -35,6 +39,11 @@ class Transcript(NamedTuple):
     received: bytes
     ended: str
     ended_first: bool = False
+
+    @property
+    def is_late(self) -> bool:
+        """Whether a time limit ended the exchange."""
+        return self.ended in ("timed out", "too slow")
 
 
 class _Exchange:
@@ -99,33 +108,37 @@ def exchange(
     address: tuple[str, int],
     parts: Iterable[bytes],
     *,
-    seconds: float,
+    silence_seconds: float,
     ends: bool,
+    max_seconds: float = _MAX_SECONDS,
     quiet_seconds: float | None = None,
     max_octets: int = _MAX_OCTETS,
 ) -> Transcript:
     """Connect to *address*, send *parts*, and wait until the server closes. Return the transcript.
 
     If *ends* is true, close the client's side after the last part. If *quiet_seconds* is given, close the client's side
-    after this many seconds without input. The exchange stops after *seconds*, or if more than *max_octets* arrive.
+    after this many seconds without input. The exchange stops if no octet moves in either direction for
+    *silence_seconds*: a slow link is no fault. It also stops after *max_seconds*, or if more than *max_octets* arrive.
     """
-    deadline = time.monotonic() + seconds
+    began = time.monotonic()
     try:
-        connected = socket.create_connection(address, timeout=seconds)
+        connected = socket.create_connection(address, timeout=min(silence_seconds, max_seconds))
     except OSError:
         return Transcript(b"", b"", "refused")
     with connected, selectors.DefaultSelector() as selector:
         connected.setblocking(False)
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_OCTETS)
         selector.register(connected, selectors.EVENT_READ)
         state = _Exchange(connected, parts)
+        clock = _Clock(began + max_seconds, silence_seconds)
         ended = None
         while ended is None:
             has_more = state.has_more()
             if ends and not has_more and not state.ended_first:
                 state.end()
             selector.modify(connected, selectors.EVENT_READ | (selectors.EVENT_WRITE if has_more else 0))
-            left = deadline - time.monotonic()
+            left = clock.left()
             ends_when_quiet = quiet_seconds is not None and not state.ended_first
             events = 0
             for _, mask in selector.select(max(0.0, min(left, quiet_seconds or 0.0) if ends_when_quiet else left)):
@@ -134,18 +147,36 @@ def exchange(
                 ended = state.receive()
             if events & selectors.EVENT_WRITE:
                 state.send()
+            if events:
+                clock.move()
             if ended is None:
-                ended = _limit(max_octets - len(state.received), deadline)
+                ended = "flooded" if len(state.received) > max_octets else clock.end()
             if not events and ended is None and ends_when_quiet:
                 state.end()
         return state.transcript(ended)
 
 
-def _limit(spare_octets: int, deadline: float) -> str | None:
-    """Return "flooded" or "timed out" if the exchange has reached a limit. Otherwise return None."""
-    if spare_octets < 0:
-        return "flooded"
-    return "timed out" if time.monotonic() >= deadline else None
+class _Clock:
+    """The time limits of one exchange: its *deadline*, and *silence_seconds* after the last octet."""
+
+    def __init__(self, deadline: float, silence_seconds: float) -> None:
+        self._deadline = deadline
+        self._silence_seconds = silence_seconds
+        self._silent_at = time.monotonic() + silence_seconds
+
+    def move(self) -> None:
+        """Begin to count the silence again, since octets have moved."""
+        self._silent_at = time.monotonic() + self._silence_seconds
+
+    def left(self) -> float:
+        """Return the seconds until the next limit."""
+        return min(self._deadline, self._silent_at) - time.monotonic()
+
+    def end(self) -> str | None:
+        """If a limit has been reached, return how the exchange ended. Otherwise return None."""
+        if self.left() > 0:
+            return None
+        return "timed out" if self._silent_at <= self._deadline else "too slow"
 
 
 def reproduce(host: str, port: int, octets: bytes, *, ends: bool = False) -> str:

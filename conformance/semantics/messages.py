@@ -305,7 +305,9 @@ def _others_do_not_wait(session: Session) -> str | None:
     with contextlib.ExitStack() as stack:
         # Only four connections, since they must fit into the accept queue of a server that serves one at a time.
         for octets in (b"", b"GET /dig", request("POST", "/", content=b"x")[:-1], get("/big.bin")):
-            connected = stack.enter_context(socket.create_connection(session.address, timeout=session.seconds))
+            connected = stack.enter_context(socket.create_connection(session.address, session.silence_seconds))
+            # Octets that this client does not read must not fill a slow link.
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             connected.sendall(octets)
         return unless(
             session.one(get("/digits.txt")).content == DIGITS, "another client gets no answer, or a wrong one"
@@ -315,7 +317,7 @@ def _others_do_not_wait(session: Session) -> str | None:
 @CHECKS.check("A connection that is reset does not keep others waiting", "R093", "SECURITY")
 def _reset(session: Session) -> str | None:
     for _ in range(5):
-        with socket.create_connection(session.address, timeout=session.seconds) as connected:
+        with socket.create_connection(session.address, session.silence_seconds) as connected:
             # With a linger time of zero, close() resets the connection.
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             connected.sendall(get("/big.bin"))
@@ -325,7 +327,7 @@ def _reset(session: Session) -> str | None:
 @CHECKS.check("Eight clients at the same time get a large file whole", "R095", "MUST")
 def _parallel(session: Session) -> str | None:
     session.separate().whole("/digits.txt")
-    talks = [Session(session.address, session.seconds * 2, session.deadline) for _ in range(8)]
+    talks = [Session(session.address, session.silence_seconds * 2, session.deadline) for _ in range(8)]
     with ThreadPoolExecutor(len(talks)) as pool:
         responses = list(pool.map(lambda one: one.one(get("/big.bin")), talks))
     wrong = [talk for talk, response in zip(talks, responses, strict=True) if response.content != BIG]

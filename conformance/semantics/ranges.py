@@ -380,7 +380,7 @@ _HEAVY_SECONDS = 5.0
 
 
 def _of_sparse(session: Session, value: str, content_range: str, octets: bytes) -> str | None:
-    session.seconds = _HEAVY_SECONDS
+    session.silence_seconds = _HEAVY_SECONDS
     try:
         head = session.one(request("HEAD", "/sparse.bin"))
     except FaultError as fault:

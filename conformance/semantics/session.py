@@ -16,6 +16,7 @@ from typing import NamedTuple, Self
 
 from conformance.live import wire
 from conformance.live.responses import Fault, FaultKind, Response
+from conformance.live.results import NO_TIME
 
 _IMF_FIXDATE = re.compile(
     r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-9]{2} (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [0-9]{4}"
@@ -51,20 +52,21 @@ class OtherFault(str):
 class Session:
     """The exchanges of one check with the server at *address*. The check judges the last exchange.
 
-    An exchange ends after *seconds* or at *deadline*. After the deadline, no exchange begins, and FaultError is
-    raised. If *quiet_seconds* is given, the client closes its side after this many seconds without input.
-    ``exchanges`` has the octets and the transcript of each exchange.
+    An exchange ends after *silence_seconds* in which no octet moves. If the *deadline* passes before a response is
+    whole, but the server was not silent, there is no verdict: InapplicableError is raised. If *quiet_seconds* is given,
+    the client closes its side after this many seconds without input. ``exchanges`` has the octets and the transcript
+    of each exchange.
     """
 
     def __init__(
         self,
         address: tuple[str, int],
-        seconds: float = 2.0,
+        silence_seconds: float = 2.0,
         deadline: float = math.inf,
         quiet_seconds: float | None = None,
     ) -> None:
         self.address = address
-        self.seconds = seconds
+        self.silence_seconds = silence_seconds
         self.deadline = deadline
         self.quiet_seconds = quiet_seconds
         self.exchanges: list[tuple[bytes, wire.Transcript]] = []
@@ -85,7 +87,7 @@ class Session:
 
     def separate(self) -> "Session":
         """Return a separate session, for requests that prepare the check or find out whether it applies."""
-        return Session(self.address, self.seconds, self.deadline, self.quiet_seconds)
+        return Session(self.address, self.silence_seconds, self.deadline, self.quiet_seconds)
 
     def ask(self, *requests: bytes) -> list[Response]:
         """Send *requests* together on one connection. The last request asks to close. Return the final responses."""
@@ -97,17 +99,25 @@ class Session:
         If *ends* is true, close the client's side after the last part.
         """
         parts = list(parts)
-        seconds = min(self.seconds, self.deadline - time.monotonic())
-        if seconds <= 0:
-            raise FaultError(f"no verdict: the time was over before {_line(b''.join(parts))} could be sent")
+        max_seconds = self.deadline - time.monotonic()
+        if max_seconds <= 0:
+            raise InapplicableError(NO_TIME)
         transcript = wire.exchange(
-            self.address, parts, seconds=seconds, ends=ends, quiet_seconds=self.quiet_seconds, max_octets=_MAX_OCTETS
+            self.address,
+            parts,
+            silence_seconds=self.silence_seconds,
+            max_seconds=max_seconds,
+            ends=ends,
+            quiet_seconds=self.quiet_seconds,
+            max_octets=_MAX_OCTETS,
         )
         self.exchanges.append((b"".join(parts), transcript))
         if transcript.ended == "flooded":
             raise FaultError(f"no response: more than {_MAX_OCTETS} bytes without an end")
         parsed = wire.read_responses(transcript.received, methods, transcript.ended == "closed")
         self.faults = parsed.faults
+        if transcript.ended == "too slow" and (parsed.is_under_way or max_seconds < self.silence_seconds):
+            raise InapplicableError(NO_TIME)
         return [response for response in parsed.responses if response.status >= 200]
 
     def one(self, request: bytes) -> Response:
@@ -116,7 +126,9 @@ class Session:
         if not responses:
             ended = self.transcript.ended if self.transcript else "closed"
             if ended == "timed out":
-                raise FaultError(f"no complete response to {_line(request)} within {self.seconds:g} seconds")
+                raise FaultError(f"no complete response to {_line(request)} within {self.silence_seconds:g} seconds")
+            if ended == "too slow":
+                raise FaultError(f"no complete response to {_line(request)}, although bytes come without end")
             raise FaultError(f"no response to {_line(request)}: the connection {_ENDED.get(ended, ended)}")
         return responses[0]
 

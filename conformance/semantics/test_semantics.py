@@ -53,7 +53,7 @@ def test_httpsock_passes_each_check_and_most_checks_apply(address: tuple[str, in
     inapplicable = []
     for check in CHECKS:
         try:
-            fault = check.run(Session(address, seconds=10))
+            fault = check.run(Session(address, silence_seconds=10))
         except InapplicableError:
             inapplicable.append(check.name)
         else:
@@ -81,7 +81,7 @@ def test_for_every_check_there_is_a_broken_server_that_fails_it(chapter: str, ro
     for behaviour in behaviours(root).values():
         with running(behaviour) as address:
             for check in list(unfailing.values()):
-                if _catches(check, Session(address, seconds=2)):
+                if _catches(check, Session(address, silence_seconds=2)):
                     del unfailing[check.name]
     assert sorted(unfailing) == []
 
@@ -90,7 +90,7 @@ def test_for_every_check_there_is_a_broken_server_that_fails_it(chapter: str, ro
 def test_a_server_that_never_answers_fails_even_checks_that_need_only_a_response(name: str) -> None:
     check = next(check for check in CHECKS if check.name == name)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        assert check.run(Session(silent.getsockname(), seconds=0.05))
+        assert check.run(Session(silent.getsockname(), silence_seconds=0.05))
 
 
 _PART = b"--edge\r\nContent-Type: text/plain\r\nContent-Range: bytes 1-2/10\r\n\r\n12"
