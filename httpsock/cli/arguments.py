@@ -6,9 +6,11 @@ Takes the arguments of a command line, gives their values, or one sentence about
 import argparse
 import contextlib
 import errno
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from httpsock.http.masking import mask
@@ -24,6 +26,8 @@ NOT_WRITTEN = 23
 INTERRUPTED = 130
 # "octets" is an older name of "hex".
 TRACE_FORMS = ("text", "hex", "octets", "json")
+# Before Python 3.13, argparse took --port=-- and -p-- as options without a value, and stored an empty list.
+_OPTION_WITH_DASHES = r"(--?[^=]+)=--|(-[A-Za-z]+)--"
 _MIN_SIMILARITY = 0.6
 
 
@@ -84,6 +88,9 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def parse_args(self, arguments: Sequence[str]) -> argparse.Namespace:  # type: ignore[override]
         """Parse *arguments*, and return a namespace with the values. Exit with code 2 if an argument is wrong."""
+        for argument in takewhile(lambda argument: argument != "--", arguments):
+            if match := re.fullmatch(_OPTION_WITH_DASHES, argument):
+                self.error(f"argument {match[1] or match[2]}: '--' is not a value")
         options, unknown = self.parse_known_args(arguments)
         if unknown:
             option = next((each for each in unknown if each.startswith("-")), "")

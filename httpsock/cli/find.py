@@ -61,6 +61,8 @@ def _find(options: argparse.Namespace, trace: "TraceWriter | None") -> int:
             except OSError as error:
                 print_error(f"httpsock find: can't write to standard output: {error.strerror}.")
                 return NOT_WRITTEN
+        if exit_code == NOTHING_FOUND:
+            print_error(f"httpsock find: no device answered within {options.seconds} s.")
     except OSError as error:
         print_error(f"httpsock find: cannot send a search: {error.strerror}.")
     return exit_code

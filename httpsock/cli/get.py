@@ -48,6 +48,7 @@ from .arguments import (
     field,
     number,
     print_error,
+    write_output,
 )
 from .terminal import Progress, TerminalText
 
@@ -110,7 +111,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     if options.head and options.output:
         parser.error("-I gets no content; leave out -o")
     method = "HEAD" if options.head else "POST" if options.data is not None else "GET"
-    options.method = options.method or method
+    options.method = method if options.method is None else options.method
     if options.resume and options.method != "GET":
         parser.error("-C resumes GET only")
     try:
@@ -243,7 +244,7 @@ def _get(client: Client, options: argparse.Namespace, url: str, path: str | None
     with response:
         _check_is_requested(response, [*options.header, *(download.fields if download else [])])
         if options.include or options.head:
-            _write_out(response.head.octets, is_text=True)
+            _write_out(response.head.octets, _terminal_text(), is_last=True)
         has_failed = response.head.is_error and options.fail
         if has_failed or (options.resume and response.status not in (200, 206)):
             phrase = visible(response.phrase)
@@ -301,37 +302,35 @@ def _write_content(response: ClientResponse) -> None:
 
     If standard output is a terminal, escape unsafe characters.
     """
-    if _is_terminal():
-        text = TerminalText(sys.stdout)
-        for octets in response:
-            text.write(octets)
-        text.write(b"", is_last=True)
-        return
-    progress = _progress(0, response.content_length)
+    text = _terminal_text()
+    progress = None if text else _progress(0, response.content_length)
     for octets in response:
-        _write_out(octets)
+        _write_out(octets, text)
         if progress:
             progress.advance(len(octets))
     if progress:
         progress.finish()
+    _write_out(b"", text, is_last=True)
 
 
-def _write_out(octets: bytes, *, is_text: bool = False) -> None:
-    """Write *octets* to standard output.
-
-    If *is_text* is true and standard output is a terminal, escape unsafe characters.
-    """
+def _write_out(octets: bytes, text: TerminalText | None, *, is_last: bool = False) -> None:
+    """Write *octets* to standard output, as *text* if that is given. Raise OutputError if that fails."""
     if sys.stdout is None:
         raise OutputError("can't write to standard output: it is closed")
     try:
-        if is_text and _is_terminal():
-            TerminalText(sys.stdout).write(octets, is_last=True)
-            return
-        sys.stdout.buffer.write(octets)
-        sys.stdout.buffer.flush()
+        if text:
+            text.write(octets, is_last=is_last)
+        else:
+            sys.stdout.buffer.write(octets)
+            sys.stdout.buffer.flush()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise OutputError(f"can't write to standard output: {reason}") from error
+
+
+def _terminal_text() -> TerminalText | None:
+    """Return a writer of safe text if standard output is a terminal. Otherwise, return None."""
+    return TerminalText(write_output) if _is_terminal() else None
 
 
 def _is_terminal() -> bool:

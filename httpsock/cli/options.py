@@ -241,6 +241,10 @@ def _path_or_host(text: str) -> str:
     """Return the path or the numeric address *text* in canonical form."""
     if text.startswith("/"):
         return os.fsdecode(normalise(os.fsencode(text)))
-    host, percent, zone = _host(text).partition("%")
+    try:
+        check_numeric_address(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error}, and a path starts with /") from None
+    host, percent, zone = text.partition("%")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.inet_ntop(family, socket.inet_pton(family, host)) + percent + zone

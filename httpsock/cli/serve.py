@@ -331,6 +331,7 @@ def _drop_root(options: argparse.Namespace, directory: str) -> str | None:
 
 def _start_error(error: OSError, options: argparse.Namespace, directory: str) -> str:
     """Return one sentence that says why the server can't start."""
+    hosts = " or ".join(options.bind or LOOPBACK[:1])
     match error.errno:
         case errno.EADDRINUSE if options.port is None:
             return f"all ports from {_DEFAULT_PORTS[0]} to {_DEFAULT_PORTS[-1]} are in use; choose another with --port."
@@ -340,15 +341,17 @@ def _start_error(error: OSError, options: argparse.Namespace, directory: str) ->
             )
         case errno.EACCES if error.filename is None:
             return f"this user may not bind port {options.port}; choose a port from 1024 on."
-        case errno.EADDRNOTAVAIL:
-            return f"{' or '.join(options.bind or LOOPBACK[:1])} is not an address of this machine."
+        case errno.EADDRNOTAVAIL | socket.EAI_NONAME:
+            return f"{hosts} is not an address of this machine."
+        case errno.EINVAL if options.bind:
+            return f"{hosts} can't be bound; an address such as fe80::1 needs its zone (fe80::1%eth0)."
         case errno.ENOENT:
             return f"there is no folder {directory!r}."
         case errno.ENOTDIR:
             return f"{directory!r} is not a folder."
         case errno.EACCES:
             return f"this user may not read the folder {directory!r}."
-    return f"{directory!r} can't be served at {' or '.join(options.bind or LOOPBACK[:1])}: {error.strerror or error}."
+    return f"{directory!r} can't be served at {hosts}: {error.strerror or error}."
 
 
 def _print_urls(server: Server, options: argparse.Namespace, inherited: InheritedSockets | None) -> None:

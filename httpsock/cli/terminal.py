@@ -22,10 +22,13 @@ _MAX_BAR_CHARACTERS = 24
 
 
 class TerminalText:
-    """Writes content to a terminal as safe text. Octets that are not UTF-8 or not printable are escaped."""
+    """Turns content into safe text for a terminal, and calls *write* with it.
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    Octets that are not UTF-8 or not printable are escaped.
+    """
+
+    def __init__(self, write: Callable[[str], object]) -> None:
+        self._write = write
         decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
         # A lone CR would let a line overwrite earlier text.
         self._decoder = io.IncrementalNewlineDecoder(decoder, translate=True)
@@ -36,8 +39,7 @@ class TerminalText:
         If *is_last* is true, escape these octets instead.
         """
         text = self._decoder.decode(octets, final=is_last)
-        self._stream.write("".join(c if c in "\n\t" else visible_character(c) for c in text))
-        self._stream.flush()
+        self._write("".join(c if c in "\n\t" else visible_character(c) for c in text))
 
 
 class Progress:

@@ -108,7 +108,9 @@ class Download:
     def __init__(self, path: str, url: str, *, resumes: bool) -> None:
         self._is_direct = os.path.exists(path) and not os.path.isfile(path)
         # Follow a symlink, to replace its target and not the link.
-        self._path = path if self._is_direct else os.path.realpath(path)
+        # The current folder may have been deleted.
+        with _writing(path):
+            self._path = path if self._is_direct else os.path.realpath(path)
         self.part_path = self._path if self._is_direct else self._path + ".part"
         self._note_path = self._path + ".resume"
         self._url = url

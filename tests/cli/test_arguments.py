@@ -1,11 +1,12 @@
 """Command-line arguments: each gives a value or an error message. No program is started here."""
 
 import argparse
+import io
 from collections.abc import Callable
 
 import pytest
 
-from httpsock.cli.arguments import ArgumentParser, expand_trace_option, field, number
+from httpsock.cli.arguments import ArgumentParser, expand_trace_option, field, number, write_output
 from tests.support.rows import each_row
 
 
@@ -45,6 +46,33 @@ def test_a_wrong_argument_is_one_sentence_and_exit_code_2(capsys: pytest.Capture
     assert capsys.readouterr().err == "httpsock this: unrecognized arguments: --that; see httpsock this --help.\n"
 
 
+@each_row(
+    ("given", "option"),
+    [("--port=--", "--port"), ("-p=--", "-p"), ("-p--", "-p"), ("-vp--", "-vp"), ("--trace=--", "--trace")],
+)
+def test_two_hyphens_are_not_a_value(given: str, option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before Python 3.13, argparse stored an empty list in place of this value."""
+    with pytest.raises(SystemExit) as left:
+        parser_of_options().parse_args([given])
+    assert left.value.code == 2
+    assert capsys.readouterr().err == f"httpsock: argument {option}: '--' is not a value; see httpsock --help.\n"
+
+
+def test_two_hyphens_may_end_a_value_and_begin_the_other_arguments() -> None:
+    options = parser_of_options().parse_args(["--port", "x=--", "-v", "--", "--port=--"])
+    assert (options.port, options.names) == ("x=--", ["--port=--"])
+
+
+def parser_of_options() -> ArgumentParser:
+    """Return a parser of options with and without a value, and of other arguments."""
+    parser = ArgumentParser("httpsock", "", {})
+    parser.add_argument("-p", "--port")
+    parser.add_argument("-v", action="store_true")
+    parser.add_argument("--trace", nargs="?")
+    parser.add_argument("names", nargs="*")
+    return parser
+
+
 @pytest.mark.parametrize(
     ("given", "hint"),
     [("--prot", "--port"), ("--por=1", "--port"), ("-P", "-p"), ("--theirs", "--ours"), ("--xyz", None), ("-z", None)],
@@ -79,3 +107,9 @@ def test_a_mistyped_password_is_masked(capsys: pytest.CaptureFixture[str]) -> No
 )
 def test_the_format_of_a_trace_may_follow_a_space(given: list[str], taken: list[str]) -> None:
     assert expand_trace_option(given) == taken
+
+
+def test_output_is_escaped_where_standard_output_cannot_encode_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(octets := io.BytesIO(), "ascii"))
+    write_output("Grüße\n")
+    assert octets.getvalue() == rb"Gr\xfc\xdfe" + b"\n"

@@ -116,7 +116,7 @@ def test_an_interrupt_between_two_devices_gives_exit_code_130(
 def test_a_search_that_finds_no_device_gives_exit_code_1(capsys: Captured) -> None:
     with devices() as port:
         assert run_find(port) == 1
-    assert capsys.readouterr() == ("", "")
+    assert capsys.readouterr() == ("", "httpsock find: no device answered within 1 s.\n")
 
 
 def test_a_search_that_cannot_be_sent_is_reported(capsys: Captured) -> None:

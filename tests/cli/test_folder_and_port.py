@@ -53,6 +53,17 @@ def test_control_characters_in_the_name_of_the_folder_are_escaped(serving: Start
         pytest.param(["hello.txt"], "'hello.txt' is not a folder.", id="a file"),
         pytest.param([""], "there is no folder ''.", id="an empty name"),
         pytest.param(["--bind", "192.0.2.1"], "192.0.2.1 is not an address of this machine.", id="not our address"),
+        pytest.param(
+            ["--bind", "::1%no-such-interface"],
+            "::1%no-such-interface is not an address of this machine.",
+            id="not our interface",
+        ),
+        pytest.param(
+            ["--bind", "fe80::1"],
+            "fe80::1 can't be bound; an address such as fe80::1 needs its zone (fe80::1%eth0).",
+            id="an address without its zone",
+            marks=pytest.mark.skipif(sys.platform != "linux", reason="other systems have another error, or none"),
+        ),
     ],
 )
 def test_a_failed_start_is_reported_in_a_sentence(start: Start, arguments: list[str], sentence: str) -> None:

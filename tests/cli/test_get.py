@@ -1,5 +1,6 @@
 """``httpsock get``: its exit codes, and its output to files, pipes and terminals."""
 
+import errno
 import io
 import itertools
 import json
@@ -198,6 +199,7 @@ def test_option_data_sends_text_a_file_or_standard_input(
         ),
         pytest.param(["-I", "-o", "x", "http://a/"], "-I gets no content; leave out -o", id="a head into a file"),
         pytest.param(["-X", "G T", "http://a/"], "the method 'G T' is not a token", id="no method"),
+        pytest.param(["-X", "", "http://a/"], "the method '' is not a token", id="an empty method"),
         pytest.param(["-X", "CONNECT", "http://a/"], "CONNECT is not supported", id="CONNECT"),
         pytest.param(["-H", "a", "http://a/"], "'a' is not 'Name: value'", id="no field"),
         pytest.param(["-H", "Content-Length: 5", "http://a/"], "the client itself sets the field", id="framing"),
@@ -579,6 +581,32 @@ def test_control_characters_of_a_server_are_escaped_on_a_terminal() -> None:
     # The terminal turns each LF into CRLF.
     lines = watched.drawn.decode().split("\r\n")
     assert lines == ["HTTP/1.1 200 OK", "X: \\x9b2J\\xe9", "Content-Length: 17", "", "\\x1b[2Jä\\x9b", "forged", "!"]
+
+
+@needs_terminal
+def test_characters_that_a_terminal_cannot_show_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ENVIRONMENT, "PYTHONIOENCODING", "ascii:strict")
+    with playing(answering(ok("Grüße, 世界\n".encode()))) as url:
+        watched = Watched(url, streams=("stdout", "stderr"))
+        watched.end()
+    assert (watched.program.returncode, watched.drawn) == (0, rb"Gr\xfc\xdfe, \u4e16\u754c" + b"\r\n")
+
+
+def test_a_terminal_that_is_gone_gives_exit_code_23(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class GoneTerminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+        def write(self, text: str) -> int:
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("sys.stdout", GoneTerminal())
+    with playing(answering(ok(b"content"))) as url:
+        assert run_get(url) == 23
+    expected = f"httpsock get: {url}: can't write to standard output: Input/output error\n"
+    assert capsys.readouterr().err == expected
 
 
 @needs_terminal

@@ -20,7 +20,7 @@ from tests.support.rows import each_row
 def shown(*pieces: bytes) -> str:
     """Return the terminal output for content in *pieces*."""
     stream = io.StringIO(newline="")
-    text = TerminalText(stream)
+    text = TerminalText(stream.write)
     for piece in pieces:
         text.write(piece)
     text.write(b"", is_last=True)

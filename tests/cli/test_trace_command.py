@@ -89,7 +89,7 @@ def test_an_address_is_normalised_as_the_system_writes_it(given: str, taken: str
 def test_a_host_name_is_refused_without_a_lookup(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         _parser().parse_args(["--trace-only", "localhost"])
-    assert "'localhost' is not an IPv4 or IPv6 address" in capsys.readouterr().err
+    assert "'localhost' is not an IPv4 or IPv6 address, and a path starts with /;" in capsys.readouterr().err
 
 
 def test_json_is_one_object_for_each_event_with_the_attributes_that_readme_names(

@@ -160,6 +160,15 @@ def test_a_folder_is_not_written_to(tmp_path: pathlib.Path) -> None:
         receive(Download(str(tmp_path), URL, resumes=False), ok(WHOLE))
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows does not delete the current folder")
+def test_a_current_folder_that_was_deleted_is_an_error(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (gone := tmp_path / "gone").mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(OutputError, match=r"^file can't be written: No such file or directory$"):
+        Download("file", URL, resumes=False)
+
+
 def test_a_missing_folder_is_not_created(tmp_path: pathlib.Path) -> None:
     with pytest.raises(OutputError, match=r"film\.part can't be written: No such file"):
         receive(Download(str(tmp_path / "no" / "film"), URL, resumes=False), ok(WHOLE))
