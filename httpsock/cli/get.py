@@ -210,7 +210,7 @@ def _try_to_get(client: Client, options: argparse.Namespace, url: str, path: str
 
 def _explain(error: Exception) -> tuple[int, str]:
     """Return the exit code for *error*, and a sentence that describes *error*."""
-    sentence = visible(str(error))
+    sentence = str(error)
     match error:
         case IncompleteError():
             return INCOMPLETE, sentence
@@ -247,8 +247,8 @@ def _get(client: Client, options: argparse.Namespace, url: str, path: str | None
             _write_out(response.head.octets, _terminal_text(), is_last=True)
         has_failed = response.head.is_error and options.fail
         if has_failed or (options.resume and response.status not in (200, 206)):
-            phrase = visible(response.phrase)
-            _report(f"{printable(response.url.encode('ascii'), 200)}: {response.status} {phrase}".rstrip() + ".")
+            status = f"{response.status} {response.phrase}".rstrip()
+            _report(f"{printable(response.url.encode('ascii'), 200)}: {status}.")
             return FAILED
         if download:
             _write_file(response, download)
@@ -338,4 +338,5 @@ def _is_terminal() -> bool:
 
 
 def _report(sentence: str) -> None:
-    print_error(f"httpsock get: {sentence}")
+    """Write *sentence* to standard error. Escape unsafe characters, which names of files may have, too."""
+    print_error(f"httpsock get: {visible(sentence)}")

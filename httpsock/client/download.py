@@ -115,7 +115,9 @@ class Download:
         self._note_path = self._path + ".resume"
         self._url = url
         self._file: io.BufferedWriter | None = None
+        # The complete length, and the end of the range in a 206.
         self._expected: int | None = None
+        self._stop: int | None = None
         self.octets = 0
         self._resumed = 0
         # A sentence on why the download can't be resumed.
@@ -161,7 +163,8 @@ class Download:
         If *response* is a 206 with another range or of another version, raise ResponseError.
         """
         if self._part is not None and response.status == 206:
-            self.octets, self._expected = self._resumed, _check_rest(response, self._part, self._resumed)
+            self.octets = self._resumed
+            self._stop, self._expected = _check_rest(response, self._part, self._resumed)
             self._file = self._open("ab")
             if self._file.tell() != self._resumed:
                 self.close()
@@ -171,15 +174,19 @@ class Download:
         # Delete the note first, so that it never describes other octets.
         self._drop_note()
         self._file = self._open("wb")
+        self._keep_permissions(self._file.fileno())
         validator = strong_validator(response)
         # A 206 for the user's own Range field may not start at the first octet: it can't be resumed.
         if validator is not None and response.status == 200 and not self._is_direct:
             self._write_note(_Part(self._url, response.url, validator, _coding_of(response), response.content_length))
 
     def write(self, octets: bytes) -> None:
-        """Append *octets* to the file."""
+        """Append *octets* to the file. If they lie beyond the range of a 206, raise ResponseError."""
         if self._file is None:
             raise ValueError("start() comes first")
+        if self._stop is not None and self.octets + len(octets) > self._stop:
+            # Only a chunked 206, or one that ends with the connection, can be too long.
+            raise ResponseError("the 206 has more content than its Content-Range says", "RFC 9110 §15.3.7")
         with _writing(self.part_path):
             self._file.write(octets)
         self.octets += len(octets)
@@ -209,6 +216,18 @@ class Download:
     def _open(self, mode: Literal["ab", "wb"]) -> io.BufferedWriter:
         with _writing(self.part_path):
             return open(self.part_path, mode, opener=None if self._is_direct else _open_own)
+
+    def _keep_permissions(self, part: int) -> None:
+        """Give FILE.part, with the descriptor *part*, the permissions of the FILE that it will replace.
+
+        So a private file stays private. Its owner must be this user: others may create FILE in a shared folder.
+        """
+        with _writing(self.part_path), contextlib.suppress(FileNotFoundError):
+            replaced = os.stat(self._path)
+            # Windows has no such permissions.
+            if not self._is_direct and hasattr(os, "fchmod") and replaced.st_uid == os.geteuid():
+                # The part must stay readable and writable, so that it can be resumed.
+                os.fchmod(part, stat.S_IMODE(replaced.st_mode) & 0o777 | 0o600)
 
     def _write_note(self, part: _Part) -> None:
         # Mode "x" refuses a file that someone has created since the old note was unlinked.
@@ -290,8 +309,8 @@ def _is_strong(validator: str) -> bool:
     return is_tag or grammar.parse_http_date(octets, 0.0) is not None
 
 
-def _check_rest(response: ClientResponse, part: _Part, start: int) -> int:
-    """Check *response*, which is a 206, and return the complete length of the file.
+def _check_rest(response: ClientResponse, part: _Part, start: int) -> tuple[int, int]:
+    """Check *response*, which is a 206. Return the end of its range, and the complete length of the file.
 
     Raise ResponseError if the range does not start at *start*, or if the 206 is of another version than *part*.
     """
@@ -325,4 +344,4 @@ def _check_rest(response: ClientResponse, part: _Part, start: int) -> int:
         raise ResponseError(
             f"the 206 is of another version than the part: its validator is {shown}", "RFC 9110 §15.3.7"
         )
-    return length
+    return last + 1, length

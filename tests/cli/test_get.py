@@ -436,6 +436,14 @@ def test_a_truncated_download_is_reported_and_resumed(tmp_path: pathlib.Path, ca
     assert read_output(capfdbinary) == (b"", "")
 
 
+def test_controls_in_the_name_of_a_file_are_escaped_in_reports(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
+    with playing(answering(ok(b"hello", 'ETag: "a"')[:-2])) as url:
+        assert run_get("-C", "-o", str(tmp_path / "two\nlines\x1b[2J"), url) == 18
+    restarted, resumable, _ = read_output(capfdbinary)[1].splitlines()
+    assert restarted.endswith("two\\x0alines\\x1b[2J.part: no part of a known version to resume; starting over.")
+    assert resumable.endswith("two\\x0alines\\x1b[2J.part has 3 bytes; resume it with -C.")
+
+
 def test_a_416_for_the_rest_starts_the_download_over(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
     gone = ok(b"", "Content-Range: bytes */2", status="416 Range Not Satisfiable")
     with playing(answering(ok(b"hello", 'ETag: "a"')[:-2]), answering(gone), answering(ok(b"hi"))) as url:

@@ -244,6 +244,28 @@ def test_a_206_with_less_than_the_rest_does_not_complete_the_file(tmp_path: path
     assert names(tmp_path) == ["film.part", "film.resume"]
 
 
+@pytest.mark.parametrize(
+    ("content", "content_range"),
+    [
+        pytest.param(b"efghijk", "bytes 4-9/10", id="beyond the complete length"),
+        pytest.param(b"efghij", "bytes 4-6/10", id="the rest, but the range ends before"),
+    ],
+)
+@pytest.mark.parametrize("framing", ["chunked", "until the end of the connection"])
+def test_a_206_with_more_content_than_its_range_is_refused(
+    tmp_path: pathlib.Path, content: bytes, content_range: str, framing: str
+) -> None:
+    """Such a 206 contradicts itself, and could be endless."""
+    broken_off(tmp_path / "film")
+    head = f'HTTP/1.1 206 Partial Content\r\nETag: "v1"\r\nContent-Range: {content_range}\r\n'.encode()
+    chunks = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(content), content)
+    octets = head + (chunks if framing == "chunked" else b"\r\n" + content)
+    with pytest.raises(ResponseError, match="the 206 has more content than its Content-Range says"):
+        receive(Download(str(tmp_path / "film"), URL, resumes=True), octets)
+    assert names(tmp_path) == ["film.part", "film.resume"]
+    assert (tmp_path / "film.part").read_bytes() == WHOLE[:4]
+
+
 def test_a_changed_file_is_downloaded_whole(tmp_path: pathlib.Path) -> None:
     broken_off(tmp_path / "film")
     download = Download(str(tmp_path / "film"), URL, resumes=True)
@@ -462,6 +484,42 @@ def test_only_a_regular_part_with_one_name_is_resumed_or_written_to(
         receive(download, ok(WHOLE, 'ETag: "v1"'))
     for kept in tmp_path.glob("elsewhere"):
         assert kept.read_text() == note_with()
+
+
+@on_posix
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param(0o600, 0o600, id="private"),
+        pytest.param(0o755, 0o755, id="executable"),
+        pytest.param(0o4777, 0o777, id="set-user-ID"),
+        pytest.param(0o444, 0o644, id="read-only: a part must be writable, to be resumed"),
+    ],
+)
+def test_a_replaced_file_keeps_its_permissions(tmp_path: pathlib.Path, before: int, after: int) -> None:
+    film = tmp_path / "film"
+    film.touch()
+    film.chmod(before)
+    broken_off(film)
+    assert stat.S_IMODE((tmp_path / "film.part").stat().st_mode) == after
+    receive(Download(str(film), URL, resumes=True), rest(4))
+    assert film.read_bytes() == WHOLE
+    assert stat.S_IMODE(film.stat().st_mode) == after
+
+
+@on_posix
+def test_a_download_does_not_get_the_permissions_of_another_users_file(tmp_path: pathlib.Path) -> None:
+    """In a shared folder like /tmp, another user may have created the file, writable for everybody."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file away")
+    film = tmp_path / "film"
+    film.touch()
+    film.chmod(0o606)
+    os.chown(film, 12345, 12345)
+    for path in (film, tmp_path / "new"):
+        receive(Download(str(path), URL, resumes=False), ok(WHOLE))
+    assert film.read_bytes() == WHOLE
+    assert film.stat().st_mode == (tmp_path / "new").stat().st_mode
 
 
 @on_posix
