@@ -224,10 +224,7 @@ def test_a_restart_reads_the_file_again(serving: Start, file: str) -> None:
         [*COMMAND, "--auth-hash"], input=b"other", env=ENVIRONMENT, capture_output=True, check=True
     )
     pathlib.Path(file).write_bytes(changed.stdout)
-    program.process.send_signal(signal.SIGHUP)
-    assert program.process.stderr
-    while b"has taken over" not in (line := program.process.stderr.readline()):
-        assert line
+    program.restart()
     # The old process stops accepting, and answers the connections that it has accepted.
     while program.ask("/hello.txt", RIGHT).status == 200:
         pass

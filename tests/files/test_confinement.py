@@ -21,6 +21,7 @@ from httpsock.files.paths import NOT_FOUND
 from httpsock.files.representation import Representation
 from httpsock.http.handler import Tick
 from httpsock.http.messages import Refusal, Status
+from tests.support.processes import lowest_free_descriptor
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="there, to make a symlink takes a privilege")
 
@@ -48,19 +49,6 @@ def before_opening(name: str, change: Callable[[], object]) -> Iterator[None]:
         patch.setattr(os, "open", opening)
         yield
     assert is_opened, f"{name} was never opened"
-
-
-@pytest.fixture(
-    params=[
-        pytest.param(True, id="walking"),
-        pytest.param(False, id="comparing real paths"),
-    ]
-)
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run the test twice, with and without openat()."""
-    if request.param and not confinement.HAS_OPENAT:
-        pytest.skip("this system cannot walk")
-    monkeypatch.setattr(confinement, "HAS_OPENAT", request.param)
 
 
 @pytest.fixture
@@ -104,13 +92,6 @@ def root(tmp_path: pathlib.Path) -> pathlib.Path:
     for name, target in links.items():
         (root / name).symlink_to(target)
     return root
-
-
-def lowest_free_descriptor() -> int:
-    """Return the number that the next new file descriptor will get."""
-    descriptor = os.open(os.devnull, os.O_RDONLY)
-    os.close(descriptor)
-    return descriptor
 
 
 @pytest.fixture(autouse=True)
@@ -350,7 +331,7 @@ def test_a_link_whose_target_becomes_a_link_out_before_it_is_opened_is_refused(r
     assert raised.value.errno in (errno.ELOOP, errno.EMLINK, errno.ENOENT)
 
 
-@pytest.mark.skipif(not confinement.HAS_OPENAT, reason="this system cannot walk")
+@pytest.mark.skipif(not confinement.HAS_OPENAT, reason="this system has no openat()")
 def test_a_link_that_is_swapped_before_it_is_resolved_is_not_found(root: pathlib.Path) -> None:
     with (
         before_opening("link", lambda: point(root / "link", "../outside/inside.txt")),
@@ -359,7 +340,7 @@ def test_a_link_that_is_swapped_before_it_is_resolved_is_not_found(root: pathlib
         read_below(root, "link")
 
 
-@pytest.mark.skipif(not confinement.HAS_OPENAT, reason="this system cannot walk")
+@pytest.mark.skipif(not confinement.HAS_OPENAT, reason="this system has no openat()")
 def test_a_folder_that_becomes_a_link_out_before_it_is_entered_is_not_found(root: pathlib.Path) -> None:
     def swap() -> None:
         (root / "folder").rename(root / "elsewhere")
@@ -372,7 +353,7 @@ def test_a_folder_that_becomes_a_link_out_before_it_is_entered_is_not_found(root
         read_below(root, "folder/inside.txt")
 
 
-@pytest.mark.skipif(not confinement.HAS_OPENAT, reason="this system cannot walk")
+@pytest.mark.skipif(not confinement.HAS_OPENAT, reason="this system has no openat()")
 def test_a_folder_that_becomes_a_link_out_after_it_is_entered_is_still_read(root: pathlib.Path) -> None:
     def swap() -> None:
         (root / "folder").rename(root / "elsewhere")

@@ -4,7 +4,6 @@ import pathlib
 
 import pytest
 
-from httpsock.files import confinement
 from httpsock.files.document_root import Directory, DocumentRoot, Redirect
 from httpsock.files.paths import NOT_FOUND
 from httpsock.http.handler import Tick
@@ -30,15 +29,9 @@ def linked(folder: pathlib.Path) -> pathlib.Path:
 
 
 @needs_posix
-@pytest.mark.parametrize("can_walk", [True, False], ids=["walking", "comparing real paths"])
+@pytest.mark.usefixtures("way")
 class TestLinks:
     """The server follows symlinks that stay within the document root, and no others (requirement R144)."""
-
-    @pytest.fixture(autouse=True)
-    def way(self, can_walk: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-        if can_walk and not confinement.HAS_OPENAT:
-            pytest.skip("this system cannot walk")
-        monkeypatch.setattr(confinement, "HAS_OPENAT", can_walk)
 
     def test_a_link_inside_the_root_leads_to_its_target(self, linked: pathlib.Path) -> None:
         assert read(linked, b"/link.txt") == b"Hello, socket.\n"

@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from tests.support import connect, get, read_answer
+from tests.support.processes import children_of
 from tests.support.program import Start
 
 if not hasattr(os, "mkfifo"):
@@ -108,12 +109,11 @@ sys.exit(code)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the children of a process")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc with the children of a process")
 def test_the_loop_sleeps_while_it_waits_for_a_suspended_process(serving: Start) -> None:
     program = serving("--quiet", "--grace", "0", "--processes", "2", command=[sys.executable, "-c", COUNTED])
     program.ask("/hello.txt")
-    forked = pathlib.Path(f"/proc/{program.process.pid}/task/{program.process.pid}/children").read_text().split()
-    os.kill(int(forked[0]), signal.SIGSTOP)
+    os.kill(children_of(program.process.pid)[0], signal.SIGSTOP)
 
     code, out, _ = program.stop()
 

@@ -21,7 +21,7 @@ from httpsock.processes.restart import GracefulRestart
 from httpsock.server.poller import open_poller
 from tests.support import TIMEOUT_SECONDS, connect, eventually, get, is_refused, read_answer, receive_all
 from tests.support.folder import FILM_OCTETS, HELLO
-from tests.support.processes import is_alive
+from tests.support.processes import children_of, is_alive
 from tests.support.program import COMMAND, ENVIRONMENT, PACKAGE, Program, Start
 
 if not hasattr(os, "posix_spawn"):
@@ -36,20 +36,6 @@ def line(program: Program) -> str:
     assert program.process.stderr
     octets: bytes = program.process.stderr.readline()
     return octets.decode()
-
-
-def restart(program: Program) -> int:
-    """Send SIGHUP and wait until a new process has taken over. Return the PID of the new process."""
-    program.process.send_signal(signal.SIGHUP)
-    words = line(program).split()
-    assert words[0] == "httpsock:"
-    assert words[3:] == ["has", "taken", "over."]
-    return int(words[2])
-
-
-def children(process: int) -> list[int]:
-    """Return the PIDs of the child processes of *process*."""
-    return [int(word) for word in pathlib.Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
 def is_answered_for_the_last_time(client: socket.socket) -> bool:
@@ -138,7 +124,7 @@ def test_under_load_no_request_fails(serving: Start, processes: str) -> None:
     with Load(program.port) as first, Load(program.port) as second:
         took_over = []
         for _ in range(3):
-            took_over.append(restart(program))
+            took_over.append(program.restart())
             # The next request is answered by the old process, as its last one, or by the new process.
             assert first.goes_on(answers=3)
             assert second.goes_on(answers=3)
@@ -164,7 +150,7 @@ def test_a_connected_client_gets_one_more_response(serving: Start, folder: pathl
         download.sendall(get("/film.bin", "Connection: close"))
         beginning = download.recv(1)
 
-        restart(program)
+        program.restart()
         assert program.ask("/hello.txt").content == HELLO
 
         for client in (idle, silent):
@@ -184,7 +170,7 @@ def test_the_new_process_runs_the_current_code(serving: Start, replaceable: path
         source.replace('"Server": "httpsock"', '"Server": "newer"'), encoding="utf-8"
     )
 
-    restart(program)
+    program.restart()
 
     assert eventually(lambda: program.ask("/").field("Server") == "newer")
     assert program.stop()[0] == 0
@@ -206,7 +192,7 @@ def test_a_new_process_that_ends_before_it_serves_has_no_effect(serving: Start, 
     assert reported[1].endswith(" exited before it was ready; still serving.\n")
     assert program.ask("/hello.txt").content == HELLO
     (folder / "started").unlink()
-    restart(program)
+    program.restart()
     assert program.ask("/hello.txt").content == HELLO
     assert program.stop()[0] == 0
 
@@ -231,8 +217,8 @@ def test_no_process_is_started_while_another_one_starts(serving: Start, folder: 
     (folder / "started").touch()
     for _ in range(3):
         program.process.send_signal(signal.SIGHUP)
-        assert eventually(lambda: len(children(program.process.pid)) == 1)
-    beginning = children(program.process.pid)
+        assert eventually(lambda: len(children_of(program.process.pid)) == 1)
+    beginning = children_of(program.process.pid)
     assert program.ask("/hello.txt").content == HELLO
 
     # The new process ends although it does not serve yet.
@@ -311,11 +297,11 @@ def test_sighup_to_a_starting_process_has_no_effect(serving: Start, folder: path
     line(program)
     (folder / "started").touch()
 
-    successor = restart(program)
+    successor = program.restart()
 
     assert program.ask("/hello.txt").content == HELLO
     # The new process starts no process itself; the next restart is by the first process.
-    assert restart(program) in children(program.process.pid)
+    assert program.restart() in children_of(program.process.pid)
     assert eventually(lambda: not is_alive(successor))
     assert program.stop() == (0, "", "")
 
@@ -326,10 +312,10 @@ def test_sigusr1_has_no_effect(serving: Start, processes: str) -> None:
     program = serving("--quiet", "--processes", processes)
     line(program)
     program.ask("/hello.txt")
-    for pid in [program.process.pid, *children(program.process.pid)]:
+    for pid in [program.process.pid, *children_of(program.process.pid)]:
         os.kill(pid, signal.SIGUSR1)
     assert program.ask("/hello.txt").content == HELLO
-    successor = restart(program)
+    successor = program.restart()
     for pid in (program.process.pid, successor):
         os.kill(pid, signal.SIGUSR1)
 
@@ -342,16 +328,16 @@ def test_sigusr1_has_no_effect(serving: Start, processes: str) -> None:
 def test_later_processes_of_a_replaced_supervisor_accept_no_connection(serving: Start, processes: str) -> None:
     program = serving("--quiet", "--processes", processes)
     line(program)
-    replaced = restart(program)
+    replaced = program.restart()
     os.kill(replaced, signal.SIGHUP)
     successor = int(line(program).split()[2])
-    assert children(replaced)[-1] == successor
+    assert children_of(replaced)[-1] == successor
 
-    last = restart(program)
+    last = program.restart()
 
     assert eventually(lambda: not is_alive(successor))
     assert eventually(lambda: not is_alive(replaced))
-    assert children(program.process.pid)[-1] == last
+    assert children_of(program.process.pid)[-1] == last
     assert program.ask("/hello.txt").content == HELLO
     assert program.stop() == (0, "", "")
     assert is_refused(program.port)
@@ -408,7 +394,7 @@ def test_a_new_process_takes_over_without_standard_error(serving: Start, closed:
         program.process.send_signal(signal.SIGHUP)
 
         assert is_answered_for_the_last_time(client)
-    assert len(children(program.process.pid)) == 1
+    assert len(children_of(program.process.pid)) == 1
     assert program.ask("/hello.txt").content == HELLO
     assert program.stop()[:2] == (0, "")
 
@@ -420,7 +406,7 @@ def test_each_process_of_a_restart_closes_all_its_sockets(serving: Start, proces
     program = serving("--quiet", "--processes", processes, command=command)
     line(program)
     for _ in range(2):
-        restart(program)
+        program.restart()
 
     assert program.stop() == (0, "", "")
 
@@ -430,7 +416,7 @@ def test_a_process_that_outlives_its_parent_closes_all_its_sockets(serving: Star
     command = [sys.executable, "-W", "always::ResourceWarning", "-m", "httpsock"]
     program = serving("--quiet", command=command)
     line(program)
-    restart(program)
+    program.restart()
 
     program.process.kill()
 
@@ -444,7 +430,7 @@ def test_a_process_that_outlives_its_parent_closes_all_its_sockets(serving: Star
 def test_the_new_process_ends_when_the_old_one_is_killed(serving: Start, processes: str) -> None:
     program = serving("--quiet", "--processes", processes)
     line(program)
-    successor = restart(program)
+    successor = program.restart()
 
     program.process.kill()
     program.process.wait()
@@ -457,7 +443,7 @@ def test_the_new_process_ends_when_the_old_one_is_killed(serving: Start, process
 def test_if_the_new_process_ends_all_processes_exit_with_its_code(serving: Start, processes: str) -> None:
     program = serving("--quiet", "--processes", processes)
     line(program)
-    os.kill(restart(program), signal.SIGKILL)
+    os.kill(program.restart(), signal.SIGKILL)
 
     code, _, standard_error = program.end()
 
@@ -473,7 +459,7 @@ def test_if_the_new_process_ends_the_draining_process_stops(serving: Start, film
     with connect(program.port) as client:
         client.sendall(get(film))
         client.recv(1)
-        os.kill(restart(program), signal.SIGTERM)
+        os.kill(program.restart(), signal.SIGTERM)
 
         code, _, standard_error = program.end()
 
@@ -487,9 +473,9 @@ def test_a_second_signal_ends_all_processes_immediately(serving: Start, film: st
     # Run without coverage: a killed process could leave incomplete coverage data.
     program = serving("--quiet", "--grace", "3600", "--processes", processes, env=running(PACKAGE))
     line(program)
-    successor = restart(program)
+    successor = program.restart()
     # The old process ends soon, since it has no connection.
-    assert eventually(lambda: children(program.process.pid) == [successor] and threads(program.process.pid) == 1)
+    assert eventually(lambda: children_of(program.process.pid) == [successor] and threads(program.process.pid) == 1)
     with connect(program.port) as client:
         client.sendall(get(film))
         client.recv(1)
@@ -506,7 +492,7 @@ def test_a_suspended_process_does_not_delay_the_end(serving: Start) -> None:
     short = "import httpsock.processes.process_loop; httpsock.processes.process_loop.KILL_SECONDS = 1"
     program = serving("--quiet", "--grace", "0", command=program_with(short))
     line(program)
-    successor = restart(program)
+    successor = program.restart()
     os.kill(successor, signal.SIGSTOP)
 
     program.process.terminate()
@@ -577,7 +563,7 @@ def test_the_server_accepts_on_an_inherited_socket(start: Start, listener: socke
     assert line(program).endswith(f" at {program.url} (Ctrl-C to stop)\n")
 
     assert [program.ask("/hello.txt").content for _ in range(5)] == [HELLO] * 5
-    restart(program)
+    program.restart()
     assert [program.ask("/hello.txt").content for _ in range(5)] == [HELLO] * 5
     assert program.stop()[0] == 0
 

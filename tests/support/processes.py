@@ -22,6 +22,11 @@ def is_alive(process: int) -> bool:
         return not pathlib.Path("/proc/self").exists()
 
 
+def children_of(process: int) -> list[int]:
+    """Return the PIDs of the child processes of *process*. Only Linux can tell."""
+    return [int(word) for word in pathlib.Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
 def open_descriptors() -> set[int]:
     """Return the open descriptors of this process that are below 512."""
     found = set()
@@ -32,21 +37,25 @@ def open_descriptors() -> set[int]:
     return found
 
 
+def lowest_free_descriptor() -> int:
+    """Return the number that the next new descriptor will get."""
+    descriptor = os.open(os.devnull, os.O_RDONLY)
+    os.close(descriptor)
+    return descriptor
+
+
 @contextmanager
 def descriptors_left(count: int) -> Iterator[None]:
     """Within the block, allow only *count* more descriptors. Afterwards assert that no descriptor was left open."""
     resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    spare = os.open(os.devnull, os.O_RDONLY)
-    os.close(spare)
+    spare = lowest_free_descriptor()
     resource.setrlimit(resource.RLIMIT_NOFILE, (spare + count, hard))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    lowest = os.open(os.devnull, os.O_RDONLY)
-    os.close(lowest)
-    assert lowest == spare, "a descriptor was left open"
+    assert lowest_free_descriptor() == spare, "a descriptor was left open"
 
 
 @contextmanager

@@ -46,6 +46,17 @@ class Program:
         self.process.send_signal(number)
         return self.end()
 
+    def restart(self) -> int:
+        """Send SIGHUP, and wait until a new process has taken over. Return the PID of the new process."""
+        self.process.send_signal(signal.SIGHUP)
+        assert self.process.stderr
+        # Lines of the access log may come first.
+        while not (line := self.process.stderr.readline()).startswith(b"httpsock: "):
+            assert line, "standard error is closed"
+        words = line.decode().split()
+        assert words[3:] == ["has", "taken", "over."], line
+        return int(words[2])
+
 
 Start = Callable[..., Program]
 

@@ -20,16 +20,6 @@ on_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only
 in_each_form = pytest.mark.parametrize("processes", ["1", "2"])
 
 
-def restart(program: Program) -> None:
-    """Send SIGHUP, and wait until a new process has taken over."""
-    program.process.send_signal(signal.SIGHUP)
-    assert program.process.stderr
-    text = b""
-    while b" has taken over.\n" not in text:
-        text = program.process.stderr.readline()
-        assert b"still serving" not in text, text
-
-
 def begin(program: Program) -> socket.socket:
     """Return a client that has received the first byte of its response."""
     client = connect(program.port)
@@ -58,7 +48,7 @@ def test_a_slow_response_is_sent_whole_by_a_server_that_restarts(serving: Start,
     with connect(program.port) as client:
         client.sendall(get("/sub/index.html"))
         assert receive_answer(client).status == 200
-        restart(program)
+        program.restart()
         client.sendall(get("/hello.txt", "Connection: close"))
 
         assert read_answer(receive_all(client))[0].content == HELLO
@@ -80,7 +70,7 @@ def test_an_endless_response_ends_when_the_server_stops(serving: Start, fault: s
 def test_an_endless_response_ends_when_the_server_restarts(serving: Start, fault: str) -> None:
     program = serving("--quiet", "--fault", f"{fault}*1")
     with begin(program) as client:
-        restart(program)
+        program.restart()
         with contextlib.suppress(ConnectionResetError):
             receive_all(client)
 
@@ -111,7 +101,7 @@ def test_a_broken_response_tells_that_the_server_drains(server: TestServer) -> N
 def test_the_command_is_restarted_while_the_port_is_closed(serving: Start, trace: tuple[str, ...]) -> None:
     program = serving(*trace, "--bind", "127.0.0.1", "--fault", "refuse=3600")
     for _ in range(2):
-        restart(program)
+        program.restart()
         assert is_refused(program.port)
 
     code, _, standard_error = program.stop()
@@ -123,7 +113,7 @@ def test_the_command_is_restarted_while_the_port_is_closed(serving: Start, trace
 @on_linux
 def test_after_a_restart_the_port_opens_as_the_new_process_says(serving: Start) -> None:
     program = serving("--bind", "127.0.0.1", "--fault", "refuse=0.2*1")
-    restart(program)
+    program.restart()
 
     assert eventually(lambda: not is_refused(program.port))
     assert program.ask("/hello.txt").content == HELLO
@@ -138,7 +128,7 @@ def test_a_connection_that_waits_during_a_restart_is_answered_by_the_new_process
     program.ask("/hello.txt")
     with connect(program.port) as client:
         client.sendall(get("/hello.txt", "Connection: close"))
-        restart(program)
+        program.restart()
 
         assert receive_all(client).startswith(b"HTTP/1.1 200 ")
 
