@@ -13,6 +13,7 @@ causes       groups of failures that probably have the same cause
 outputs      all results as text, JSON, JUnit XML and HTML
 site         the folder of known files
 start        starts a server for this folder
+testing      a server that a test scripts, and the command check with its results
 
 Imports corpus; standard library only.
 """

@@ -20,7 +20,7 @@ from .probes import PlainAnswer, judge, probe_of
 from .responses import ParsedResponses, Response
 from .results import NO_TIME, Outcome, Result
 from .target import Target
-from .test_live import serving
+from .testing import Script, serving, wait
 
 _CASES = {case.name: case for case in load_cases()}
 # The status of the answer to a sentinel sent alone, and to every request for a missing file.
@@ -154,7 +154,7 @@ def test_a_fault_that_the_case_is_not_about_is_reported_under_its_own_requiremen
     assert load_requirements()[requirement].level != "MUST"
 
 
-def _answer_alone(is_alone: Callable[[bytes], bool]) -> Callable[[socket.socket], None]:
+def _answer_alone(is_alone: Callable[[bytes], bool]) -> Script:
     """Return the behaviour of a server that reads each connection once.
 
     If *is_alone* returns true for these octets, the server answers each request with 404. Otherwise it sends one 400.
@@ -167,8 +167,7 @@ def _answer_alone(is_alone: Callable[[bytes], bool]) -> Callable[[socket.socket]
         else:
             connected.sendall(b"HTTP/1.1 400 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         connected.shutdown(socket.SHUT_WR)
-        while connected.recv(65536):
-            pass
+        wait(connected)
 
     return script
 

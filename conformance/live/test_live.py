@@ -4,9 +4,8 @@ import json
 import shutil
 import socket
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from itertools import product
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from .probes import PlainAnswer, judge, probe_of
 from .results import NO_TIME, Outcome, Result, breaks_a_must, matches
 from .start import Program
 from .target import Target
+from .testing import Script, reset, serving, url_of, wait
 from .trials import LAST
 from .wire import ParsedResponses, Response, exchange, read_responses
 
@@ -102,51 +102,14 @@ def test_httpsock_passes_the_static_semantics(address: tuple[str, int]) -> None:
     assert {result.name for result in found} & {check_.name for check_ in CHECKS}
 
 
-@contextmanager
-def serving(script: Callable[[socket.socket], object]) -> Iterator[tuple[str, int]]:
-    """Run a server that calls *script* with each connection, in a thread. Yield its address."""
-    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-    is_over = threading.Event()
-    threads = []
-
-    def serve_one(connected: socket.socket) -> None:
-        with connected:
-            try:
-                script(connected)
-            except OSError:
-                pass  # The client has closed the connection.
-
-    def serve() -> None:
-        while True:
-            connected, _ = listener.accept()
-            if is_over.is_set():
-                connected.close()
-                return
-            thread = threading.Thread(target=serve_one, args=(connected,))
-            thread.start()
-            threads.append(thread)
-
-    acceptor = threading.Thread(target=serve)
-    acceptor.start()
-    try:
-        yield listener.getsockname()[:2]
-    finally:
-        is_over.set()
-        socket.create_connection(listener.getsockname()).close()
-        acceptor.join()
-        for thread in threads:
-            thread.join()
-        listener.close()
-
-
 def _send_endlessly(connected: socket.socket) -> None:
     while True:
         connected.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 65536)
 
 
-def _reset(connected: socket.socket) -> None:
+def _read_and_reset(connected: socket.socket) -> None:
     connected.recv(1)
-    connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+    reset(connected)
 
 
 @pytest.mark.parametrize(
@@ -155,16 +118,16 @@ def _reset(connected: socket.socket) -> None:
         pytest.param(lambda connected: connected.recv(65536) and connected.recv(65536), id="never answers"),
         pytest.param(lambda connected: connected.sendall(bytes(range(256)) * 9), id="answers garbage"),
         pytest.param(socket.socket.close, id="closes immediately"),
-        pytest.param(_reset, id="resets"),
+        pytest.param(_read_and_reset, id="resets"),
         pytest.param(_send_endlessly, id="never ends"),
     ],
 )
 def test_without_a_valid_response_to_a_plain_request_no_case_is_tried(
-    script: Callable[[socket.socket], object], capsys: pytest.CaptureFixture[str]
+    script: Script, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The command prints what the server did instead, and how to repeat the request. Its exit code is 2."""
     with serving(script) as (host, port):
-        assert main(["check", f"http://{host}:{port}/"]) == 2
+        assert main(["check", url_of((host, port))]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "a plain request gets no valid response: " in captured.err
@@ -179,11 +142,6 @@ def test_a_closed_port_is_reported_even_if_only_one_requirement_is_checked() -> 
 
 
 _PLAIN = (b"GET /sentinel-0 ", b"GET /digits.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-
-
-def _wait(connected: socket.socket) -> None:
-    while connected.recv(65536):
-        pass
 
 
 def _send_interim_responses_endlessly(connected: socket.socket) -> None:
@@ -208,7 +166,7 @@ def _send_slowly(connected: socket.socket) -> None:
 @pytest.mark.parametrize(
     "script",
     [
-        pytest.param(_wait, id="never answers"),
+        pytest.param(wait, id="never answers"),
         pytest.param(socket.socket.close, id="closes immediately"),
         pytest.param(lambda connected: connected.sendall(bytes(range(256)) * 9), id="answers garbage"),
         pytest.param(_send_endlessly, id="sends endless content"),
@@ -218,7 +176,7 @@ def _send_slowly(connected: socket.socket) -> None:
     ],
 )
 def test_a_hostile_server_that_answers_plain_requests_costs_no_more_than_the_time_limit(
-    script: Callable[[socket.socket], object], monkeypatch: pytest.MonkeyPatch
+    script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each case and each check has a result. If no time is left for a case, the case is skipped."""
     monkeypatch.setattr(command, "_CORPUS_SECONDS", 0.1)
@@ -252,7 +210,7 @@ def _answer(octets: bytes) -> Callable[[socket.socket], None]:
     return script
 
 
-def _outcomes(script: Callable[[socket.socket], object], *only: str) -> dict[str, Result]:
+def _outcomes(script: Script, *only: str) -> dict[str, Result]:
     with serving(script) as address:
         return {result.name: result for text in only for result in check_corpus(Target(address), text)}
 

@@ -1,18 +1,13 @@
 """Servers that misbehave at one case. The user sees the name of the case. The case times out, and the run goes on."""
 
 import io
-import json
 import os
-import pty
 import socket
 import subprocess
 import sys
-import termios
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,7 +19,7 @@ from . import target
 from .progress import Progress
 from .results import GONE, NO_TIME
 from .site import DIGITS, SPARSE_OCTETS
-from .test_live import serving
+from .testing import Script, reset, run_check, serving, url_of, wait
 from .trials import LAST
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -36,7 +31,7 @@ _PART = b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 1-2/10\r\nContent
 _HEAD_OF_SPARSE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n" % SPARSE_OCTETS + _CLOSING
 _NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n" + _CLOSING
 
-Script = Callable[[socket.socket], object]
+needs_terminals = pytest.mark.skipif(not hasattr(os, "openpty"), reason="this system can't make terminals")
 
 
 def stranger(misbehave: Script, at: bytes = b"GET /sparse.bin ") -> Script:
@@ -57,12 +52,6 @@ def stranger(misbehave: Script, at: bytes = b"GET /sparse.bin ") -> Script:
         wait(connected)
 
     return script
-
-
-def wait(connected: socket.socket) -> None:
-    """Answer nothing, and wait until the client closes."""
-    while connected.recv(65536):
-        pass
 
 
 def answer_byte_by_byte(connected: socket.socket) -> None:
@@ -90,28 +79,11 @@ def eat_memory(connected: socket.socket) -> None:
             pass
 
 
-def reset(connected: socket.socket) -> None:
-    """Set a socket option, so that closing the connection sends a reset (RST)."""
-    connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
-
-
 def flood(connected: socket.socket) -> None:
     """Send an answer without an end."""
     connected.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
     while True:
         connected.sendall(bytes(1 << 16))
-
-
-def run(tmp_path: Path, *arguments: str) -> tuple[int, dict[str, dict[str, Any]]]:
-    """Run the command ``check`` with *arguments*. Return the exit code, and the results by name."""
-    output = tmp_path / "results.json"
-    code = main(["check", *arguments, "--json", str(output)])
-    return code, {result["name"]: result for result in json.loads(output.read_text(encoding="utf-8"))}
-
-
-def url(address: tuple[str, int]) -> str:
-    """Return the URL of the server at *address*."""
-    return f"http://{address[0]}:{address[1]}/"
 
 
 @pytest.mark.parametrize(
@@ -129,7 +101,7 @@ def test_a_server_that_does_not_answer_for_a_large_file_fails_that_check_by_name
     monkeypatch.setattr(ranges, "_HEAVY_SECONDS", 1.5)
     monkeypatch.setattr(semantics_run, "_CHECK_SECONDS", 2.5)
     with serving(stranger(misbehave)) as address:
-        code, results = run(tmp_path, url(address), "--only", "5 GiB")
+        code, results = run_check(tmp_path, url_of(address), "--only", "5 GiB")
     assert code == 1
     assert len(results) == 4
     failed = results.pop(_FIRST)
@@ -146,7 +118,7 @@ def test_a_server_too_slow_for_head_of_a_large_file_breaks_no_rule_of_ranges(
     """HEAD is slow if the server reads the whole file for each request, for example to make an entity-tag."""
     monkeypatch.setattr(ranges, "_HEAVY_SECONDS", 0.3)
     with serving(stranger(wait, b"HEAD /sparse.bin ")) as address:
-        _, results = run(tmp_path, url(address), "--only", "R134")
+        _, results = run_check(tmp_path, url_of(address), "--only", "R134")
     heavy = [result for name, result in results.items() if "5 GiB" in name]
     late = "HEAD of a file of 5 GiB fails: no complete response to HEAD /sparse.bin HTTP/1.1 within 0.3 seconds"
     others = f"not tried, to save memory: the server did not answer in time at: {_FIRST}"
@@ -168,7 +140,7 @@ def test_a_server_that_ends_or_floods_the_answer_for_a_large_file_has_a_verdict_
     misbehave: Script, outcome: str, why: str, tmp_path: Path
 ) -> None:
     with serving(stranger(misbehave)) as address:
-        _, results = run(tmp_path, url(address), "--only", "R134")
+        _, results = run_check(tmp_path, url_of(address), "--only", "R134")
     heavy = [result for name, result in results.items() if "5 GiB" in name]
     assert [(result["outcome"], result["why"]) for result in heavy] == [(outcome, why)] * 4
 
@@ -178,7 +150,7 @@ def test_the_run_goes_on_behind_a_case_that_is_never_answered(
 ) -> None:
     """Only the case without an answer times out. Standard error has its name."""
     with serving(stranger(wait, b"BREW /digits")) as address:
-        code, results = run(tmp_path, url(address), "--only", "R099")
+        code, results = run_check(tmp_path, url_of(address), "--only", "R099")
     late = {name for name, result in results.items() if "no complete response" in result["why"]}
     assert code == 0
     assert late == {_ONE_OF_MANY}
@@ -194,7 +166,7 @@ def test_a_check_of_many_requests_ends_within_its_own_time(
     """If the time of a check runs out before a request is sent, the server has broken no rule: it is too slow."""
     monkeypatch.setattr(semantics_run, "_CHECK_SECONDS", 0.0)
     with serving(stranger(wait)) as address:
-        assert main(["check", url(address), "--only", _ONE_OF_MANY]) == 2
+        assert main(["check", url_of(address), "--only", _ONE_OF_MANY]) == 2
     assert capsys.readouterr().err == f"conformance: no case could be tried: {NO_TIME}\n"
 
 
@@ -214,7 +186,7 @@ def test_a_server_that_one_case_keeps_from_answering_others_stalls_and_the_run_g
             stranger(brew, b"BREW /digits")(connected)
 
     with serving(script) as address:
-        code, results = run(tmp_path, url(address), "--only", "R099")
+        code, results = run_check(tmp_path, url_of(address), "--only", "R099")
     stops = {name for name, result in results.items() if result["stops_server"]}
     assert code == 1
     assert stops == {_ONE_OF_MANY}
@@ -258,7 +230,7 @@ def test_if_a_server_closes_its_listening_socket_the_report_names_the_cases_in_p
     address = listener.getsockname()[:2]
     server = threading.Thread(target=serve)
     server.start()
-    code, results = run(tmp_path, url(address), "--only", "R099")
+    code, results = run_check(tmp_path, url_of(address), "--only", "R099")
     for thread in (server, *threads):
         thread.join()
     assert code == 1
@@ -275,6 +247,7 @@ def _terminal_shows(terminal: int, text: bytes) -> bytes:
     return shown
 
 
+@needs_terminals
 def test_a_terminal_shows_the_case_in_progress_and_how_many_are_done(tmp_path: Path) -> None:
     """The progress line goes only to the terminal, and not into the report on standard output."""
     is_seen = threading.Event()
@@ -283,9 +256,9 @@ def test_a_terminal_shows_the_case_in_progress_and_how_many_are_done(tmp_path: P
         is_seen.wait()
         connected.sendall(_NOT_FOUND)
 
-    ours, theirs = pty.openpty()
+    ours, theirs = os.openpty()
     with serving(stranger(hold, b"BREW /digits")) as address:
-        command = [sys.executable, "-m", "conformance", "check", url(address), "--only", "R099"]
+        command = [sys.executable, "-m", "conformance", "check", url_of(address), "--only", "R099"]
         with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=theirs) as program:
             shown = _terminal_shows(ours, f" s: {_ONE_OF_MANY}".encode())
             is_seen.set()
@@ -298,8 +271,10 @@ def test_a_terminal_shows_the_case_in_progress_and_how_many_are_done(tmp_path: P
     assert b"\r" not in report
 
 
+@needs_terminals
 def test_the_line_of_progress_is_as_wide_as_its_terminal() -> None:
-    ours, theirs = pty.openpty()
+    termios = pytest.importorskip("termios")
+    ours, theirs = os.openpty()
     termios.tcsetwinsize(theirs, (24, 16))
     with (
         open(theirs, "w", encoding="utf-8") as terminal,
@@ -326,8 +301,9 @@ def test_after_five_cases_the_others_are_only_counted() -> None:
     assert lines[5:] == ["conformance: 2 more cases and checks stop the server or run out of time"]
 
 
+@needs_terminals
 def test_a_message_on_a_terminal_erases_the_line_of_progress_first() -> None:
-    ours, theirs = pty.openpty()
+    ours, theirs = os.openpty()
     with open(theirs, "w", encoding="utf-8") as terminal:
         with Progress(terminal) as progress, progress.running("a-step"):
             shown = _terminal_shows(ours, b"0 s: a-step")

@@ -1,22 +1,18 @@
 """Slow servers: a server that is never silent for long breaks no rule, however long its answers take."""
 
-import json
 import socket
 import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from conformance.__main__ import main
 from conformance.semantics import run as semantics_run
 
 from . import corpus_run, target
 from .results import NO_TIME
 from .site import BIG, DIGITS
 from .target import Target
-from .test_live import serving
-from .test_wire import server
+from .testing import Script, run_check, serving, url_of, wait
 from .wire import exchange
 
 _PAUSE_SECONDS = 0.03
@@ -48,7 +44,7 @@ def drip(connected: socket.socket) -> None:
 
 def test_an_answer_that_comes_slowly_is_received_whole() -> None:
     """The silence counts anew after each part, so that the whole answer may take longer than one silence."""
-    with server(lambda connected: send_slowly(connected, bytes(40), parts=40)) as address:
+    with serving(lambda connected: send_slowly(connected, bytes(40), parts=40)) as address:
         transcript = exchange(address, [b""], silence_seconds=1.0, ends=False)
     assert transcript == (b"", bytes(40), "closed", False)
 
@@ -64,13 +60,13 @@ def test_a_request_that_the_server_receives_slowly_is_sent_whole() -> None:
             count += len(connected.recv(32_768))
         connected.sendall(b"whole")
 
-    with server(receive_slowly) as address:
+    with serving(receive_slowly) as address:
         transcript = exchange(address, [asked], silence_seconds=0.8, ends=False)
     assert transcript == (asked, b"whole", "closed", False)
 
 
 def test_an_answer_without_an_end_costs_no_more_than_the_time_of_an_exchange() -> None:
-    with server(drip) as address:
+    with serving(drip) as address:
         transcript = exchange(address, [b""], silence_seconds=60.0, max_seconds=0.2, ends=False)
     assert transcript.ended == "too slow"
     assert set(transcript.received) == {ord("x")}
@@ -78,7 +74,7 @@ def test_an_answer_without_an_end_costs_no_more_than_the_time_of_an_exchange() -
 
 def test_a_silence_that_the_time_of_an_exchange_cuts_short_is_no_time_out() -> None:
     is_over = threading.Event()
-    with server(lambda _: is_over.wait(10.0)) as address:
+    with serving(lambda _: is_over.wait(10.0)) as address:
         assert exchange(address, [b""], silence_seconds=60.0, max_seconds=0.1, ends=False).ended == "too slow"
         is_over.set()
 
@@ -94,22 +90,14 @@ def answer(connected: socket.socket, *, parts: int = 1) -> None:
     else:
         connected.sendall(_NOT_FOUND)
     connected.shutdown(socket.SHUT_WR)
-    while connected.recv(65536):
-        pass
-
-
-def run(tmp_path: Path, address: tuple[str, int], *only: str) -> tuple[int, dict[str, dict[str, Any]]]:
-    """Check the server at *address*. Return the exit code, and the results by name."""
-    output = tmp_path / "results.json"
-    code = main(["check", f"http://{address[0]}:{address[1]}/", "--only", *only, "--json", str(output)])
-    return code, {result["name"]: result for result in json.loads(output.read_text(encoding="utf-8"))}
+    wait(connected)
 
 
 def test_a_server_that_sends_a_large_file_slowly_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(corpus_run, "_MIN_SILENCE_SECONDS", 0.5)
     monkeypatch.setattr(corpus_run, "_MAX_SILENCE_SECONDS", 0.5)
     with serving(lambda connected: answer(connected, parts=40)) as address:
-        code, results = run(tmp_path, address, _WHOLE)
+        code, results = run_check(tmp_path, url_of(address), "--only", _WHOLE)
     assert (code, results[_WHOLE]["outcome"], results[_WHOLE]["why"]) == (0, "passed", "")
 
 
@@ -119,17 +107,17 @@ def test_a_large_file_that_is_under_way_when_the_time_is_over_breaks_no_rule(
     """The check has no verdict then. The exit code says that the server is too slow to be checked wholly."""
     monkeypatch.setattr(semantics_run, "_CHECK_SECONDS", 0.5)
     with serving(lambda connected: answer(connected, parts=1000)) as address:
-        code, results = run(tmp_path, address, "RFC 9112 §9.6")
+        code, results = run_check(tmp_path, url_of(address), "--only", "RFC 9112 §9.6")
     assert code == 1
     assert (results[_WHOLE]["outcome"], results[_WHOLE]["why"]) == ("skipped", NO_TIME)
     says = "conformance: cases and checks without a verdict, since the server is too slow: 1\n"
     assert says in capsys.readouterr().err
 
 
-def _answer_cases_with(octets: bytes) -> Any:
+def _answer_cases_with(octets: bytes) -> Script:
     """Return a server that answers plain requests, and drips endlessly behind *octets* in answer to each case."""
 
-    def converse(connected: socket.socket) -> None:
+    def script(connected: socket.socket) -> None:
         asked = connected.recv(65536)
         if asked.startswith((b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: ", b"GET /sentinel")):
             connected.sendall(_NOT_FOUND)
@@ -137,7 +125,7 @@ def _answer_cases_with(octets: bytes) -> Any:
         connected.sendall(octets)
         drip(connected)
 
-    return converse
+    return script
 
 
 @pytest.mark.parametrize(
@@ -178,12 +166,12 @@ def test_a_plain_request_may_be_answered_slowly(tmp_path: Path, monkeypatch: pyt
     content = bytes(400)
     response = b"HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n" + content
 
-    def converse(connected: socket.socket) -> None:
+    def script(connected: socket.socket) -> None:
         while asked := connected.recv(65536):
             send_slowly(connected, response * asked.count(b"\r\n\r\n"), parts=20)
             if b"Connection: close" in asked:
                 return
 
-    with serving(converse) as address:
-        code, results = run(tmp_path, address, _CASE)
+    with serving(script) as address:
+        code, results = run_check(tmp_path, url_of(address), "--only", _CASE)
     assert (code, results[_CASE]["outcome"], results[_CASE]["why"]) == (0, "passed", "")

@@ -1,6 +1,5 @@
 """A server exits or falls silent during a check. The check must blame the case that stops it, and no other case."""
 
-import json
 import os
 import signal
 import socket
@@ -15,13 +14,11 @@ from typing import Any
 
 import pytest
 
-from conformance.__main__ import main
-
 from . import corpus_run, target, trials
 from .results import GONE, Outcome, Result
 from .start import Recipe, StartError, started
 from .target import Target
-from .test_live import serving
+from .testing import run_check, serving, url_of, wait
 from .trials import Attempt, Trial, run_trials
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -72,10 +69,9 @@ def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(tmp_path: Path, program: str, *options: str) -> tuple[int, dict[str, dict[str, Any]]]:
     """Check the server *program*. Return the exit code, and the results by name."""
-    script, output = tmp_path / "stranger.py", tmp_path / "results.json"
+    script = tmp_path / "stranger.py"
     script.write_text(program, encoding="utf-8")
-    code = main(["check", "--start", f"{sys.executable} {script} {{port}}", "--json", str(output), *options])
-    return code, {result["name"]: result for result in json.loads(output.read_text(encoding="utf-8"))}
+    return run_check(tmp_path, "--start", f"{sys.executable} {script} {{port}}", *options)
 
 
 def test_every_case_that_stops_the_server_is_named_and_the_others_are_tried(
@@ -156,16 +152,13 @@ def test_if_a_server_that_check_did_not_start_stops_the_report_names_all_cases_i
                     connected.recv(65536)
                     connected.sendall(b"HTTP/1.1 404 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
                     connected.shutdown(socket.SHUT_WR)
-                    while connected.recv(65536):
-                        pass
+                    wait(connected)
 
     thread = threading.Thread(target=serve_a_few)
     thread.start()
-    output = tmp_path / "results.json"
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-    assert main(["check", url, "--json", str(output)]) == 1
+    code, results = run_check(tmp_path, url_of(listener.getsockname()))
     thread.join()
-    results = {result["name"]: result for result in json.loads(output.read_text(encoding="utf-8"))}
+    assert code == 1
     why = str(results["the-server-stays-up"]["why"])
     assert why.startswith("the server stops: it no longer accepts connections; in progress: ")
     assert sum(result["why"] == GONE for result in results.values()) > len(results) - 60
@@ -314,8 +307,8 @@ def hangup() -> Iterator[None]:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no FIFO")
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
-def test_if_a_signal_ends_the_check_the_server_ends_too(tmp_path: Path, signum: int, code: int, hangup: None) -> None:
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129), ("SIGINT", 130)])
+def test_if_a_signal_ends_the_check_the_server_ends_too(tmp_path: Path, name: str, code: int, hangup: None) -> None:
     script, fifo = tmp_path / "silent.py", tmp_path / "fifo"
     script.write_text(
         "import os, socket, sys, threading\n"
@@ -330,7 +323,7 @@ def test_if_a_signal_ends_the_check_the_server_ends_too(tmp_path: Path, signum: 
     command = [sys.executable, "-m", "conformance", "check", "--start", start]
     with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
         pid = int(fifo.read_text(encoding="utf-8"))
-        program.send_signal(signum)
+        program.send_signal(signal.Signals[name])
         _, errors = program.communicate(timeout=60)
     assert program.returncode == code
     assert b"Traceback" not in errors

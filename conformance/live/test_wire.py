@@ -4,14 +4,13 @@ import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import pytest
 
 from conformance.parsers.h11_client import faults_by_h11_client
 
 from .start import Program
+from .testing import serving
 from .wire import ParsedResponses, exchange, read_responses, reproduce
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
@@ -110,41 +109,13 @@ def test_no_octets_that_a_server_sends_raise_an_error() -> None:
             assert read_responses(octets[:position], [method], False).faults == []
 
 
-@contextmanager
-def server(script: Callable[[socket.socket], object]) -> Iterator[tuple[str, int]]:
-    """Run a server that calls *script* with one connection after another. Yield its address."""
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def serve() -> None:
-        while True:
-            connected, _ = listener.accept()
-            with connected:
-                if is_over.is_set():
-                    return
-                try:
-                    script(connected)
-                except OSError:
-                    pass  # The client has closed the connection.
-
-    is_over = threading.Event()
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
-        yield listener.getsockname()[:2]
-    finally:
-        is_over.set()
-        socket.create_connection(listener.getsockname()).close()
-        thread.join()
-        listener.close()
-
-
 def test_a_transcript_has_the_octets_sent_and_received_and_how_the_connection_ended() -> None:
 
     def script(connected: socket.socket) -> None:
         with connected.makefile("rb") as stream:
             connected.sendall(b"<" + stream.read(4) + b">")
 
-    with server(script) as address:
+    with serving(script) as address:
         transcript = exchange(address, [b"a", b"", b"bc", b"d"], silence_seconds=5.0, ends=False)
     assert transcript == (b"abcd", b"<abcd>", "closed", False)
 
@@ -166,7 +137,7 @@ def test_the_client_ends_its_side_immediately_or_after_some_silence() -> None:
         with connected.makefile("rb") as stream:
             connected.sendall(b"<" + stream.read() + b">")
 
-    with server(script) as address:
+    with serving(script) as address:
         assert exchange(address, [b"ab"], silence_seconds=5.0, ends=True) == (b"ab", b"<ab>", "closed", True)
         quiet = exchange(address, [b"ab"], silence_seconds=5.0, ends=False, quiet_seconds=0.05)
     assert quiet == (b"ab", b"<ab>", "closed", True)
@@ -174,7 +145,7 @@ def test_the_client_ends_its_side_immediately_or_after_some_silence() -> None:
 
 def test_an_exchange_with_a_silent_server_times_out() -> None:
     is_over = threading.Event()
-    with server(lambda _: is_over.wait(10.0)) as address:
+    with serving(lambda _: is_over.wait(10.0)) as address:
         assert exchange(address, [b"x"], silence_seconds=0.1, ends=False) == (b"x", b"", "timed out", False)
         is_over.set()
 
@@ -185,7 +156,7 @@ def test_an_exchange_stops_after_max_octets() -> None:
         while True:
             connected.sendall(b"x" * 65536)
 
-    with server(script) as address:
+    with serving(script) as address:
         transcript = exchange(address, [b"x"], silence_seconds=5.0, ends=False, max_octets=100_000)
     assert transcript.ended == "flooded"
     assert len(transcript.received) > 100_000
@@ -197,7 +168,7 @@ def test_a_server_that_does_not_read_does_not_block_the_exchange() -> None:
     def script(connected: socket.socket) -> None:
         connected.sendall(b"no")
 
-    with server(script) as address:
+    with serving(script) as address:
         transcript = exchange(address, (b"x" * 65536 for _ in range(1000)), silence_seconds=5.0, ends=False)
     assert transcript.ended in ("closed", "reset")
     assert transcript.received in (b"no", b"")

@@ -6,7 +6,6 @@ since it waits for content. client.py sends HEAD requests instead, but more slow
 
 import json
 import re
-import resource
 import subprocess
 import sys
 import tempfile
@@ -122,6 +121,8 @@ def ask_again_and_again(
 
 def _children_seconds() -> float:
     """Return the processor time of all ended child processes. Only clients have ended, since the servers still run."""
+    import resource
+
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 

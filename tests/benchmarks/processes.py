@@ -6,11 +6,8 @@ All figures are sums over a tree of processes, such as a master and its workers.
 import contextlib
 import os
 import pathlib
-import resource
 from collections.abc import Iterator
 from typing import NamedTuple
-
-_TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 class Processors(NamedTuple):
@@ -54,6 +51,8 @@ def pinned(processors: frozenset[int]) -> Iterator[None]:
 
 def raise_descriptor_limit() -> int:
     """Raise the limit on open descriptors as far as the system allows. Return the new limit."""
+    import resource
+
     _, maximum = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (maximum, maximum))
     return maximum
@@ -79,14 +78,14 @@ def cpu_seconds(pid: int) -> float:
     for process in tree(pid):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             ticks += cpu_ticks(pathlib.Path(f"/proc/{process}/stat").read_text())
-    return ticks / _TICKS_A_SECOND
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def busy_seconds() -> float:
     """Return the processor time used on the entire machine, including time that the hypervisor has stolen."""
     # user nice system idle iowait irq softirq steal ...
     figures = list(map(int, pathlib.Path("/proc/stat").read_text().split("\n")[0].split()[1:9]))
-    return (sum(figures) - figures[3] - figures[4]) / _TICKS_A_SECOND
+    return (sum(figures) - figures[3] - figures[4]) / os.sysconf("SC_CLK_TCK")
 
 
 def cpu_ticks(stat: str) -> int:

@@ -1,7 +1,6 @@
 """The command line: the real program, started as by a user or a script, and its arguments."""
 
 import contextlib
-import os
 import pathlib
 import re
 import shlex
@@ -15,9 +14,10 @@ from httpsock.cli.serve import _announcing
 from httpsock.discovery.description_handler import DescriptionHandler
 from tests.cli.programs import need_address
 from tests.support import connect, get, receive_all
+from tests.support.marks import needs_signals
 from tests.support.program import PACKAGE, Start
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="stops the program by signals, which Windows has not")
+pytestmark = needs_signals
 
 README = PACKAGE.parent / "README.md"
 # The constant fields of each response; given twice, or wrongly, they would break it.

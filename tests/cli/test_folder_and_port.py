@@ -1,6 +1,5 @@
 """The command line: which folder the program serves, and at which addresses and ports."""
 
-import os
 import pathlib
 import sys
 
@@ -13,9 +12,10 @@ from httpsock.server.addresses import local_addresses
 from httpsock.server.listeners import url_of
 from tests.cli.programs import cannot_serve, need_address, taken_port, unprivileged_command
 from tests.support import connect, get, receive_all
+from tests.support.marks import needs_signals
 from tests.support.program import ENVIRONMENT, Start
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="stops the program by signals, which Windows has not")
+pytestmark = needs_signals
 
 
 # --- which folder ---------------------------------------------------------------------------------------------------

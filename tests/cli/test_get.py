@@ -20,6 +20,7 @@ import pytest
 import httpsock
 from httpsock.__main__ import main
 from tests.support import TIMEOUT_SECONDS, receive_head, reset
+from tests.support.marks import needs_terminals
 from tests.support.program import COMMAND, ENVIRONMENT
 from tests.support.rows import each_row
 from tests.support.servers import answering, ok, playing
@@ -576,10 +577,7 @@ class Watched:
         return piped or b""
 
 
-needs_terminal = pytest.mark.skipif(not hasattr(os, "openpty"), reason="there are no terminals to be made here")
-
-
-@needs_terminal
+@needs_terminals
 def test_control_characters_of_a_server_are_escaped_on_a_terminal() -> None:
     answer = ok(b"\x1b[2J\xc3\xa4\x9b\r\nforged\r!", "X: \x9b2J\xe9")
     with playing(answering(answer)) as url:
@@ -591,7 +589,7 @@ def test_control_characters_of_a_server_are_escaped_on_a_terminal() -> None:
     assert lines == ["HTTP/1.1 200 OK", "X: \\x9b2J\\xe9", "Content-Length: 17", "", "\\x1b[2Jä\\x9b", "forged", "!"]
 
 
-@needs_terminal
+@needs_terminals
 def test_characters_that_a_terminal_cannot_show_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ENVIRONMENT, "PYTHONIOENCODING", "ascii:strict")
     with playing(answering(ok("Grüße, 世界\n".encode()))) as url:
@@ -617,7 +615,7 @@ def test_a_terminal_that_is_gone_gives_exit_code_23(
     assert capsys.readouterr().err == expected
 
 
-@needs_terminal
+@needs_terminals
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
@@ -638,7 +636,7 @@ def test_get_prefers_text_on_a_terminal(options: list[str], expected: bytes) -> 
     assert re.findall(rb"(?m)^Accept: (.*)\r$", heads[0]) == [expected]
 
 
-@needs_terminal
+@needs_terminals
 @pytest.mark.parametrize("ends", ["whole", "broken off"])
 @pytest.mark.parametrize("to_file", [True, False])
 def test_a_long_transfer_shows_a_progress_bar(to_file: bool, ends: str, tmp_path: pathlib.Path) -> None:

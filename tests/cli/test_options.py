@@ -10,9 +10,10 @@ import pytest
 
 from tests.support import connect, exchange, get
 from tests.support.folder import LONG_AGO
+from tests.support.marks import needs_signals
 from tests.support.program import Start
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="stops the program by signals, which Windows has not")
+pytestmark = needs_signals
 
 
 # --- what is served -------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from httpsock.__main__ import main
 from httpsock.cli.password import VARIABLE
 from httpsock.handlers.credentials import Credentials
 from tests.cli.programs import readable_copy
+from tests.support.marks import as_root, needs_signals
 from tests.support.program import COMMAND, ENVIRONMENT, Start, run_python
 
 # The hash of "secret".
@@ -179,9 +180,6 @@ sys.exit(main(["--auth", "alice", "--auth-file", {file!r}]))"""
 
 
 # --- the program ----------------------------------------------------------------------------------------------------
-
-as_root = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give up root")
-needs_signals = pytest.mark.skipif(os.name == "nt", reason="stops the program by signals, which Windows has not")
 
 
 @needs_signals

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support import fill_pipe
+from tests.support.marks import needs_signals
 from tests.support.program import COMMAND, ENVIRONMENT, Program, Start
 from tests.support.rows import each_row
 from tests.support.tools import tool
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="stops the program by signals, which Windows has not")
+pytestmark = needs_signals
 
 # As for most users, the interpreter buffers standard output.
 BUFFERED = {name: value for name, value in ENVIRONMENT.items() if name != "PYTHONUNBUFFERED"}

@@ -12,10 +12,11 @@ import pytest
 import httpsock
 from tests.support import TIMEOUT_SECONDS, connect, eventually, fill_pipe, get, is_refused, read_answer, receive_all
 from tests.support.folder import FILM_OCTETS
+from tests.support.marks import needs_signals
 from tests.support.program import COMMAND, Start
 from tests.support.tools import run, tool
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="stops the program by signals, which Windows has not")
+pytestmark = needs_signals
 
 
 STOPPING = [pytest.param(signal.SIGINT, id="SIGINT"), pytest.param(signal.SIGTERM, id="SIGTERM")]

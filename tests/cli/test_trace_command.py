@@ -14,12 +14,13 @@ from httpsock.server.state import State
 from httpsock.tracing.events import EXTRA_ATTRIBUTES, FORMATS
 from httpsock.tracing.tcp_info import _NUMBERS
 from tests.support import exchange, get
+from tests.support.marks import needs_signals
 from tests.support.program import COMMAND, ENVIRONMENT, PACKAGE, Start
 from tests.support.rows import each_row
 from tests.support.tools import run, tool
 from tests.support.trace import alike
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="stops the program by signals, which Windows has not")
+pytestmark = needs_signals
 
 ROOT = PACKAGE.parent
 SECTION = (PACKAGE / "tracing" / "README.md").read_text(encoding="utf-8").partition("\n## In the browser")[0]

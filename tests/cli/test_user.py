@@ -16,13 +16,11 @@ from httpsock.cli.options import _parser
 from httpsock.cli.serve import _drop_root
 from httpsock.processes.restart import loaded_files, missing_permission
 from tests.cli.programs import cannot_serve, readable_copy
+from tests.support.marks import as_root, needs_signals
 from tests.support.program import ENVIRONMENT, PACKAGE, Start
 from tests.support.rows import each_row
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="stops the program by signals, which Windows has not")
-
-
-as_root = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give up root")
+pytestmark = needs_signals
 
 
 @as_root

@@ -26,6 +26,7 @@ from httpsock.server.settings import Settings
 from httpsock.server.state import Phase, State
 from tests.support import TIMEOUT_SECONDS, ask, connect, exchange, fill, get, read_answer, receive_all
 from tests.support.inspect import EVENTS, Watching, inspected
+from tests.support.marks import needs_signals
 from tests.support.program import Start
 from tests.support.trace import Traced
 
@@ -385,7 +386,7 @@ def test_a_head_that_does_not_fit_is_sent_before_the_events(inspect: Callable[..
 
 # --- The command line -----------------------------------------------------------------------------------------------
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="the program is stopped by signals, which Windows has not")
+pytestmark = needs_signals
 
 
 def test_the_program_prints_the_url_of_the_inspector(serving: Start) -> None:

@@ -11,13 +11,13 @@ import sys
 import pytest
 
 from tests.support import connect, get, read_answer
+from tests.support.marks import in_each_form
 from tests.support.processes import children_of
 from tests.support.program import Start
 
 if not hasattr(os, "mkfifo"):
     pytest.skip("this system has no FIFOs to wait for", allow_module_level=True)
 
-in_each_form = pytest.mark.parametrize("processes", ["1", "2"])
 
 # This program simulates a disk that hangs: looking up one file blocks until the writer of a FIFO closes it.
 HANGING_DISK = """

@@ -21,6 +21,7 @@ from httpsock.processes.restart import GracefulRestart
 from httpsock.server.poller import open_poller
 from tests.support import TIMEOUT_SECONDS, connect, eventually, get, is_refused, read_answer, receive_all
 from tests.support.folder import FILM_OCTETS, HELLO
+from tests.support.marks import in_each_form
 from tests.support.processes import children_of, is_alive
 from tests.support.program import COMMAND, ENVIRONMENT, PACKAGE, Program, Start
 
@@ -28,7 +29,6 @@ if not hasattr(os, "posix_spawn"):
     pytest.skip("this system has no signals for it", allow_module_level=True)
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc with the children of a process")
-in_each_form = pytest.mark.parametrize("processes", ["1", "2"])
 
 
 def line(program: Program) -> str:

@@ -1,7 +1,6 @@
 """Thousands of clients that send or read slowly. They must not delay other clients or cost much memory."""
 
 import contextlib
-import resource
 import select
 import socket
 import statistics
@@ -18,6 +17,8 @@ _SLOW_BODY = get("/hello.txt", "Content-Length: 100000")
 
 def run(server: str, *, is_long: bool) -> list[Row]:
     """Connect slow senders, slow readers and idle clients. Measure the delay of another client, and the memory."""
+    import resource
+
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     heads, bodies, readers, idle = (1000, 200, 200, 5000) if is_long else (50, 10, 10, 250)

@@ -2,7 +2,6 @@
 
 import os
 import pathlib
-import pwd
 import subprocess
 import sys
 
@@ -11,6 +10,7 @@ import pytest
 from httpsock.server.process import MAX_DESCRIPTORS, become_user, descriptor_limit, raise_descriptor_limit
 from tests.support.rows import each_row
 
+pwd = pytest.importorskip("pwd")
 resource = pytest.importorskip("resource")
 
 ROOT = pathlib.Path(__file__).parents[2]

@@ -10,7 +10,6 @@ back. The unused address 10.9.0.2 therefore seems to be this machine at the far 
 """
 
 import contextlib
-import fcntl
 import hashlib
 import itertools
 import json
@@ -42,6 +41,8 @@ _TUNSETIFF, _IFF_TUN, _IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
 def bad_path(fates: Iterator[str]) -> Iterator[Counter[str]]:
     """Open the path. Yield a counter of packets by fate. The counter grows while the program runs."""
     tunnel = os.open("/dev/net/tun", os.O_RDWR)
+    import fcntl
+
     fcntl.ioctl(tunnel, _TUNSETIFF, struct.pack("16sH22x", b"bad0", _IFF_TUN | _IFF_NO_PI))
     for command in ("ip link set lo up", f"ip address add {HERE}/24 dev bad0", "ip link set bad0 up"):
         subprocess.run(command.split(), check=True)

@@ -11,13 +11,13 @@ import pytest
 from httpsock import TestServer
 from tests.support import connect, eventually, get, is_refused, read_answer, receive_all, receive_answer
 from tests.support.folder import HELLO
+from tests.support.marks import in_each_form
 from tests.support.program import Program, Start
 
 if not hasattr(os, "posix_spawn"):
     pytest.skip("this system has no signals for it", allow_module_level=True)
 
 on_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux reopens a listening socket")
-in_each_form = pytest.mark.parametrize("processes", ["1", "2"])
 
 
 def begin(program: Program) -> socket.socket:

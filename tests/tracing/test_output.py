@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from httpsock.tracing.output import width_of, would_block, write_whole
-
-needs_terminals = pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminals can be made here")
+from tests.support.marks import needs_terminals
 
 
 def test_writing_to_a_full_pipe_is_repeated_as_the_caller_decides() -> None:
