@@ -17,6 +17,7 @@ RFC 9110 §9 (methods), §14 (ranges), §15 (status codes).
 """
 
 import argparse
+import contextlib
 import os
 import socket
 import sys
@@ -283,8 +284,10 @@ def _write_file(response: ClientResponse, download: Download) -> None:
         if progress:
             progress.finish()
         download.finish()
-    except (IncompleteError, TimeoutError, KeyboardInterrupt):
-        download.close()
+    except (IncompleteError, OutputError, TimeoutError, KeyboardInterrupt):
+        # On a full disk, close() fails, too.
+        with contextlib.suppress(OutputError):
+            download.close()
         if download.can_be_resumed:
             _report(f"{download.part_path} has {download.octets} bytes; resume it with -C.")
         raise

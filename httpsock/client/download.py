@@ -208,10 +208,12 @@ class Download:
         if self._file is None or self._file.closed:
             return
         with _writing(self.part_path):
-            self._file.close()
-            # An interrupt may have come after a write and before the count.
-            if not self._is_direct:
-                self.octets = os.path.getsize(self.part_path)
+            try:
+                self._file.close()
+            finally:
+                # An interrupt may have come after a write and before the count. Or the disk is full.
+                if not self._is_direct:
+                    self.octets = os.path.getsize(self.part_path)
 
     def _open(self, mode: Literal["ab", "wb"]) -> io.BufferedWriter:
         with _writing(self.part_path):

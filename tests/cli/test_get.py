@@ -445,6 +445,27 @@ def test_controls_in_the_name_of_a_file_are_escaped_in_reports(tmp_path: pathlib
     assert resumable.endswith("two\\x0alines\\x1b[2J.part has 3 bytes; resume it with -C.")
 
 
+@pytest.mark.skipif(os.name != "posix", reason="of POSIX")
+def test_a_download_that_fills_the_disk_can_be_resumed(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
+    import resource  # Windows lacks it
+
+    content = os.urandom(100_000)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    rest = ok(content[50_000:], "Content-Range: bytes 50000-99999/100000", 'ETag: "a"', status="206 Partial Content")
+    with playing(answering(ok(content, 'ETag: "a"')), answering(rest)) as url:
+        path = str(tmp_path / "file")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+        try:
+            assert run_get("-o", path, url) == 23
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        resumable, reason = read_output(capfdbinary)[1].splitlines()
+        assert resumable == f"httpsock get: {path}.part has 50000 bytes; resume it with -C."
+        assert reason == f"httpsock get: {url}: {path}.part can't be written: {os.strerror(errno.EFBIG)}"
+        assert run_get("-C", "-o", path, url) == 0
+    assert pathlib.Path(path).read_bytes() == content
+
+
 def test_a_416_for_the_rest_starts_the_download_over(tmp_path: pathlib.Path, capfdbinary: Captured) -> None:
     gone = ok(b"", "Content-Range: bytes */2", status="416 Range Not Satisfiable")
     with playing(answering(ok(b"hello", 'ETag: "a"')[:-2]), answering(gone), answering(ok(b"hi"))) as url:
