@@ -13,6 +13,6 @@ fuzz        a search for differences between the two parsers beyond the corpus
 report      coverage, and a comparison of the two parsers
 compare     results of other servers and of other parsers, with a page on each
 
-The command check uses live and semantics. output_path checks the names of the files that a command will write. Each
-test_* file stands beside the modules that it tests.
+The command check uses live and semantics. output_path checks the names of the files that a command will write, and
+html_page is the frame of the pages. Each test_* file stands beside the modules that it tests.
 """

@@ -48,7 +48,7 @@ UNSEEN = {
 }
 # Wings and files that implement no section of an RFC.
 WITHOUT_SECTION = re.compile(
-    r"__init__|__main__|cli\..*|http\.(?:checks|masking)|files\.(?:cache|listing.*|steps)|observe\.recorder|"
+    r"__init__|__main__|cli\..*|http\.(?:checks|masking)|files\.(?:cache|listing.*)|observe\.recorder|"
     r"tracing\.(?:events|trace|output)|"
     r"server\.(?:access_log|addresses|connection_limit|event_loop|fairness|leader|poller|process|server)|processes\..*"
 )
@@ -69,6 +69,13 @@ TEST_FILES = [
     if not {"benchmarks", "reliability"} & set(file.parts)
 ]
 TEST_SOURCES = {str(file.relative_to(pathlib.Path(__file__).parent)): file.read_text("utf-8") for file in TEST_FILES}
+CONFORMANCE_SOURCES = {
+    str(file.relative_to(PACKAGE.parent)): file.read_text("utf-8")
+    for file in sorted((PACKAGE.parent / "conformance").rglob("*.py"))
+}
+# Windows lacks these modules, and all signals but a few.
+UNIX_MODULES = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
+UNIX_SIGNAL = re.compile(r"SIG(?!INT$|TERM$|ABRT$|FPE$|ILL$|SEGV$|_)[A-Z0-9]+")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -244,18 +251,57 @@ def test_no_file_of_tests_is_long() -> None:
 
 
 def test_no_helper_of_tests_is_defined_twice() -> None:
-    """If several files need a helper, it belongs in tests/support."""
+    """If several files need a helper, it belongs in tests/support; in conformance, beside the modules."""
     places: dict[str, list[str]] = {}
-    for name, helper in helpers_of_tests():
+    for name, helper in helpers(TEST_SOURCES | CONFORMANCE_SOURCES):
         body = helper.body[1:] if ast.get_docstring(helper) else helper.body
         does = ast.dump(helper.args) + "".join(map(ast.dump, body))
         places.setdefault(does, []).append(f"{name}: {helper.name}")
     assert [same for same in places.values() if len(same) > 1] == []
 
 
-def helpers_of_tests() -> Iterator[tuple[str, ast.FunctionDef]]:
-    """Yield the file name and the node of each function in tests/ that is not a test."""
-    for name, source in TEST_SOURCES.items():
+def helpers(sources: dict[str, str]) -> Iterator[tuple[str, ast.FunctionDef]]:
+    """Yield the file name and the node of each function in *sources* that is not a test."""
+    for name, source in sources.items():
         for node in ast.parse(source).body:
             if isinstance(node, ast.FunctionDef) and not node.name.startswith("test_"):
                 yield name, node
+
+
+def test_the_tests_can_be_imported_on_windows() -> None:
+    """A module or a signal of Unix is used only inside functions, so that other systems can skip these tests."""
+    programs = {str(file): file.read_text("utf-8") for file in sorted(pathlib.Path(__file__).parent.rglob("*.py"))}
+    found = [
+        f"{name}: {ast.unparse(node)}"
+        for name, source in (programs | CONFORMANCE_SOURCES).items()
+        for node in evaluated_at_import(ast.parse(source))
+        if needs_unix(node)
+    ]
+    assert found == []
+
+
+def evaluated_at_import(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the nodes below *node* that an import evaluates: all but the bodies of functions."""
+    for child in ast.iter_child_nodes(node):
+        yield child
+        if isinstance(child, Function):
+            for part in (*child.decorator_list, child.args):
+                yield part
+                yield from evaluated_at_import(part)
+        elif not isinstance(child, ast.Lambda):
+            yield from evaluated_at_import(child)
+
+
+def needs_unix(node: ast.AST) -> bool:
+    """Return whether *node* imports a module of Unix or names one of its signals."""
+    if isinstance(node, ast.Import):
+        return any(alias.name in UNIX_MODULES for alias in node.names)
+    if isinstance(node, ast.ImportFrom):
+        return node.module in UNIX_MODULES
+    return isinstance(node, ast.Attribute) and UNIX_SIGNAL.fullmatch(node.attr) is not None
+
+
+def test_a_module_and_a_signal_of_unix_are_found() -> None:
+    source = "import os, pty\nfrom pwd import getpwnam\n@mark([signal.SIGHUP, signal.SIGTERM])\ndef f(): import grp\n"
+    found = [ast.unparse(node) for node in evaluated_at_import(ast.parse(source)) if needs_unix(node)]
+    assert found == ["import os, pty", "from pwd import getpwnam", "signal.SIGHUP"]

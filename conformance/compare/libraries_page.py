@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from conformance.corpus.cases import CHAPTERS, load_cases
 
+from .markdown import table
 from .view import files
 
 if TYPE_CHECKING:
@@ -36,22 +37,18 @@ def render(found: Sequence["Read"], skipped: dict[str, str], date: dt.date) -> s
             "those chapters are work for that program, not faults. Behaviour that the RFC leaves open counts as "
             "allowed. Corrections are welcome."
         ),
-        _table(
+        table(
             ["parser", "version", "as expected", "allowed", *_LISTED.values()],
             [[read.title, read.version, *_counts(read)] for read in found],
+            numbers=len(_LISTED) + 3,
         ),
         *([f"Not tried: {'; '.join(f'{title} ({why})' for title, why in skipped.items())}."] if skipped else []),
         "## By chapter",
         "Accepted though invalid · refused though valid · read as other requests.",
-        _table(["parser", *CHAPTERS], [[read.title, *_chapters(read)] for read in found]),
+        table(["parser", *CHAPTERS], [[read.title, *_chapters(read)] for read in found], len(CHAPTERS)),
         *(part for read in found for part in _listed(read)),
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def _table(heads: list[str], rows: list[list[str]]) -> str:
-    rule = ["---"] + ["--:"] * (len(heads) - 1)
-    return "\n".join(f"| {' | '.join(row)} |" for row in (heads, rule, *rows))
 
 
 def _counts(read: "Read") -> list[str]:

@@ -3,6 +3,8 @@
 import html
 from collections.abc import Iterator
 
+from conformance.corpus.requirements import address_of
+
 from .arguments import accusations, load_arguments
 from .compared import LEVELS, Compared, Comparison
 from .view import (
@@ -10,7 +12,6 @@ from .view import (
     ARGUMENTS_TITLE,
     TITLE,
     Group,
-    address_of,
     chapters,
     figures,
     files,
@@ -46,7 +47,7 @@ def render_markdown(comparison: Comparison) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _table(heads: list[str], rows: list[list[str]], numbers: int) -> str:
+def table(heads: list[str], rows: list[list[str]], numbers: int) -> str:
     """Return a table in Markdown. The last *numbers* columns are right-aligned."""
     rule = ["---"] * (len(heads) - numbers) + ["--:"] * numbers
     return "\n".join(f"| {' | '.join(row)} |" for row in (heads, rule, *rows))
@@ -62,7 +63,7 @@ def _servers(comparison: Comparison) -> str:
         ]
         for index, server in enumerate(comparison.compared)
     ]
-    return _table(["server", "version", "from", "tried", "MUST", "security", "SHOULD", "stops it"], rows, 5)
+    return table(["server", "version", "from", "tried", "MUST", "security", "SHOULD", "stops it"], rows, 5)
 
 
 def _skipped(comparison: Comparison) -> Iterator[str]:
@@ -75,7 +76,7 @@ def _skipped(comparison: Comparison) -> Iterator[str]:
 def _chapters(comparison: Comparison) -> str:
     names = chapters(comparison)
     rows = [[server.title, *(figures(server, name) for name in names)] for server in comparison.compared]
-    return _table(["server", *map(short, names)], rows, len(names))
+    return table(["server", *map(short, names)], rows, len(names))
 
 
 def _server(index: int, server: Compared, groups: list[Group]) -> str:
@@ -140,7 +141,7 @@ def _arguments(comparison: Comparison) -> str:
         for number, servers in accusations(comparison).items()
         if (found := arguments.get(number))
     ]
-    return _table(["", "servers", "section", "the RFC says", "what they do"], rows, 0)
+    return table(["", "servers", "section", "the RFC says", "what they do"], rows, 0)
 
 
 def _text(text: str) -> str:

@@ -1,7 +1,9 @@
 """Write the page on servers as HTML: one file without scripts, with links to the files of the corpus."""
 
-from collections.abc import Sequence
 from html import escape
+
+from conformance.corpus.requirements import address_of
+from conformance.html_page import head, table
 
 from .arguments import accusations, load_arguments
 from .compared import LEVELS, Compared, Comparison
@@ -10,7 +12,6 @@ from .view import (
     ARGUMENTS_TITLE,
     TITLE,
     Group,
-    address_of,
     chapters,
     figures,
     files,
@@ -20,23 +21,7 @@ from .view import (
     short,
 )
 
-_STYLE = """
-:root { color-scheme: light dark; --text: #1b1d21; --ground: #fdfdfc; --line: #d9dadd; --quiet: #5d626b;
-  --link: #0b57a4; --panel: #f1f2f3 }
-@media (prefers-color-scheme: dark) { :root { --text: #e5e6e8; --ground: #17191c; --line: #383c42; --quiet: #9ba1ab;
-  --link: #86b9f5; --panel: #212428 } }
-body { margin: 0 auto; padding: 2rem 1rem 4rem; max-width: 68rem; background: var(--ground); color: var(--text);
-  font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: break-word }
-h1, h2, h3 { line-height: 1.2; text-wrap: balance }
-h2 { margin-top: 3rem }
-a { color: var(--link) }
-.wide { overflow-x: auto }
-table { border-collapse: collapse; width: 100% }
-th, td { padding: .3rem .7rem .3rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top }
-td.count, th.count { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums }
-code, pre { font: .85rem/1.45 ui-monospace, monospace }
-pre { margin: .4rem 0; padding: .6rem .8rem; background: var(--panel); overflow-x: auto }
-summary { cursor: pointer; color: var(--quiet) }
+_STYLE = """summary { cursor: pointer; color: var(--quiet) }
 section { margin: 1.5rem 0 }
 section:target { outline: 2px solid var(--link); outline-offset: .5rem }
 """
@@ -46,9 +31,8 @@ def render_page(comparison: Comparison) -> str:
     """Return the page on servers as HTML that is also well-formed XML."""
     groups = group(comparison)
     parts = [
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>',
-        '<meta name="viewport" content="width=device-width, initial-scale=1"/>',
-        f"<title>{TITLE}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{TITLE}</h1>",
+        head(TITLE, _STYLE),
+        f"<h1>{TITLE}</h1>",
         *(f"<p>{_code(sentence)}</p>" for sentence in introduction(comparison)),
         "<h2>All servers</h2>",
         _servers(comparison),
@@ -74,21 +58,6 @@ def _code(sentence: str) -> str:
     )
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: int) -> str:
-    """Return an HTML table. The cells contain HTML. The last *numbers* columns are figures."""
-    first = len(heads) - numbers
-    head = "".join(f'<th scope="col"{_class(index >= first)}>{name}</th>' for index, name in enumerate(heads))
-    body = "\n".join(
-        f"<tr>{''.join(f'<td{_class(index >= first)}>{cell}</td>' for index, cell in enumerate(row))}</tr>"
-        for row in rows
-    )
-    return f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>'
-
-
-def _class(is_count: object) -> str:
-    return ' class="count"' if is_count else ""
-
-
 def _servers(comparison: Comparison) -> str:
     rows = [
         [
@@ -99,7 +68,7 @@ def _servers(comparison: Comparison) -> str:
         ]
         for index, server in enumerate(comparison.compared)
     ]
-    return _table(["server", "version", "from", "tried", "MUST", "security", "SHOULD", "stops it"], rows, 5)
+    return table(["server", "version", "from", "tried", "MUST", "security", "SHOULD", "stops it"], rows, 5)
 
 
 def _skipped(comparison: Comparison) -> str:
@@ -112,7 +81,7 @@ def _skipped(comparison: Comparison) -> str:
 def _chapters(comparison: Comparison) -> str:
     names = chapters(comparison)
     rows = [[escape(server.title), *(figures(server, name) for name in names)] for server in comparison.compared]
-    return _table(["server", *map(short, names)], rows, len(names))
+    return table(["server", *map(short, names)], rows, len(names))
 
 
 def _server(index: int, server: Compared, groups: list[Group]) -> str:
@@ -172,4 +141,4 @@ def _arguments(comparison: Comparison) -> str:
         for number, servers in accusations(comparison).items()
         if (found := arguments.get(number))
     ]
-    return _table(["", "servers", "section", "the RFC says", "what they do"], rows, 0)
+    return table(["", "servers", "section", "the RFC says", "what they do"], rows, 0)

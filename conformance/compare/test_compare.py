@@ -9,7 +9,7 @@ from xml.parsers import expat
 import pytest
 
 from conformance.__main__ import main
-from conformance.corpus.requirements import load_requirements
+from conformance.corpus.requirements import address_of, load_requirements
 from conformance.live.results import Outcome, Result
 from conformance.live.start import started
 from conformance.live.target import Target
@@ -20,7 +20,7 @@ from .compared import LEVELS, Comparison, as_json, compared, from_json
 from .markdown import render_markdown
 from .page import render_page
 from .servers import Installation, Server, SkipError, load_servers
-from .view import address_of, files, group
+from .view import files, group
 
 FOLDER = Path(__file__).parents[1]
 _RESULTS = from_json((FOLDER / "RESULTS.json").read_text(encoding="utf-8"))

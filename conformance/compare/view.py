@@ -5,14 +5,13 @@ from functools import cache
 from typing import NamedTuple
 
 from conformance.corpus.cases import load_cases
-from conformance.corpus.requirements import load_requirements
+from conformance.corpus.requirements import SECTION, load_requirements
 from conformance.live.causes import shape
 
 from .arguments import WELL_KNOWN
 from .compared import LEVELS, Compared, Comparison, Difference
 
 TITLE = "HTTP/1.1 servers, chapter by chapter"
-_SECTION = re.compile(r"RFC ([0-9]{4}) §([0-9]+(?:\.[0-9]+)*)")
 ARGUMENTS_TITLE = "Why each of these is a MUST"
 ARGUMENTS = f"For each MUST that one of {', '.join(WELL_KNOWN)} breaks: the words of the RFC, and what the server does."
 
@@ -70,7 +69,7 @@ def chapters(comparison: Comparison) -> list[str]:
 
 def short(chapter: str) -> str:
     """Shorten the name of a chapter: "RFC 9112 §5 Field syntax" becomes "9112 §5"."""
-    match = _SECTION.match(chapter)
+    match = SECTION.match(chapter)
     return f"{match[1]} §{match[2]}" if match else chapter
 
 
@@ -83,12 +82,6 @@ def figures(server: Compared, chapter: str) -> str:
     if found is None:
         return "not tried"
     return " · ".join(map(str, found.failed)) if any(found.failed) else "–"
-
-
-def address_of(section: str) -> str | None:
-    """Return the URL of *section*. If it is not in an RFC, return None."""
-    match = _SECTION.match(section)
-    return f"https://www.rfc-editor.org/rfc/rfc{match[1]}#section-{match[2]}" if match else None
 
 
 @cache

@@ -21,6 +21,9 @@ from typing import NamedTuple
 
 TABLE = Path(__file__).parent / "requirements.toml"
 
+# A section of an RFC, as the tables write it.
+SECTION = re.compile(r"RFC ([0-9]{4}) §([0-9]+(?:\.[0-9]+)*)")
+
 LEVELS = ("MUST", "SHOULD", "MAY", "SECURITY")
 
 _CHAPTERS = {
@@ -80,3 +83,9 @@ def chapter_of(section: str) -> str:
     if match is None:
         return f"Beyond the RFCs: {section}"
     return f"{match[0]} {_CHAPTERS.get(match[0], '')}".rstrip()
+
+
+def address_of(section: str) -> str | None:
+    """Return the URL of *section*. If it is not in an RFC, return None."""
+    match = SECTION.match(section)
+    return f"https://www.rfc-editor.org/rfc/rfc{match[1]}#section-{match[2]}" if match else None

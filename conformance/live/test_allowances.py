@@ -9,10 +9,9 @@ import pytest
 from conformance import check as command
 from conformance.corpus.cases import load_cases
 from conformance.corpus.requirements import load_requirements
-from conformance.semantics.broken_servers import Behaviour, answer_always, answer_the_file, respond
+from conformance.semantics.broken_servers import Behaviour, answer_always, answer_the_file, respond, running
 from conformance.semantics.checks import CHECKS
 from conformance.semantics.session import InapplicableError, Session
-from conformance.semantics.test_semantics import running
 
 from . import causes, outputs
 from .corpus_run import check_corpus

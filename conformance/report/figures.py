@@ -3,19 +3,17 @@
 All figures come from the tables. This module runs no parser.
 """
 
-import re
 from collections import Counter
 from importlib.metadata import version
 from typing import NamedTuple
 
 from conformance.corpus.cases import Case, load_cases
-from conformance.corpus.requirements import Requirement, chapter_of
+from conformance.corpus.requirements import SECTION, Requirement, chapter_of
 from conformance.corpus.verdicts import Verdict
 
 from .coverage import Coverage, cover, load_checks
 
 H11_VERSION = version("h11")
-SECTION = re.compile(r"RFC ([0-9]{4}) §([0-9]+(?:\.[0-9]+)*)")
 
 
 class Chapter(NamedTuple):
@@ -95,12 +93,6 @@ def load_excuses() -> dict[str, list[Case]]:
 def load_coverages() -> list[Coverage]:
     """Return the coverage of each requirement."""
     return cover(load_cases(), load_checks())
-
-
-def address_of(section: str) -> str | None:
-    """Return the URL of *section*. If it is not in an RFC, return None."""
-    match = SECTION.match(section)
-    return f"https://www.rfc-editor.org/rfc/rfc{match[1]}#section-{match[2]}" if match else None
 
 
 def describe(verdict: Verdict, *, has_status: bool) -> str:

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from conformance.corpus.cases import Case
+from conformance.corpus.requirements import SECTION, address_of
 from conformance.fuzz.differences import CLASSES
 from conformance.output_path import output_file
 
 from .coverage import load_checks
-from .figures import SECTION, Chapter, address_of, describe, load_chapters, load_coverages, load_excuses
+from .figures import Chapter, describe, load_chapters, load_coverages, load_excuses
 from .page import CLASSES_INTRODUCTION, IN_PARTS, REQUIREMENTS_INTRODUCTION, TITLE, render_page
 
 BEGIN = "<!-- conformance -->"

@@ -3,15 +3,14 @@
 from html import escape
 
 from conformance.corpus.cases import Case
-from conformance.corpus.requirements import Requirement
+from conformance.corpus.requirements import SECTION, Requirement, address_of
 from conformance.fuzz.differences import CLASSES
+from conformance.html_page import head, table
 from httpsock import __version__
 
 from .figures import (
     H11_VERSION,
-    SECTION,
     Chapter,
-    address_of,
     describe,
     load_chapters,
     load_coverages,
@@ -27,23 +26,7 @@ CLASSES_INTRODUCTION = (
 REQUIREMENTS_INTRODUCTION = (
     "For each requirement: how many cases keep it, how many break it, and how many checks of a running server try it."
 )
-_STYLE = """
-:root { color-scheme: light dark; --text: #1b1d21; --ground: #fdfdfc; --line: #d9dadd; --quiet: #5d626b;
-  --link: #0b57a4; --panel: #f1f2f3 }
-@media (prefers-color-scheme: dark) { :root { --text: #e5e6e8; --ground: #17191c; --line: #383c42; --quiet: #9ba1ab;
-  --link: #86b9f5; --panel: #212428 } }
-body { margin: 0 auto; padding: 2rem 1rem 4rem; max-width: 68rem; background: var(--ground); color: var(--text);
-  font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: break-word }
-h1, h2, h3 { line-height: 1.2; text-wrap: balance }
-h2 { margin-top: 3rem }
-a { color: var(--link) }
-.wide { overflow-x: auto }
-table { border-collapse: collapse; width: 100% }
-th, td { padding: .3rem .7rem .3rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top }
-td.count, th.count { text-align: right; font-variant-numeric: tabular-nums }
-code, pre { font: .85rem/1.45 ui-monospace, monospace }
-pre { margin: .4rem 0; padding: .6rem .8rem; background: var(--panel); overflow-x: auto }
-details { margin: .3rem 0 }
+_STYLE = """details { margin: .3rem 0 }
 summary { cursor: pointer }
 .quiet { color: var(--quiet) }
 """
@@ -53,9 +36,7 @@ def render_page() -> str:
     """Return the entire report as HTML that is also well-formed XML."""
     chapters = load_chapters()
     parts = [
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>',
-        '<meta name="viewport" content="width=device-width, initial-scale=1"/>',
-        f"<title>HTTP/1.1: httpsock and h11</title>\n<style>{_STYLE}</style>\n</head>\n<body>",
+        head("HTTP/1.1: httpsock and h11", _STYLE),
         f"<h1>{TITLE}</h1>",
         f'<p class="quiet">httpsock {escape(__version__)}, h11 {escape(H11_VERSION)}. {_totals(chapters)}</p>',
         "<h2>By chapter</h2>",
@@ -82,22 +63,6 @@ def _totals(chapters: list[Chapter]) -> str:
     return f"{cases} cases, {cases - refused} accepted and {refused} refused; h11 differs in {differences}."
 
 
-def _table(heads: tuple[str, ...], rows: list[tuple[str | int, ...]]) -> str:
-    """Return an HTML table. A string in *rows* is the HTML of a cell. A number is a count."""
-    counts = [isinstance(cell, int) for cell in rows[0]] if rows else [False] * len(heads)
-    head = "".join(
-        f'<th scope="col"{_class(is_count)}>{name}</th>' for name, is_count in zip(heads, counts, strict=True)
-    )
-    body = "\n".join(
-        "<tr>" + "".join(f"<td{_class(isinstance(cell, int))}>{cell}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    return f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>'
-
-
-def _class(is_count: object) -> str:
-    return ' class="count"' if is_count else ""
-
-
 def _chapter_table(chapters: list[Chapter]) -> str:
     rows: list[tuple[str | int, ...]] = [
         (
@@ -109,7 +74,7 @@ def _chapter_table(chapters: list[Chapter]) -> str:
         )
         for chapter in chapters
     ]
-    return _table(("chapter", "requirements", "cases", "accepted", "refused", "h11 differs", "checks"), rows)
+    return table(("chapter", "requirements", "cases", "accepted", "refused", "h11 differs", "checks"), rows, 6)
 
 
 def _anchor(chapter: Chapter) -> str:
@@ -142,7 +107,7 @@ def _class_table() -> str:
         (_example(name, entry.example), _linked(entry.section), entry.direction, _linked(entry.says))
         for name, entry in CLASSES.items()
     ]
-    return _table(("class", "section", "direction", "why"), rows)
+    return table(("class", "section", "direction", "why"), rows, 0)
 
 
 def _example(name: str, octets: bytes) -> str:
@@ -159,7 +124,7 @@ def _requirement_table() -> str:
         )
         for requirement, keeping, breaking, checks in load_coverages()
     ]
-    return _table(("number", "section", "level", "requirement", "kept", "broken", "checks"), rows)
+    return table(("number", "section", "level", "requirement", "kept", "broken", "checks"), rows, 3)
 
 
 def _says(requirement: Requirement) -> str:

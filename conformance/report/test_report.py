@@ -8,13 +8,13 @@ from xml.parsers import expat
 import pytest
 
 from conformance.corpus.cases import load_cases
-from conformance.corpus.requirements import load_requirements
+from conformance.corpus.requirements import address_of, load_requirements
 from conformance.corpus.verdicts import Understood, Verdict
 from conformance.fuzz.differences import CLASSES
 
 from . import markdown as report
 from .coverage import load_checks
-from .figures import address_of, describe, load_chapters, show
+from .figures import describe, load_chapters, show
 from .markdown import BEGIN, END, render_markdown, render_summary, with_summary
 from .page import render_page
 

@@ -6,7 +6,9 @@ find out whether they apply. Most behaviours therefore answer a plain GET correc
 
 import itertools
 import socketserver
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from email.utils import formatdate
 from functools import partial
 from pathlib import Path
@@ -191,3 +193,16 @@ class BrokenServer(socketserver.ThreadingTCPServer):
     def address(self) -> tuple[str, int]:
         """The server's host and port."""
         return "127.0.0.1", int(self.server_address[1])
+
+
+@contextmanager
+def running(behaviour: Behaviour) -> Iterator[tuple[str, int]]:
+    """Run a broken server and yield its address."""
+    with BrokenServer(behaviour) as broken:
+        thread = threading.Thread(target=partial(broken.serve_forever, poll_interval=0.01))
+        thread.start()
+        try:
+            yield broken.address
+        finally:
+            broken.shutdown()
+            thread.join()

@@ -1,11 +1,8 @@
 """The checks of a server's responses: httpsock passes each check. For each check, some broken server fails it."""
 
-import contextlib
 import re
 import socket
-import threading
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +13,7 @@ from conformance.live.target import Target
 from conformance.live.wire import Response
 from httpsock import Server
 
-from .broken_servers import Behaviour, BrokenServer, behaviours, respond
+from .broken_servers import behaviours, respond, running
 from .checks import CHAPTERS, CHECKS, Check, is_served, site
 from .ranges import ranges_of
 from .run import check_semantics
@@ -132,19 +129,6 @@ def test_a_server_of_another_folder_is_recognised(tmp_path: Path, address: tuple
     with Server(tmp_path, port=0, hosts=["127.0.0.1"]) as server:
         assert not is_served(Session(("127.0.0.1", server.port)))
     assert is_served(Session(address))
-
-
-@contextlib.contextmanager
-def running(behaviour: Behaviour) -> Iterator[tuple[str, int]]:
-    """Run a broken server and yield its address."""
-    with BrokenServer(behaviour) as broken:
-        thread = threading.Thread(target=partial(broken.serve_forever, poll_interval=0.01))
-        thread.start()
-        try:
-            yield broken.address
-        finally:
-            broken.shutdown()
-            thread.join()
 
 
 def _catches(check: Check, session: Session) -> bool:
