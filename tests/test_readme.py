@@ -27,8 +27,7 @@ from httpsock.files.document_root import _CACHE_OCTETS, SMALL_FILE
 from httpsock.handlers.authentication import _MAX_CHECKS, _MAX_WAITING
 from httpsock.handlers.in_thread import _MAX_THREADS
 from httpsock.http.ranges import MAX_RANGES
-from httpsock.server.connection import _REQUEST_SECONDS
-from httpsock.server.connection_limit import _RESERVED_DESCRIPTORS
+from httpsock.server.connection_limit import _REQUEST_SECONDS, _RESERVED_DESCRIPTORS
 from httpsock.server.listeners import BACKLOG
 from httpsock.server.process import MAX_DESCRIPTORS
 from tests.benchmarks.arguments import _parser as benchmark_arguments
@@ -291,7 +290,7 @@ def test_the_table_of_limits_has_the_real_limits() -> None:
             f"| half of the descriptors but {_RESERVED_DESCRIPTORS}, of at most {MAX_DESCRIPTORS:,} "
             f"(a quarter of fewer than {2 * _RESERVED_DESCRIPTORS}) |"
         ),
-        f"the oldest heads that are incomplete after {_REQUEST_SECONDS:g} s get 408; else new ones wait",
+        f"the oldest heads that are incomplete after {_REQUEST_SECONDS:g} s get 408, then content",
         f"| accept queue | {BACKLOG:,} |",
         (
             f"| small files in the cache | {_CACHE_OCTETS // 2**20} MiB in all, "

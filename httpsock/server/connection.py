@@ -34,7 +34,7 @@ from .addresses import network_of
 from .poller import READABLE, WRITABLE
 from .sending import Sender, Wait
 from .settings import Settings
-from .state import IDLE_STATES, Phase, State
+from .state import Phase, State
 from .transport import Transport, event_of
 
 # A coroutine yields waits; the event loop throws TimeoutError in at the deadline. ``Connection.tick`` has the time.
@@ -43,9 +43,6 @@ Coroutine = Generator[Wait, None, None]
 # The size of one recv(), which bounds the parsing in a tick and the memory of a connection; and of a recv() whose
 # octets are discarded.
 _RECEIVE_OCTETS, _DISCARD_OCTETS = 8 * 1024, 64 * 1024
-# At the connection limit, a client has this long to begin its first request, and to complete a head, before its
-# connection may be evicted. TCP sends a usual head in one flight (RFC 6928), so only a loss delays a part of it.
-_REQUEST_SECONDS = 1.0
 # A deadline missed by this much means that the process was suspended: deadlines are checked 20 times a second.
 _SUSPEND_SECONDS = 1.0
 _NEVER = float("inf")
@@ -128,18 +125,6 @@ class Connection:
         frame = getattr(self.coroutine, "gi_frame", None)
         request: Request | None = frame.f_locals.get("request") if frame else None
         return f"{printable(request.request_line) if request else 'a connection'} from {self.client}"
-
-    def is_evictable(self, now: float) -> bool:
-        """Return whether the connection may be evicted because it is idle.
-
-        A new connection first gets a second to send a request.
-        """
-        has_had_time = self.deadline - now <= self._settings.timeouts.idle - _REQUEST_SECONDS
-        return self.state in IDLE_STATES and (self.state is not State.NEW or has_had_time)
-
-    def has_slow_head(self, now: float) -> bool:
-        """Return whether the client began a head a second ago or earlier, and has not completed it."""
-        return self.state is _RECEIVING and self.deadline - now <= self._settings.timeouts.head - _REQUEST_SECONDS
 
     def has_no_input(self) -> bool:
         """Return True if the socket has no unread input.
@@ -238,7 +223,7 @@ class Connection:
         try:
             if is_wanted:
                 yield from self._accept_content(request)
-            yield from self._receive_until_content()
+            yield from self._receive_until_content(State.CONTENT if is_wanted else State.DISCARDING)
         except (RequestError, OSError) as error:
             self._content_error = error
             raise
@@ -254,18 +239,21 @@ class Connection:
             fields = {name: value for name, value in request.fields.items() if name != b"expect"}
             self._request = request._replace(fields=fields)
 
-    def _receive_until_content(self) -> Generator[Wait, None, None]:
+    def _receive_until_content(self, state: State) -> Generator[Wait, None, None]:
         while (event := self._parser.next_event()) is Pause.NEED_DATA:
             # The time that the handler takes between two reads does not count.
             began = self.tick.monotonic
             deadline = began + min(self._content_seconds, self._settings.timeouts.stall)
             try:
-                yield State.CONTENT, deadline
+                yield state, deadline
                 # Receive no further past the end of the content than past the end of a head.
                 while self._receive(min(_DISCARD_OCTETS, self._parser.content_left + _RECEIVE_OCTETS)):
                     yield State.HANDSHAKE_OUT, deadline
             except TimeoutError:
                 reason = "the content did not come in time"
+                # A time-out before the deadline evicts the connection.
+                if self.tick.monotonic < deadline:
+                    reason = "the content was not complete when another client needed the connection"
                 raise RequestError(Status.REQUEST_TIMEOUT, reason, "RFC 9110 §15.5.9") from None
             self._content_seconds -= self.tick.monotonic - began
         if isinstance(event, Content):

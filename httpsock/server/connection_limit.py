@@ -4,12 +4,14 @@ This module only counts and selects connections. The event loop opens and closes
 """
 
 import os
-from collections.abc import Collection
+from collections.abc import Iterable
 from itertools import islice
 
 from .addresses import is_loopback, network_of
 from .connection import Connection
 from .process import descriptor_limit
+from .settings import Timeouts
+from .state import State
 
 # Descriptors reserved for the folders on the path to a file, and for everything else in this process. If few are free,
 # half of them are reserved: a browser alone opens several connections.
@@ -19,6 +21,19 @@ _MAX_CONNECTIONS = 480 if os.name == "nt" else 1 << 30
 # Evict this fraction (1/8) of the candidates at a time, and at most this many, as nginx does.
 _EVICTED_FRACTION = 8
 _MAX_EVICTED = 32
+# The states in which a connection may be evicted, the first kind first: closing an idle connection loses nothing; an
+# incomplete head is no request yet; the content is not needed; a stream breaks off.
+_EVICTION_ORDER = (
+    (State.NEW, State.IDLE, State.LINGERING),
+    (State.RECEIVING,),
+    (State.DISCARDING,),
+    (State.SLEEPING, State.SLEEPING_UNREAD),
+)
+_KINDS = {state: kind for kind, states in enumerate(_EVICTION_ORDER) for state in states}
+# A client has this long to begin its first request, and to complete a head. TCP sends a usual head in one flight (RFC
+# 6928), so only a loss delays a part of it.
+_REQUEST_SECONDS = 1.0
+_NEVER = float("inf")
 
 
 class ConnectionLimit:
@@ -68,19 +83,25 @@ class ConnectionLimit:
         return not self.is_full or any(map(self.exceeds_share, self._networks))
 
 
-def evictable(connections: Collection[Connection], now: float) -> list[Connection]:
-    """Return the connections to evict at the limit: some of those *connections* that have been idle longest.
+def evictable(connections: Iterable[Connection], now: float, timeouts: Timeouts) -> list[Connection]:
+    """Return the connections to evict at the limit: some of the first kind, those that have waited longest.
 
-    If none is idle, return some of those whose heads have been incomplete longest. To hold a connection, an attacker
-    must leave its head incomplete for many seconds. So an honest client on a slow link comes after the attackers.
+    To hold a connection, an attacker must leave its head incomplete for seconds. So an honest client on a slow link
+    began its head later than the attackers, and comes after them.
     """
-    idle = [connection for connection in connections if connection.is_evictable(now)]
-    return _oldest(idle) or _oldest([connection for connection in connections if connection.has_slow_head(now)])
-
-
-def _oldest(connections: list[Connection]) -> list[Connection]:
-    """Return some of *connections*: those that have waited longest and have no unread input."""
-    # The connection that has waited longest has the earliest deadline: it would time out next anyway.
-    connections.sort(key=lambda connection: connection.deadline)
-    count = min(_MAX_EVICTED, max(1, len(connections) // _EVICTED_FRACTION))
-    return list(islice((connection for connection in connections if connection.has_no_input()), count))
+    latest = {
+        State.NEW: now + timeouts.idle - _REQUEST_SECONDS,
+        State.RECEIVING: now + timeouts.head - _REQUEST_SECONDS,
+    }
+    kinds: list[list[Connection]] = [[] for _ in _EVICTION_ORDER]
+    for connection in connections:
+        state = connection.state
+        if state in _KINDS and connection.deadline <= latest.get(state, _NEVER):
+            kinds[_KINDS[state]].append(connection)
+    for candidates in kinds:
+        # The connection that has waited longest has the earliest deadline: it would time out next anyway.
+        candidates.sort(key=lambda connection: connection.deadline)
+        count = min(_MAX_EVICTED, max(1, len(candidates) // _EVICTED_FRACTION))
+        if evicted := list(islice((each for each in candidates if each.has_no_input()), count)):
+            return evicted
+    return []

@@ -231,9 +231,9 @@ class EventLoop:
             self._report(text)
 
     def _accept(self, listener: AcceptQueue, tick: Tick, maximum: int) -> None:
-        """Accept and start at most *maximum* connections from *listener*. At the connection limit, accept none."""
+        """Accept and start at most *maximum* connections from *listener*: at the connection limit, only for a stop."""
         for number in range(maximum):
-            if not self._limit.has_room():
+            if not self._limit.has_room() and self._settings.phase is not Phase.STOPPING:
                 return
             try:
                 connected, address = listener.accept()
@@ -291,7 +291,7 @@ class EventLoop:
         count = len(self._connections)
         # After a 408, a connection lingers: it is idle, and closes in the next round.
         while self._none_closed_at != tick.monotonic and len(self._connections) == count:
-            evicted = evictable(self._connections.values(), tick.monotonic)
+            evicted = evictable(self._connections.values(), tick.monotonic, self._settings.timeouts)
             for connection in evicted:
                 self._resume(connection, tick, TimeoutError())
             if not evicted:

@@ -21,6 +21,7 @@ from httpsock.http.handler import Tick
 from httpsock.observe.inspected import _SAMPLE_SECONDS, Inspection
 from httpsock.observe.recorder import Recorder
 from httpsock.observe.routes import _GATHER_SECONDS
+from httpsock.server.connection_limit import evictable
 from httpsock.server.sending import Wait
 from httpsock.server.settings import Settings
 from httpsock.server.state import Phase, State
@@ -325,7 +326,7 @@ def test_another_machine_is_answered_as_if_there_were_no_inspector(inspect: Call
 def test_an_idle_stream_may_be_evicted(inspect: Callable[..., Inspected]) -> None:
     one = inspect()
     one.start_stream()
-    assert one.connection.is_evictable(0.0)
+    assert evictable([one.connection], 0.0, Timeouts()) == [one.connection]
     with pytest.raises(StopIteration):
         one.coroutine.throw(TimeoutError())
     assert one.recorder.counters()["streams"] == []

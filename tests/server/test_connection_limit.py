@@ -20,14 +20,15 @@ import pytest
 from httpsock import Timeouts
 from httpsock.files.document_root import DocumentRoot
 from httpsock.files.handler import serve_folder
-from httpsock.http.handler import Tick
+from httpsock.http.handler import Context, Steps, Tick
+from httpsock.http.messages import Request, Response, Sleep, Stream
 from httpsock.server.connection_limit import ConnectionLimit, evictable
 from httpsock.server.event_loop import EventLoop
 from httpsock.server.poller import READABLE, open_poller
 from httpsock.server.process import descriptor_limit
 from httpsock.server.settings import Settings
 from httpsock.server.state import Phase, State
-from tests.server.dialogue import TIMEOUTS, Begin, Dialogue
+from tests.server.dialogue import STARTED, TIMEOUTS, Begin, Dialogue
 from tests.support import (
     TIMEOUT_SECONDS,
     connect,
@@ -431,9 +432,10 @@ def test_each_new_client_evicts_one_of_few_idle_connections(
     assert reports == []
 
 
-# --- Heads that stay incomplete -------------------------------------------------------------------
+# --- Requests that stay incomplete ----------------------------------------------------------------
 
-EVICTED = "the head was not complete when another client needed the connection (RFC 9110 §15.5.9)"
+EVICTED_HEAD = "the head was not complete when another client needed the connection (RFC 9110 §15.5.9)"
+EVICTED_CONTENT = EVICTED_HEAD.replace("head", "content")
 
 
 def test_a_head_may_be_evicted_a_second_after_its_first_octet(dialogue: Dialogue) -> None:
@@ -442,11 +444,11 @@ def test_a_head_may_be_evicted_a_second_after_its_first_octet(dialogue: Dialogue
     dialogue.send(b"GET /hell")
     dialogue.pass_time(0.9)
     dialogue.send(b"o")
-    assert evictable([dialogue.connection], dialogue.now) == []
+    assert evictable([dialogue.connection], dialogue.now, TIMEOUTS) == []
 
     dialogue.pass_time(0.1)
 
-    assert evictable([dialogue.connection], dialogue.now) == [dialogue.connection]
+    assert evictable([dialogue.connection], dialogue.now, TIMEOUTS) == [dialogue.connection]
 
 
 def test_an_evicted_head_is_answered_with_408_then_lingers_until_it_is_evicted_again(dialogue: Dialogue) -> None:
@@ -458,29 +460,78 @@ def test_an_evicted_head_is_answered_with_408_then_lingers_until_it_is_evicted_a
 
     answer = dialogue.answer()
     assert (answer.status, answer.field("Connection")) == (408, "close")
-    assert EVICTED in answer.text
+    assert EVICTED_HEAD in answer.text
     assert [exchange.request_line for exchange in dialogue.exchanges][1:] == [b"GET /al"]
     assert (dialogue.connection.state, dialogue.seconds_left) == (State.LINGERING, TIMEOUTS.linger)
-    assert evictable([dialogue.connection], dialogue.now) == [dialogue.connection]
+    assert evictable([dialogue.connection], dialogue.now, TIMEOUTS) == [dialogue.connection]
 
     dialogue.evict()
 
     assert not dialogue.goes_on
 
 
-def test_the_oldest_incomplete_head_is_evicted_but_only_if_no_connection_is_idle(begin: Begin) -> None:
-    late, early, idle = begin(), begin(), begin()
+def test_the_oldest_incomplete_head_is_evicted(begin: Begin) -> None:
+    late, early = begin(), begin()
     early.send(b"GET /")
-    idle.send(get("/hello.txt"))
-    for dialogue in (late, early, idle):
+    for dialogue in (late, early):
         dialogue.pass_time(1)
     late.send(b"GET /")
-    for dialogue in (late, early, idle):
+    for dialogue in (late, early):
         dialogue.pass_time(1)
-    connections = [late.connection, early.connection, idle.connection]
 
-    assert evictable(connections, late.now) == [idle.connection]
-    assert evictable(connections[:2], late.now) == [early.connection]
+    assert evictable([late.connection, early.connection], late.now, TIMEOUTS) == [early.connection]
+
+
+def test_the_connection_that_loses_least_is_evicted(begin: Begin, settings: Settings) -> None:
+    """In this order: it is idle; its head or its content is incomplete; its stream sleeps."""
+    files = settings.handler
+
+    def handler(request: Request, context: Context) -> Response | Steps[Response]:
+        is_stream = request.target.path == b"/stream"
+        return Response(200, (), Stream(iter((Sleep(1),)))) if is_stream else files(request, context)
+
+    settings.handler = handler
+    idle, head, content, stream = (begin() for _ in range(4))
+    stream.send(get("/stream"))
+    content.send(get("/hello.txt", "Content-Length: 9"))
+    head.send(b"GET /")
+    idle.send(get("/hello.txt"))
+    connections = [each.connection for each in (stream, content, head, idle)]
+
+    evicted = []
+    while connections:
+        evicted += evictable(connections, STARTED + 1, TIMEOUTS)
+        connections.remove(evicted[-1])
+
+    assert evicted == [each.connection for each in (idle, head, content, stream)]
+
+
+def test_evicted_content_is_answered_with_408(dialogue: Dialogue) -> None:
+    """The folder discards the content, so the eviction loses nothing else (requirement R093)."""
+    dialogue.send(get("/hello.txt", "Content-Length: 9") + b"x")
+    assert evictable([dialogue.connection], dialogue.now, TIMEOUTS) == [dialogue.connection]
+
+    dialogue.evict()
+
+    answer = dialogue.answer()
+    assert (answer.status, answer.field("Connection")) == (408, "close")
+    assert EVICTED_CONTENT in answer.text
+    assert dialogue.connection.state is State.LINGERING
+
+
+def test_content_that_the_handler_reads_is_not_evicted(begin: Begin, settings: Settings) -> None:
+    def handler(request: Request, context: Context) -> Steps[Response]:
+        content = yield from context.read_content()
+        return Response(200, (), content)
+
+    settings.handler = handler
+    dialogue = begin()
+    dialogue.send(get("/", "Content-Length: 9"))
+    dialogue.pass_time(TIMEOUTS.stall - 1)
+
+    assert evictable([dialogue.connection], dialogue.now, TIMEOUTS) == []
+    dialogue.send(b"x" * 9)
+    assert dialogue.answer().content == b"x" * 9
 
 
 def test_a_head_whose_rest_has_arrived_is_not_evicted(dialogue: Dialogue) -> None:
@@ -488,21 +539,62 @@ def test_a_head_whose_rest_has_arrived_is_not_evicted(dialogue: Dialogue) -> Non
     dialogue.pass_time(1)
     dialogue.client.sendall(b"Host: localhost\r\n\r\n")
 
-    assert evictable([dialogue.connection], dialogue.now) == []
+    assert evictable([dialogue.connection], dialogue.now, TIMEOUTS) == []
     dialogue.run()
     assert dialogue.answer().content == ALPHABET
 
 
-def test_clients_that_never_complete_their_heads_keep_no_other_client_out(limited: Limit) -> None:
+@pytest.mark.parametrize(
+    ("octets", "reason"),
+    [
+        pytest.param(b"GET /hello.txt HTTP/1.1\r\nHost: ", EVICTED_HEAD, id="head"),
+        pytest.param(get("/hello.txt", "Content-Length: 9"), EVICTED_CONTENT, id="content"),
+    ],
+)
+def test_clients_that_never_complete_their_requests_keep_no_other_client_out(
+    limited: Limit, octets: bytes, reason: str
+) -> None:
     """The program has fewer connections than these clients open (requirement R093)."""
     program = limited(64)
-    slow = [program.connect(get("/hello.txt") + b"GET /hello.txt HTTP/1.1\r\nHost: ") for _ in range(25)]
+    slow = [program.connect(get("/hello.txt") + octets) for _ in range(25)]
 
     assert receive_answer(program.connect(get("/hello.txt"))).content == HELLO
 
     assert receive_answer(slow[0]).content == HELLO
-    assert EVICTED in receive_answer(slow[0]).text
+    assert reason in receive_answer(slow[0]).text
     assert slow[0].recv(1) == b""
+
+
+# --- A stop ---------------------------------------------------------------------------------------
+
+
+def test_a_server_that_stops_at_the_limit_answers_the_clients_that_wait(
+    folder: pathlib.Path, film: str, limit_of_one: None
+) -> None:
+    """If the server closed the accept queue, these clients would be reset."""
+    settings = Settings(serve_folder(DocumentRoot(folder)))
+    reports: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        loop = EventLoop([listener], settings, None, reports.append)
+        port = listener.getsockname()[1]
+    thread = threading.Thread(target=loop.run)
+    thread.start()
+    try:
+        with connect(port) as first, connect(port) as second, connect(port) as third:
+            occupy(first, film)
+            second.sendall(get("/hello.txt"))
+            third.sendall(get("/hello.txt"))
+            assert eventually(lambda: bool(reports))
+            settings.phase = Phase.STOPPING
+            loop.stop(TIMEOUT_SECONDS)
+
+            assert receive_answer(second).field("Connection") == "close"
+            assert receive_answer(third).content == HELLO
+    finally:
+        settings.phase = Phase.STOPPING
+        loop.stop(0)
+        thread.join()
 
 
 # --- Errors that must not end the event loop ------------------------------------------------------

@@ -397,7 +397,7 @@ def test_the_response_does_not_wait_for_unread_content(begin: Begin, settings: S
     dialogue = begin()
     dialogue.send(get("/", "Content-Length: 20", method="POST") + b"x")
     assert dialogue.answer().field("Connection") is None
-    assert dialogue.connection.state is State.CONTENT
+    assert dialogue.connection.state is State.DISCARDING
 
     dialogue.send(b"x" * 19 + get("/"))
 

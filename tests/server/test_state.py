@@ -46,6 +46,8 @@ def _respond(request: Request, context: Context) -> Steps[Response]:
         match step:
             case "read":
                 yield from context.read_content()
+            case "discard":
+                yield from context.discard_content()
             case "pause":
                 yield
             case "suspend":
@@ -95,6 +97,15 @@ WALKS: dict[str, tuple[Step, ...]] = {
     "content, then a stream that sleeps": (post("/read/sleep", b""), b"abc", 1.0),
     "content and a part of the next head": (post("/read/small", b""), b"abc" + PART),
     "content too late": (post("/read/small", b""), TIMEOUTS.stall),
+    "content that is discarded": (post("/discard/small", b""), b"abc"),
+    "content that is discarded, then a pause": (post("/discard/pause/small", b""), b"abc"),
+    "content that is discarded, then a thread": (post("/discard/suspend/small", b""), b"abc", Dialogue.resume),
+    "content that is discarded, then a large response": (post("/discard/big", b""), b"abc", Dialogue.receive),
+    "content that is discarded, then a stream that sleeps": (post("/discard/sleep", b""), b"abc", 1.0),
+    "content that is discarded, then a response that is delayed": (post("/discard/delay", b""), b"abc", 1.0),
+    "content that is discarded, and a part of the next head": (post("/discard/small", b""), b"abc" + PART),
+    "content that is discarded too late": (post("/discard/small", b""), TIMEOUTS.stall),
+    "content of which a part is discarded": (post("/read/small", b"", 6), b"abc", b"abc"),
     "a large response": (get("/big"), Dialogue.receive),
     "a large response, the last": (get("/big", CLOSE), Dialogue.receive),
     "two large responses": (get("/big") * 2, Dialogue.receive),
@@ -172,12 +183,24 @@ def test_the_table_has_all_states() -> None:
         (PART,),
         (get("/suspend/small"),),
         (post("/read/small", b""),),
+        (post("/discard/small", b""),),
         (get("/big"),),
         (get("/sleep"),),
         (get("/sleep"), get("/small")),
         (NONSENSE,),
     ],
-    ids=["new", "idle", "receiving", "suspended", "content", "sending", "sleeping", "sleeping unread", "lingering"],
+    ids=[
+        "new",
+        "idle",
+        "receiving",
+        "suspended",
+        "content",
+        "discarding",
+        "sending",
+        "sleeping",
+        "sleeping unread",
+        "lingering",
+    ],
 )
 def test_each_state_may_be_the_last(begin: Begin, settings: Settings, steps: tuple[Step, ...]) -> None:
     """In any state, the client may leave or the server may stop."""

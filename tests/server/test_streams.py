@@ -156,7 +156,7 @@ def test_a_sleeping_stream_may_be_evicted(ticking: Dialogue, streams: list[Ticki
     """A pipelined request does not prevent eviction, since the stream before this request may be endless."""
     if sends_ahead:
         ticking.send(get("/next"))
-    assert evictable([ticking.connection], ticking.now) == [ticking.connection]
+    assert evictable([ticking.connection], ticking.now, TIMEOUTS) == [ticking.connection]
 
     ticking.evict()
 

@@ -172,7 +172,7 @@ def test_a_handshake_has_the_deadline_of_a_head(begin: Begin, settings: Settings
     dialogue = begin()
     assert state_of(dialogue) is State.HANDSHAKE_IN
     assert dialogue.seconds_left == TIMEOUTS.head
-    assert evictable([dialogue.connection], dialogue.now) == []
+    assert evictable([dialogue.connection], dialogue.now, TIMEOUTS) == []
 
     dialogue.pass_time(TIMEOUTS.head)
 
