@@ -14,6 +14,8 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import types
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
@@ -31,7 +33,7 @@ from httpsock.server.connection_limit import _REQUEST_SECONDS, _RESERVED_DESCRIP
 from httpsock.server.listeners import BACKLOG
 from httpsock.server.process import MAX_DESCRIPTORS
 from tests.benchmarks.arguments import _parser as benchmark_arguments
-from tests.support import connect, get
+from tests.support import ask, connect, get
 from tests.support.tools import tool
 from tests.support.trace import alike
 
@@ -190,7 +192,7 @@ def test_the_example_of_a_handler_runs() -> None:
     example = next(block for block in code_blocks("python", OF_HANDLERS) if "handler=" in block)
     names = run_definitions(example, "httpsock.Server(handler=greet).serve()")
     with httpsock.Server(port=0, handler=names["greet"]) as server:
-        status, fields, content, connected = exchange(server.port, get("/you"))
+        status, fields, content, connected = fetch(server.port, get("/you"))
         connected.close()
     assert (status, fields["content-type"], content) == (200, "text/plain", b"Hello, /you\n")
 
@@ -203,7 +205,7 @@ def test_the_example_of_a_middleware_runs() -> None:
         def ask(method: str, path: str, content: bytes = b"") -> tuple[int, bytes]:
             length = f"Content-Length: {len(content)}"
             octets = get(path, length, method=method) + content
-            status, _, answered, connected = exchange(server.port, octets)
+            status, _, answered, connected = fetch(server.port, octets)
             connected.close()
             return status, answered
 
@@ -255,7 +257,7 @@ def test_the_commands_of_the_password_admit_only_its_user(tmp_path: pathlib.Path
         try:
             for password in (b"sesame", b"guess"):
                 credentials = base64.b64encode(b"alice:" + password).decode()
-                status, _, _, connected = exchange(port, get("/", f"Authorization: Basic {credentials}"))
+                status, _, _, connected = fetch(port, get("/", f"Authorization: Basic {credentials}"))
                 connected.close()
                 statuses.append(status)
         finally:
@@ -327,6 +329,30 @@ def test_each_stop_of_the_tour_names_functions_that_exist() -> None:
     assert set(re.findall(r"`(_\w+)\(\)`", tour)) <= there
 
 
+def test_a_get_makes_the_stops_of_the_tour_in_their_order(folder: pathlib.Path) -> None:
+    """The last stop is the socket's own send(), a function in C."""
+    stops = re.findall(r"(?m)^\| \d+ \| `([\w/]+\.py)`: `(\w+)\(\)`", TOUR)
+    calls: list[tuple[str, str]] = []
+
+    def note(frame: types.FrameType, event: str, _: object) -> None:
+        if event == "call":
+            calls.append((frame.f_code.co_filename, frame.f_code.co_name))
+
+    threading.setprofile(note)
+    sys.setprofile(note)
+    try:
+        with httpsock.Server(folder, hosts=["127.0.0.1"], port=0) as server:
+            # A head that another test has sent may be known.
+            answer = ask(server.port, "/hello.txt", "Range: bytes=0-4", "X-Sent-By: the tour")
+    finally:
+        sys.setprofile(None)
+        threading.setprofile(None)
+
+    assert answer.text == "Hello"
+    first = [calls.index((str(PACKAGE / file), function)) for file, function in stops[:-1]]
+    assert first == sorted(first)
+
+
 def test_each_link_leads_to_a_file_and_to_a_heading_in_it() -> None:
     for readme in [ROOT / "README.md", *PACKAGE.rglob("README.md"), *(ROOT / "tests").rglob("README.md")]:
         for target, _, heading in re.findall(r"\]\(([\w./-]+)(#([\w-]+))?\)", readme.read_text(encoding="utf-8")):
@@ -379,7 +405,7 @@ def shared(tmp_path: pathlib.Path) -> pathlib.Path:
     return folder
 
 
-def exchange(port: int, octets: bytes) -> tuple[int, dict[str, str], bytes, socket.socket]:
+def fetch(port: int, octets: bytes) -> tuple[int, dict[str, str], bytes, socket.socket]:
     """Send *octets* on a new connection. Return the status, fields and content of the response, and the connection."""
     connected = connect(port)
     connected.sendall(octets)
@@ -406,24 +432,24 @@ def observe(run: subprocess.Popen[bytes], port: int) -> Iterator[str]:
 
     Yield the results as table cells. The last row stops the server.
     """
-    status, fields, content, connected = exchange(port, get("/hello.txt", "Range: bytes=0-4"))
+    status, fields, content, connected = fetch(port, get("/hello.txt", "Range: bytes=0-4"))
     connected.close()
     yield {b"Hello": f"{status}, five bytes", b"Hello, socket.\n": f"{status}, the whole file"}[content]
-    status, _, content, connected = exchange(port, get("/hello.txt", f"If-None-Match: {fields.get('etag', '*')}"))
+    status, _, content, connected = fetch(port, get("/hello.txt", f"If-None-Match: {fields.get('etag', '*')}"))
     connected.close()
     yield f"{status}, all of it again" if content else f"{status}, no content"
     for path in ("/.git/config", "/link.txt"):
-        status, _, _, connected = exchange(port, get(path))
+        status, _, _, connected = fetch(port, get(path))
         connected.close()
         yield str(status)
     bound = subprocess.run([tool("ss"), "-Hltn", f"sport = :{port}"], check=True, capture_output=True, text=True)
     addresses = {line.split()[3].rpartition(":")[0] for line in bound.stdout.splitlines()}
     yield "loopback" if addresses <= {"127.0.0.1", "[::1]"} else "all addresses"
-    status, _, content, connected = exchange(port, b"GET /hello.txt HTTP/1.1\r\nHost : x\r\n\r\n")
+    status, _, content, connected = fetch(port, b"GET /hello.txt HTTP/1.1\r\nHost : x\r\n\r\n")
     connected.close()
     says_why = b"field line 1" in content and b"RFC 9112" in content
     yield f"{status}, with the line, the reason and the RFC's section" if says_why else str(status)
-    _, _, _, connected = exchange(port, get("/hello.txt"))
+    _, _, _, connected = fetch(port, get("/hello.txt"))
     with connected, contextlib.suppress(ConnectionError):
         connected.sendall(get("/hello.txt"))
         yield "answered" if connected.recv(1) else "the connection is closed"

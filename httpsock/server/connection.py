@@ -1,7 +1,7 @@
 """The connection: one client's requests and responses, from the first octet to the tear-down.
 
-A connection is a coroutine, written as if each call blocked. Each ``yield`` gives the event loop a state and a
-deadline. The event loop resumes the coroutine when the state's event happens, or at the deadline. Only this module
+Takes a transport, gives a coroutine, written as if each call blocked. Each ``yield`` gives the event loop a state and
+a deadline. The event loop resumes the coroutine when the state's event happens, or at the deadline. Only this module
 connects parsed messages with a socket.
 
 Next: http/request_parser.py finds a request in the octets. files/handler.py answers the request. sending.py sends the
