@@ -83,9 +83,10 @@ if TYPE_CHECKING:
     from httpsock.client.connection import ClientTimeouts
     from httpsock.client.url import UrlError
     from httpsock.handlers.authentication import basic_authentication
+    from httpsock.handlers.checked import respond
     from httpsock.handlers.in_thread import in_thread
     from httpsock.handlers.single_page import single_page
-    from httpsock.http.handler import Context, Handler, Middleware, Steps, respond
+    from httpsock.http.handler import Context, Handler, Middleware, Steps
     from httpsock.http.messages import FileSlice, Request, RequestError, Response, Sleep, Status, Stream
     from httpsock.http.request_parser import Limits
     from httpsock.http.response_parser import IncompleteError, ResponseError, ResponseLimits
@@ -123,7 +124,7 @@ else:
         "UrlError": "client.url",
         "basic_authentication": "handlers.authentication",
         "in_thread": "handlers.in_thread",
-        "respond": "http.handler",
+        "respond": "handlers.checked",
         "single_page": "handlers.single_page",
     }
 

@@ -15,12 +15,12 @@ RFC 9110 §7.2 (Host), §8.6 (Content-Length), §9.2.2 (idempotent methods), §1
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from httpsock.http import grammar
-from httpsock.http.checks import check_field, check_kind, check_number, field_list
+from httpsock.http.checks import Fields, check_field, check_kind, check_number, field_list
 from httpsock.http.response_parser import ResponseError, ResponseHead, ResponseLimits
 from httpsock.tracing.sockets import address_of, discard
 
@@ -30,8 +30,6 @@ from .url import Url, UrlError, parse_url, redirect
 if TYPE_CHECKING:
     # At run time, only a traced client loads it.
     from httpsock.tracing.trace import TraceWriter
-
-Fields = Iterable[tuple[str, str]] | Mapping[str, str]
 
 # Defaults that the caller may override. Without Accept-Encoding, the server could choose any coding (RFC 9110
 # §12.5.3), and this client never decodes.
@@ -94,7 +92,8 @@ class ClientResponse:
 
         If the field has several lines, join their values with commas.
         """
-        value = self.head.field(name.lower().encode("latin-1"))
+        check_kind("the name of a field", name, str, "a str")
+        value = self.head.field(name.lower().encode("ascii", "replace"))
         return None if value is None else value.decode("latin-1")
 
     def __iter__(self) -> Iterator[bytes]:

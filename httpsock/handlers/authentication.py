@@ -7,9 +7,10 @@ RFC 7617 (Basic); RFC 9110 §11 (authentication); RFC 9111 §3.5, §5.2.2.7 (sha
 """
 
 from httpsock.http.error_response import explain
-from httpsock.http.handler import Context, Handler, Middleware, Steps, respond
+from httpsock.http.handler import Context, Handler, Middleware, Steps
 from httpsock.http.messages import Refusal, Request, Response, Status
 
+from .checked import respond
 from .credentials import Credentials, parse_credentials
 from .in_thread import Threads
 

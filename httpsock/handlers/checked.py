@@ -7,12 +7,12 @@ checked, which saves time.
 RFC 9110 §5.1, §5.5 (names and values of fields); RFC 9112 §6 (framing).
 """
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Coroutine, Generator, Iterable, Iterator
 from contextlib import closing
 from functools import lru_cache
 from itertools import islice
 
-from httpsock.http.checks import check_field, check_number, check_seconds
+from httpsock.http.checks import check_field, check_number, check_seconds, field_list
 from httpsock.http.handler import Context, Handler, Steps
 from httpsock.http.messages import FileSlice, Request, RequestError, Response, Sleep, Status, Stream
 
@@ -24,14 +24,42 @@ _OWN_FIELDS = frozenset(
 )
 
 
+def respond(handler: Handler, request: Request, context: Context) -> Steps[Response]:
+    """Call *handler*, run any steps of the handler, and return the response.
+
+    A middleware uses this function to change the response of the handler that it wraps. Raise TypeError if the handler
+    returns something else.
+    """
+    return finish(handler(request, context))
+
+
+def finish(result: object) -> Steps[Response]:
+    """Run the steps of *result*, if it has any. Return the response. Raise TypeError if there is no response."""
+    if isinstance(result, Generator):
+        result = yield from result
+    return _check_response(result)
+
+
+def _check_response(result: object) -> Response:
+    """Return *result*, which a handler returned. Raise TypeError if *result* is not a Response."""
+    if isinstance(result, Response):
+        return result
+    hint = ""
+    if isinstance(result, Coroutine):
+        # Otherwise Python warns about it as well.
+        result.close()
+        hint = "; it must not be an async function"
+    raise TypeError(f"the handler returned {result!r:.80}, not a Response or a generator that returns one{hint}")
+
+
 def checked(handler: Handler) -> Handler:
     """Return a handler that calls *handler* and checks the response."""
 
-    def respond(request: Request, context: Context) -> Response | Steps[Response]:
+    def respond_if_valid(request: Request, context: Context) -> Response | Steps[Response]:
         result: object = handler(request, context)
         return _checked_steps(result, request) if isinstance(result, Generator) else _checked(result, request)
 
-    return respond
+    return respond_if_valid
 
 
 def _checked_steps(steps: Steps[object], request: Request) -> Steps[Response]:
@@ -62,10 +90,9 @@ def _is_wait(wait: object) -> bool:
     return len(wait) == 2 and hasattr(wait[0], "event") and isinstance(wait[1], float)
 
 
-def _checked(response: object, request: Request) -> Response:
-    """Return *response*. If *response* can't be sent, close it and raise TypeError, ValueError or RequestError."""
-    if not isinstance(response, Response):
-        raise TypeError(f"the handler returned {response!r:.80}, not a Response or a generator that returns one")
+def _checked(result: object, request: Request) -> Response:
+    """Return *result*. If *result* can't be sent, close it and raise TypeError, ValueError or RequestError."""
+    response = _check_response(result)
     try:
         return _checked_response(response, request)
     except BaseException:
@@ -76,7 +103,7 @@ def _checked(response: object, request: Request) -> Response:
 def _checked_response(response: Response, request: Request) -> Response:
     if request.method == "CONNECT" and response.status < Status.MULTIPLE_CHOICES:
         raise RequestError(Status.NOT_IMPLEMENTED, "the server opens no tunnel", "RFC 9110 §9.3.6")
-    _check_fields(tuple(response.fields))
+    _check_fields(response.fields)
     if isinstance(response.content, Stream):
         return _with_checked_chunks(response, response.content)
     for part in response.content:
@@ -94,7 +121,7 @@ def _checked_response(response: Response, request: Request) -> Response:
 @lru_cache(maxsize=1024)
 def _check_fields(fields: tuple[tuple[str, str], ...]) -> None:
     """Raise ValueError if a field is malformed, or if only the server may set the field."""
-    for name, value in fields:
+    for name, value in field_list(fields):
         check_field(name, value)
         if name.lower() in _OWN_FIELDS:
             raise ValueError(f"the field {name} is set by each response itself")

@@ -7,9 +7,11 @@ RFC 9110 §12.5.1 (Accept), §12.5.5 (Vary), §15.5.5 (404).
 
 from httpsock.files.paths import ResourceName, parse_path
 from httpsock.http.error_response import MEDIA_TYPES
-from httpsock.http.handler import Context, Handler, Steps, respond
+from httpsock.http.handler import Context, Handler, Steps
 from httpsock.http.messages import Request, Response, Status, Target, TargetForm
 from httpsock.http.negotiation import preferred_media_type
+
+from .checked import respond
 
 _INDEX = Target(TargetForm.ORIGIN, b"/index.html", None, is_encoded=True)
 

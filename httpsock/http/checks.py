@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 
 from . import grammar
 
+Fields = Iterable[tuple[str, str]] | Mapping[str, str]
+
 # This is more than eleven days. System calls overflow on much longer times.
 MAX_SECONDS = 1_000_000
 
@@ -19,10 +21,10 @@ def check_kind(name: str, value: object, kinds: type | tuple[type, ...], wanted:
         raise TypeError(f"{name} must be {wanted}, not {_named(value)}")
 
 
-def check_callable(name: str, value: object) -> None:
-    """Raise TypeError if *value* can't be called."""
+def check_callable(name: str, value: object, wanted: str = "a function") -> None:
+    """Raise TypeError if *value* can't be called. In the message, *wanted* describes a right value."""
     if not callable(value):
-        raise TypeError(f"{name} must be a function, not {_named(value)}")
+        raise TypeError(f"{name} must be {wanted}, not {_named(value)}")
 
 
 def check_number(name: str, value: object, minimum: int, maximum: int) -> None:

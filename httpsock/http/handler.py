@@ -103,12 +103,3 @@ class Context(Protocol):
 
 Handler = Callable[[Request, Context], Response | Steps[Response]]
 Middleware = Callable[[Handler], Handler]
-
-
-def respond(handler: Handler, request: Request, context: Context) -> Steps[Response]:
-    """Call *handler*, run any steps of the handler, and return the response.
-
-    A middleware uses this function to change the response of the handler that it wraps.
-    """
-    response = handler(request, context)
-    return response if isinstance(response, Response) else (yield from response)

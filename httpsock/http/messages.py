@@ -13,6 +13,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Literal, NamedTuple, Protocol, Self
 
+from .checks import Fields, check_kind, check_number, field_list
 from .grammar import each_member, split_field_line
 
 _MAX_EXPECTATIONS = 16
@@ -21,7 +22,7 @@ _MAX_EXPECTATIONS = 16
 class Status(IntEnum):
     """The final status codes and their reason phrases: RFC 9110 §15, RFC 6585, 7725 (451) and 4918 (507).
 
-    205 is missing, since it would need its own framing (RFC 9110 §15.3.6).
+    Any other code from 200 to 599 is "Unassigned", but not 205: it has a framing of its own (RFC 9110 §15.3.6).
     """
 
     def __new__(cls, code: int, phrase: str) -> Self:
@@ -32,6 +33,16 @@ class Status(IntEnum):
         return member
 
     phrase: str
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Status":
+        """Return the status of a code without a name. Raise TypeError or ValueError if no response can have it."""
+        check_number("status", value, 200, 599)
+        if value == 205:
+            raise ValueError("205 has a framing of its own (RFC 9110 §15.3.6)")
+        status: Status = int.__new__(cls, value)  # type: ignore[call-overload]
+        status._name_, status._value_, status.phrase = "UNASSIGNED", int(status), "Unassigned"
+        return status
 
     @property
     def line(self) -> str:
@@ -150,13 +161,15 @@ class Request(NamedTuple):
         return tuple(map(split_field_line, lines[1:-2]))
 
     def field(self, name: bytes) -> bytes | None:
-        """Return the value of the field *name*, or None if the field is missing. *name* must be in lower case.
+        """Return the value of the field *name*, for example b"host". If the field is missing, return None.
 
         If the field has several lines, join their values with commas.
         """
         value = self.fields.get(name)
         if value is None:
-            values = [value for found, value in self.field_lines if found == name]
+            check_kind("the name of a field", name, bytes, 'bytes, such as b"host"')
+            lower = name.lower()
+            values = [value for found, value in self.field_lines if found == lower]
             return b", ".join(values) if values else None
         return value
 
@@ -219,20 +232,7 @@ class Stream(NamedTuple):
 
 
 Content = tuple[Part, ...] | Stream
-
-
-def unsent_parts(
-    first: bytes, second: bytes, length: int, rest: tuple[Part, ...]
-) -> tuple[bytes | memoryview, tuple[Part, ...]]:
-    """Return the octets to send next, and the parts to send after these octets.
-
-    The last *length* octets of *first* + *second* are unsent. All of *rest* is unsent, too. Never copy *second*, since
-    it may be a cached file that many connections with slow readers share.
-    """
-    if length > len(second):
-        return first[len(first) + len(second) - length :], (second, *rest)
-    return memoryview(second)[len(second) - length :], rest
-
+_KINDS_OF_CONTENT = "bytes, a tuple of bytes and slices of files, or a Stream"
 
 # Content up to this length is copied behind its head, so that one call sends both.
 _JOINED_OCTETS = 64 * 1024
@@ -246,7 +246,7 @@ class Closable(Protocol):
 
 
 class Response:
-    """One response. Its *fields* lack Date, Server, Connection and the framing fields, which are added later.
+    """One response. *fields* are pairs or a mapping. Date, Server, Connection and the framing fields are added later.
 
     *content* is a Stream, or a tuple of octets and file slices. The response owns *file*, the source of its content,
     and closes it after sending. A response for a cached file is sent many times, so never change a response.
@@ -274,15 +274,21 @@ class Response:
     def __init__(
         self,
         status: Status | int,
-        fields: tuple[tuple[str, str], ...] = (),
+        fields: Fields = (),
         content: Content | bytes = (),
         file: Closable | None = None,
         *,
         has_length: bool = True,
     ) -> None:
         self.status = status if isinstance(status, Status) else Status(status)  # type: ignore[call-arg]
-        self.fields = fields
-        self.content: Content = (content,) if isinstance(content, bytes) else content
+        # Most fields are a tuple of tuples already.
+        if not isinstance(fields, tuple) or (fields and not isinstance(fields[0], tuple)):
+            fields = tuple(field_list(fields))
+        self.fields: tuple[tuple[str, str], ...] = fields
+        if not isinstance(content, tuple):
+            check_kind("content", content, bytes, _KINDS_OF_CONTENT)
+            content = (content,)
+        self.content = content
         self.file = file
         # The reason of an error response, for the log.
         self.refusal: Refusal | None = None
@@ -296,7 +302,7 @@ class Response:
             has_length = self.content.length is not None
         else:
             self.rest = self.content if has_content else ()
-            self.content_length = sum(part.length if isinstance(part, FileSlice) else len(part) for part in self.rest)
+            self.content_length = _length(self.rest)
         self.has_length = has_length or not has_content
         self.field_lines = _field_lines(fields, self.content_length if has_length and has_content else None)
         self.first_write = self.field_lines
@@ -313,8 +319,17 @@ class Response:
 
         The copy shares the content of this response, so close only one of the two responses.
         """
+        return self._with(_with_members(self.fields, tuple(members.items())))
+
+    def with_fields(self, fields: Fields) -> "Response":
+        """Return a copy with *fields*, in place of fields of the same names. The copy shares the content, as above."""
+        added = field_list(fields)
+        replaced = {name.lower() for name, _ in added}
+        return self._with((*(field for field in self.fields if field[0].lower() not in replaced), *added))
+
+    def _with(self, fields: tuple[tuple[str, str], ...]) -> "Response":
+        """Return a copy that has only *fields*."""
         has_length = b"\nContent-Length: " in b"\n" + self.field_lines
-        fields = _with_members(self.fields, tuple(members.items()))
         response = Response(self.status, fields, self.content, self.file, has_length=has_length)
         response.refusal = self.refusal
         return response
@@ -351,7 +366,23 @@ def _field_lines(fields: tuple[tuple[str, str], ...], content_length: int | None
     If *content_length* is None, omit the Content-Length line. A 204 must not have this line. In a 304, it would
     describe the omitted content (RFC 9110 §8.6).
     """
-    lines = [f"{name}: {value}\r\n" for name, value in fields]
+    try:
+        lines = [": ".join(field) for field in fields]
+    except TypeError:
+        raise TypeError(f"fields must be pairs of a name and a value, both str, not {fields!r:.200}") from None
     if content_length is not None:
-        lines.append(f"Content-Length: {content_length}\r\n")
-    return "".join([*lines, "\r\n"]).encode("latin-1")
+        lines.append(f"Content-Length: {content_length}")
+    text = "\r\n".join([*lines, "\r\n"] if lines else ["\r\n"])
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError as error:
+        line = text[: error.start + 1].rpartition("\n")[2]
+        raise ValueError(f"the field line {line[-80:]!r} has a character beyond Latin-1 (RFC 9110 §5.5)") from None
+
+
+def _length(parts: tuple[Part, ...]) -> int:
+    """Return the length of *parts* in octets. Raise TypeError if a part is of another kind."""
+    try:
+        return sum(part.length if isinstance(part, FileSlice) else len(part) for part in parts)
+    except TypeError:
+        raise TypeError(f"content must be {_KINDS_OF_CONTENT}, not {parts!r:.200}") from None

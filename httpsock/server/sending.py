@@ -17,7 +17,7 @@ from itertools import chain, repeat
 
 from httpsock.http.grammar import format_http_date
 from httpsock.http.handler import Context, Tick
-from httpsock.http.messages import FileSlice, Part, Request, Response, Sleep, Status, Stream, unsent_parts
+from httpsock.http.messages import FileSlice, Part, Request, Response, Sleep, Status, Stream
 
 from .access_log import Exchange
 from .poller import WRITABLE
@@ -355,6 +355,19 @@ class Sender:
             offset += sent
             if offset < stop:
                 yield from self._wait_to_send()
+
+
+def unsent_parts(
+    first: bytes, second: bytes, length: int, rest: tuple[Part, ...]
+) -> tuple[bytes | memoryview, tuple[Part, ...]]:
+    """Return the octets to send next, and the parts to send after these octets.
+
+    The last *length* octets of *first* + *second* are unsent. All of *rest* is unsent, too. Never copy *second*, since
+    it may be a cached file that many connections with slow readers share.
+    """
+    if length > len(second):
+        return first[len(first) + len(second) - length :], (second, *rest)
+    return memoryview(second)[len(second) - length :], rest
 
 
 def _chunks(stream: Stream) -> Iterator[bytes | Sleep]:

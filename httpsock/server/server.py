@@ -20,7 +20,7 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -28,7 +28,15 @@ from typing import TYPE_CHECKING, Self
 from httpsock.files.document_root import DocumentRoot
 from httpsock.files.file_system import FileSystem
 from httpsock.files.handler import serve_folder
-from httpsock.http.checks import check_callable, check_field, check_kind, check_number, check_seconds, field_list
+from httpsock.http.checks import (
+    Fields,
+    check_callable,
+    check_field,
+    check_kind,
+    check_number,
+    check_seconds,
+    field_list,
+)
 from httpsock.http.framing import check_limits
 from httpsock.http.handler import Handler, Middleware
 from httpsock.http.request_parser import Limits
@@ -116,7 +124,7 @@ class Server:
         follow_links: bool = False,
         siblings: bool = True,
         cache_control: str = "no-cache",
-        fields: Iterable[tuple[str, str]] | Mapping[str, str] = (),
+        fields: Fields = (),
         log: Log | None = None,
         report: Report = print_stderr,
         limits: Limits | None = None,
@@ -127,7 +135,7 @@ class Server:
         switches = {"show_hidden": show_hidden, "follow_links": follow_links, "siblings": siblings}
         limits, timeouts = Limits() if limits is None else limits, Timeouts() if timeouts is None else timeouts
         hosts = [hosts] if isinstance(hosts, str) else hosts
-        _check_arguments(hosts, port, threads, switches)
+        _check_arguments(hosts, port, threads, switches, listeners)
         _check_handlers(directory, handler, middleware, transport, accept_queue)
         _check_settings(cache_control, log, report, limits, timeouts)
         fields = field_list(fields)
@@ -376,17 +384,24 @@ def _check_handlers(
             raise ValueError("give a directory or a handler; a middleware puts a handler in front of a directory")
 
 
-def _check_arguments(hosts: object, port: int, threads: int, switches: Mapping[str, bool]) -> None:
-    """Raise TypeError or ValueError for a wrong address, port, number of threads or switch."""
-    check_kind("hosts", hosts, Sequence, "addresses")
-    if not hosts:
-        raise ValueError("hosts must have one address at least")
-    for host in hosts:  # type: ignore[attr-defined]
-        check_kind("each of hosts", host, str, "a str")
+def _check_arguments(hosts: object, port: int, threads: int, switches: Mapping[str, bool], listeners: object) -> None:
+    """Raise TypeError or ValueError for a wrong address, port, number of threads, switch or listener."""
+    _check_sequence("hosts", hosts, str, "a str")
+    if listeners is not None:
+        _check_sequence("listeners", listeners, socket.socket, "a socket")
     check_number("port", port, 0, 65535)
     check_number("threads", threads, 1, _MAX_THREADS)
     for name, switch in switches.items():
         check_kind(name, switch, bool, "a bool")
+
+
+def _check_sequence(name: str, values: object, kind: type, wanted: str) -> None:
+    """Raise TypeError or ValueError if *values* is not a sequence of one *kind* at least."""
+    check_kind(name, values, Sequence, "a sequence")
+    if not values:
+        raise ValueError(f"{name} must not be empty")
+    for value in values:  # type: ignore[attr-defined]
+        check_kind(f"each of {name}", value, kind, wanted)
 
 
 def _check_settings(cache_control: object, log: object, report: object, limits: Limits, timeouts: Timeouts) -> None:

@@ -9,6 +9,7 @@ RFC 9110 §3.9 (a request and its response), §10.1.1 (100 for a client that wai
 import threading
 from collections.abc import Sequence
 
+from httpsock.handlers.checked import respond
 from httpsock.http.handler import Context, Handler, Steps
 from httpsock.http.messages import Request, Response
 
@@ -43,7 +44,7 @@ class Answers:
     def middleware(self, handler: Handler) -> Handler:
         """Return a handler that sends the answers of this object. *handler* gets the requests that have no answer."""
 
-        def respond(request: Request, context: Context) -> Response | Steps[Response]:
+        def respond_as_defined(request: Request, context: Context) -> Response | Steps[Response]:
             answer = self._next(request)
             if answer is None:
                 return handler(request, context)
@@ -51,7 +52,7 @@ class Answers:
                 return answer
             return self._answer(answer, request, context)
 
-        return respond
+        return respond_as_defined
 
     def _next(self, request: Request) -> Answer | None:
         """Return the next answer to *request*, or None if there is none. Use the last answer again and again."""
@@ -65,9 +66,7 @@ class Answers:
     def _answer(self, answer: Answer, request: Request, context: Context) -> Steps[Response]:
         """Wait until the content of *request* has arrived. Return the response of *answer*."""
         if not isinstance(answer, Response | Exact):
-            response = answer(request, context)
-            if not isinstance(response, Response):
-                response = yield from response
+            response = yield from respond(answer, request, context)
             # Receive the content that the handler has not read.
             yield from context.discard_content()
             return response

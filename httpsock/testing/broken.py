@@ -11,6 +11,7 @@ import random
 import sys
 import threading
 
+from httpsock.handlers.checked import finish
 from httpsock.http.checks import check_number
 from httpsock.http.grammar import format_http_date
 from httpsock.http.handler import Context, Handler, Steps
@@ -138,8 +139,7 @@ class Faults:
 
 def _broken(rule: Rule, response: Response | Steps[Response], request: Request, context: Context) -> Steps[Response]:
     """Return *response* with the fault of *rule*. A response of exact octets stays unchanged."""
-    if not isinstance(response, Response):
-        response = yield from response
+    response = yield from finish(response)
     if is_exact(response):
         return response
     try:

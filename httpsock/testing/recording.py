@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from httpsock.http.checks import check_kind
 from httpsock.http.masking import mask
 from httpsock.http.message_reader import Content, EndOfContent, Pause
 from httpsock.http.messages import Refusal, Request, RequestError
@@ -72,6 +73,7 @@ class ReceivedRequest:
 
         If the field has several lines, join their values with commas.
         """
+        check_kind("the name of a field", name, str, "a str")
         values = [value for found, value in self.fields if found == name.lower()]
         return ", ".join(values) if values else None
 

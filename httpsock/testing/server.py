@@ -17,14 +17,14 @@ import pathlib
 import re
 import socket
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from httpsock.handlers.checked import checked
-from httpsock.http.checks import check_field, check_kind, check_number, check_seconds, field_list
+from httpsock.http.checks import Fields, check_callable, check_kind, check_number, check_seconds
 from httpsock.http.framing import ContentLimits
-from httpsock.http.messages import Response, Sleep, Status, Stream, Then
+from httpsock.http.messages import Response, Sleep, Stream, Then
 from httpsock.http.request_parser import Limits, parse_head
 from httpsock.server.server import Server, print_stderr
 from httpsock.server.transport import PlainTransport, Transport
@@ -65,9 +65,13 @@ class TestServer(Server):
         self._answers = Answers()
         self._faults = Faults(seed)
         report = given.get("report", print_stderr)
+        check_callable("report", report)
+        check_callable("transport", self._open_transport)
         # When the server stops, the test may have left a response unfinished: do not report that.
         given["report"] = lambda text: None if self.is_stopping else report(text)
-        given["middleware"] = (self._faults.middleware, self._answers.middleware, *given.get("middleware", ()))
+        middleware = given.get("middleware", ())
+        check_kind("middleware", middleware, Sequence, "a sequence of functions")
+        given["middleware"] = (self._faults.middleware, self._answers.middleware, *middleware)
         with contextlib.ExitStack() as stack:
             if directory is None and given.get("handler") is None:
                 directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="httpsock-"))
@@ -114,7 +118,7 @@ class TestServer(Server):
         self,
         path: str | None,
         status: int = 200,
-        fields: Iterable[tuple[str, str]] | Mapping[str, str] = (),
+        fields: Fields = (),
         content: bytes | str = b"",
     ) -> None:
         """From now on, answer requests for *path* with this response. If *content* is a str, send it in UTF-8.
@@ -123,11 +127,8 @@ class TestServer(Server):
         205 has a framing of its own (RFC 9110 §15.3.6).
         """
         check_kind("content", content, (bytes, str), "bytes or a str")
-        pairs = tuple(field_list(fields))
-        for name, value in pairs:
-            check_field(name, value)
         octets = content.encode() if isinstance(content, str) else content
-        self.answer(path, Response(_status(status), pairs, octets))
+        self.answer(path, Response(status, fields, octets))
 
     def send_octets(
         self, octets: bytes | tuple[bytes | Sleep, ...], then: Then = "close", *, path: str | None = None
@@ -147,8 +148,10 @@ class TestServer(Server):
         for answer in answers:
             if isinstance(answer, Exact):
                 check_exact(answer)
-            elif not callable(answer):
+            elif isinstance(answer, Response):
                 _check_response(answer)
+            else:
+                check_callable("an answer", answer, "a Response, a handler or Exact")
         if not answers:
             raise ValueError("give a path and answers, at least one")
         if path is not None:
@@ -192,24 +195,9 @@ class TestServer(Server):
             error.add_note(f"Requests to {self.url}\n{self.describe()}")
 
 
-def _status(code: int) -> Status:
-    """Return *code* as a Status, even if no RFC defines it.
-
-    Raise ValueError if ``respond`` can't send a response with this code.
-    """
-    check_number("status", code, 200, 599)
-    if code == 205:
-        raise ValueError("205 has a framing of its own (RFC 9110 §15.3.6): use send_octets")
-    with contextlib.suppress(ValueError):
-        return Status(code)  # type: ignore[call-arg]
-    status = int.__new__(Status, code)
-    status._name_, status._value_, status.phrase = "UNASSIGNED", code, "Unassigned"
-    return status
-
-
 def _check_response(response: Response) -> None:
     """Raise TypeError or ValueError if *response* can't be sent repeatedly."""
-    if isinstance(getattr(response, "content", None), Stream):
+    if isinstance(response.content, Stream):
         raise TypeError("a Stream can be sent only once: give a handler that makes the response")
     checked(lambda *_: response)(_GET, None)  # type: ignore[arg-type]  # no context is needed
 

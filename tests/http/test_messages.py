@@ -2,10 +2,11 @@
 
 import io
 import pathlib
+from typing import Any
 
 import pytest
 
-from httpsock.http.messages import FileSlice, Part, Refusal, RequestError, Response, Status, Stream, unsent_parts
+from httpsock.http.messages import FileSlice, Part, Refusal, RequestError, Response, Status, Stream
 from httpsock.http.request_parser import parse_head
 from tests.support.rows import each_row
 
@@ -38,6 +39,83 @@ from tests.support.rows import each_row
 )
 def test_a_status_line_has_the_code_and_its_phrase(status: Status, line: bytes) -> None:
     assert status.line == f"{line.decode()}\r\n"
+
+
+@each_row("code", [299, 418, 599])
+def test_a_status_may_be_one_that_no_rfc_defines(code: int) -> None:
+    """A client treats it as the x00 code of its class (RFC 9110 §15)."""
+    status = Response(code).status
+    assert (status, status.line, str(status)) == (code, f"HTTP/1.1 {code} Unassigned\r\n", str(code))
+
+
+@each_row(
+    ("status", "reason"),
+    [
+        (100, "status must be from 200 to 599, not 100"),
+        (600, "status must be from 200 to 599, not 600"),
+        (205, r"205 has a framing of its own \(RFC 9110 §15.3.6\)"),
+        ("200", "status must be a whole number, not a value of type str"),
+        (200.5, "status must be a whole number, not a value of type float"),
+        (True, "status must be a whole number, not a value of type bool"),
+        (None, "status must be a whole number, not None"),
+    ],
+)
+def test_a_response_has_a_final_status(status: Any, reason: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=f"^{reason}$"):
+        Response(status)
+
+
+@each_row(
+    "fields",
+    [
+        pytest.param({"A": "b", "TE": "é"}, id="a mapping"),
+        pytest.param([("A", "b"), ("TE", "é")], id="a list"),
+        pytest.param((["A", "b"], ["TE", "é"]), id="pairs that are lists"),
+        pytest.param(iter([("A", "b"), ("TE", "é")]), id="an iterator"),
+    ],
+)
+def test_fields_are_pairs_or_a_mapping(fields: Any) -> None:
+    response = Response(204, fields)
+    assert response.fields == (("A", "b"), ("TE", "é"))
+    assert response.field_lines == b"A: b\r\nTE: \xe9\r\n\r\n"
+
+
+@each_row(
+    ("fields", "reason"),
+    [
+        (b"content", "fields must be pairs of name and value, or a mapping, not a value of type bytes"),
+        (None, "fields must be pairs of name and value, or a mapping, not None"),
+        (("A", "b"), "fields must be pairs of name and value; a value of type str is not a pair"),
+        ((("A", 5),), r"fields must be pairs of a name and a value, both str, not \(\('A', 5\),\)"),
+        (((b"A", b"b"),), "fields must be pairs of a name and a value, both str, not "),
+        ((("A", "b"), 5), "fields must be pairs of a name and a value, both str, not "),
+        ({"A": None}, "the value of a field must be a str, not None"),
+        ((("A", "b"), ("C", "d€e")), r"the field line 'C: d€' has a character beyond Latin-1 \(RFC 9110 §5.5\)"),
+        ((("€", "b"),), r"the field line '€' has a character beyond Latin-1 \(RFC 9110 §5.5\)"),
+    ],
+)
+def test_a_response_names_its_wrong_fields(fields: Any, reason: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=f"^{reason}"):
+        Response(200, fields)
+
+
+@each_row(
+    ("content", "reason"),
+    [
+        ("abc", "not a value of type str"),
+        ("", "not a value of type str"),
+        (bytearray(3), "not a value of type bytearray"),
+        (memoryview(b"abc"), "not a value of type memoryview"),
+        ([b"abc"], "not a value of type list"),
+        (None, "not None"),
+        ((b"abc", 5), r"not \(b'abc', 5\)"),
+        ((FileSlice(None, 0, None),), "not "),  # type: ignore[arg-type]
+    ],
+)
+def test_a_response_names_its_wrong_content(content: Any, reason: str) -> None:
+    wanted = "content must be bytes, a tuple of bytes and slices of files, or a Stream"
+    with pytest.raises(TypeError, match=f"^{wanted}, {reason}"):
+        Response(200, (), content)
 
 
 def test_the_field_lines_are_in_their_order_and_end_with_the_empty_line() -> None:
@@ -104,22 +182,6 @@ def test_a_request_error_has_its_refusal_and_its_text_is_a_sentence() -> None:
     assert str(error) == "400 Bad Request: there is no Host field line (RFC 9112 §3.2)"
 
 
-@each_row(
-    ("length", "unsent", "parts"),
-    [
-        pytest.param(7, b"abc", (b"defg", b"rest"), id="nothing is sent"),
-        pytest.param(5, b"c", (b"defg", b"rest"), id="a part of the first"),
-        pytest.param(4, b"defg", (b"rest",), id="just the first"),
-        pytest.param(1, b"g", (b"rest",), id="a part of the second"),
-    ],
-)
-def test_the_unsent_rest_of_two_buffers_is_not_copied(length: int, unsent: bytes, parts: tuple[bytes, ...]) -> None:
-    second = b"defg"
-    left, after = unsent_parts(b"abc", second, length, (b"rest",))
-    assert (bytes(left), after) == (unsent, parts)
-    assert second is (left.obj if isinstance(left, memoryview) else after[0])
-
-
 # --- members of list fields -----------------------------------------------------------------------------------------
 
 
@@ -173,6 +235,21 @@ def test_adding_members_to_a_response_without_a_length_adds_no_length(response: 
     assert b"\nContent-Length" not in response.with_members({"Vary": "Accept"}).field_lines
 
 
+def test_fields_replace_fields_of_the_same_names() -> None:
+    response = Response(Status.NOT_FOUND, (("A", "b"), ("X", "1"), ("x", "2")), b"abc")
+    response.refusal = Refusal(Status.NOT_FOUND, "why", "RFC 9110 §15.5.5")
+
+    more = response.with_fields({"X": "3", "Y": "4"})
+
+    assert more.fields == (("A", "b"), ("X", "3"), ("Y", "4"))
+    assert (more.status, more.content, more.refusal) == (response.status, response.content, response.refusal)
+    assert response.fields == (("A", "b"), ("X", "1"), ("x", "2"))
+
+
+def test_the_response_to_head_with_more_fields_has_no_other_length() -> None:
+    assert Response(Status.OK, has_length=False).with_fields([("X", "1")]).field_lines == b"X: 1\r\n\r\n"
+
+
 # --- fields of a request --------------------------------------------------------------------------------------------
 
 
@@ -181,3 +258,16 @@ def test_a_field_of_a_request_has_the_values_of_all_its_lines() -> None:
     lines = b"Host: a\r\nAccept: x\r\nX-Own: 1\r\nACCEPT: y\r\nx-own:\t2 \r\n"
     request = parse_head(b"GET / HTTP/1.1\r\n" + lines + b"\r\n", 100)
     assert [request.field(name) for name in (b"host", b"accept", b"x-own", b"x")] == [b"a", b"x, y", b"1, 2", None]
+
+
+def test_the_name_of_a_field_of_a_request_is_in_any_case() -> None:
+    request = parse_head(b"GET / HTTP/1.1\r\nHost: a\r\nX-Own: 1\r\n\r\n", 100)
+    assert [request.field(name) for name in (b"Host", b"HOST", b"X-Own", b"X-OTHER")] == [b"a", b"a", b"1", None]
+
+
+@each_row("name", ["host", "Host", None, 5])
+def test_the_name_of_a_field_of_a_request_is_bytes(name: Any) -> None:
+    """With another type, every field would seem to be missing."""
+    request = parse_head(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", 100)
+    with pytest.raises(TypeError, match=r'^the name of a field must be bytes, such as b"host", not '):
+        request.field(name)

@@ -12,11 +12,13 @@ import pytest
 from httpsock.handlers.checked import checked
 from httpsock.http.handler import Context
 from httpsock.http.messages import FileSlice, Request, Response, Sleep, Stream
+from httpsock.server.sending import unsent_parts
 from httpsock.server.settings import Settings
 from httpsock.server.state import State
 from tests.server.dialogue import Begin, Dialogue
 from tests.support import get
 from tests.support.h11_reader import Received, read_with_h11
+from tests.support.rows import each_row
 
 TEXT = (("Content-Type", "text/plain"),)
 CONTENT = b"0123456789" * 2000
@@ -256,3 +258,19 @@ def test_a_short_slice_of_a_truncated_file_breaks_the_response_off(
     assert not received.is_whole
     assert b"before" not in received.content
     assert not dialogue.goes_on
+
+
+@each_row(
+    ("length", "unsent", "parts"),
+    [
+        pytest.param(7, b"abc", (b"defg", b"rest"), id="nothing is sent"),
+        pytest.param(5, b"c", (b"defg", b"rest"), id="a part of the first"),
+        pytest.param(4, b"defg", (b"rest",), id="just the first"),
+        pytest.param(1, b"g", (b"rest",), id="a part of the second"),
+    ],
+)
+def test_the_unsent_rest_of_two_buffers_is_not_copied(length: int, unsent: bytes, parts: tuple[bytes, ...]) -> None:
+    second = b"defg"
+    left, after = unsent_parts(b"abc", second, length, (b"rest",))
+    assert (bytes(left), after) == (unsent, parts)
+    assert second is (left.obj if isinstance(left, memoryview) else after[0])

@@ -1,6 +1,7 @@
 """Answers of a test server: files, responses, handlers, a different answer for each request, and raw octets."""
 
 import socket
+from typing import Any
 
 import pytest
 
@@ -204,7 +205,7 @@ def test_a_large_file_is_sent_whole(server: TestServer) -> None:
         pytest.param(Exact(b"", "burst"), "then must be one of close, reset, keep, stall", id="then"),  # type: ignore[arg-type]
         pytest.param(Exact("text"), "exact octets must be bytes", id="text"),  # type: ignore[arg-type]
         pytest.param(Exact((Sleep(-1.0),)), "the seconds of a Sleep must be from 0", id="pause"),
-        pytest.param("text", "the handler returned 'text', not a Response", id="not an answer"),
+        pytest.param("text", "an answer must be a Response, a handler or Exact", id="not an answer"),
     ],
 )
 def test_an_answer_that_cannot_be_sent_is_refused(server: TestServer, answer: Response, reason: str) -> None:
@@ -217,7 +218,7 @@ def test_an_answer_that_cannot_be_sent_is_refused(server: TestServer, answer: Re
     [
         pytest.param({"A\r\nB": "1"}, b"", "the field name .* is not a token", id="name"),
         pytest.param({"A": "1\r\n"}, b"", "the value of A has a control character", id="control character"),
-        pytest.param({"A": "€"}, b"", "the value of A has a character beyond Latin-1", id="beyond Latin-1"),
+        pytest.param({"A": "€"}, b"", "the field line 'A: €' has a character beyond Latin-1", id="beyond Latin-1"),
         pytest.param({"A": 1}, b"", "the value of a field must be a str", id="kind of a value"),
         pytest.param({"Content-Length": "1"}, b"", "the field Content-Length is set by each", id="framing"),
         pytest.param({}, 1, "content must be bytes or a str, not a value of type int", id="content"),
@@ -246,3 +247,16 @@ def test_a_path_that_no_client_can_send_is_refused(server: TestServer, path: str
 def test_a_call_without_answers_is_refused(server: TestServer) -> None:
     with pytest.raises(ValueError, match="and answers"):
         server.answer("/x")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ({"report": None}, "report must be a function, not None"),
+        ({"transport": 5}, "transport must be a function, not a value of type int"),
+        ({"middleware": None}, "middleware must be a sequence of functions, not None"),
+    ],
+)
+def test_a_server_names_its_wrong_argument(arguments: dict[str, Any], reason: str) -> None:
+    with pytest.raises(TypeError, match=f"^{reason}$"):
+        TestServer(**arguments)

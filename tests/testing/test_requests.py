@@ -21,6 +21,8 @@ def test_a_request_is_recorded_as_parsed_and_as_received(server: TestServer) -> 
     assert (request.method, request.target, request.content) == ("PUT", "/form?a=1", b"abc")
     assert request.fields == (("host", "x"), ("x-two", "1"), ("x-two", "2"), ("content-length", "3"))
     assert (request.field("X-Two"), request.field("Range")) == ("1, 2", None)
+    with pytest.raises(TypeError, match=r"^the name of a field must be a str, not a value of type bytes$"):
+        request.field(b"X-Two")  # type: ignore[arg-type]
     assert (request.octets, request.is_complete, request.refusal) == (octets, True, None)
     assert request.connection.accepted <= request.began <= request.ended
     assert repr(request) == "<PUT /form?a=1 on connection 1>"
