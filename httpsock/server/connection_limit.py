@@ -22,16 +22,16 @@ _MAX_CONNECTIONS = 480 if os.name == "nt" else 1 << 30
 _EVICTED_FRACTION = 8
 _MAX_EVICTED = 32
 # The states in which a connection may be evicted, the first kind first: closing an idle connection loses nothing; an
-# incomplete head is no request yet; the content is not needed; a stream breaks off.
+# incomplete head or handshake is no request yet; the content is not needed; a stream breaks off.
 _EVICTION_ORDER = (
     (State.NEW, State.IDLE, State.LINGERING),
-    (State.RECEIVING,),
+    (State.RECEIVING, State.HANDSHAKE_IN),
     (State.DISCARDING,),
     (State.SLEEPING, State.SLEEPING_UNREAD),
 )
 _KINDS = {state: kind for kind, states in enumerate(_EVICTION_ORDER) for state in states}
-# A client has this long to begin its first request, and to complete a head. TCP sends a usual head in one flight (RFC
-# 6928), so only a loss delays a part of it.
+# A client has this long to begin its first request, and to complete a head or a handshake. TCP sends a usual head in
+# one flight (RFC 6928), so only a loss delays a part of it.
 _REQUEST_SECONDS = 1.0
 _NEVER = float("inf")
 
@@ -92,6 +92,7 @@ def evictable(connections: Iterable[Connection], now: float, timeouts: Timeouts)
     latest = {
         State.NEW: now + timeouts.idle - _REQUEST_SECONDS,
         State.RECEIVING: now + timeouts.head - _REQUEST_SECONDS,
+        State.HANDSHAKE_IN: now + timeouts.head - _REQUEST_SECONDS,
     }
     kinds: list[list[Connection]] = [[] for _ in _EVICTION_ORDER]
     for connection in connections:

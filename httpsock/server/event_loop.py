@@ -31,14 +31,14 @@ Log = Callable[[Sequence[Exchange]], object]
 Connect = Callable[[socket.socket, str, Settings, Callable[[Exchange], object] | None, Tick], Connection]
 Report = Callable[[str], object]
 
-# accept() errors that mean a bug here; retrying does not help.
+# accept() errors that mean a bug here: retrying does not help. And those after which closing a connection helps.
 _FATAL_ACCEPT_ERRNOS = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
+_SCARCITY_ERRNOS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 # At the connection limit, accepting pauses for this long, or until a connection closes; at most one report a second.
 _ACCEPT_PAUSE_SECONDS = 0.1
 _REPORT_SECONDS = 1.0
 # Connections accepted in one go: in a tick; and after a pause or at a stop, when many may wait in the accept queue.
-_ACCEPTS_PER_TICK = 64
-_ACCEPTS_FROM_BACKLOG = 1024
+_ACCEPTS_PER_TICK, _ACCEPTS_FROM_BACKLOG = 64, 1024
 # Connections resumed before the clock is read again.
 _RESUMES_PER_CLOCK_READ = 16
 # Minimum interval between two checks of all deadlines, so that many connections cost little.
@@ -245,10 +245,10 @@ class EventLoop:
             except OSError as error:
                 if error.errno in _FATAL_ACCEPT_ERRNOS:
                     raise
-                # Out of descriptors or memory, or the network is down: evict connections, or retry later.
+                # Out of descriptors or memory: evict connections. Or the network is down: retry later.
                 if number:  # without descriptors, accept() fails even if no other connection waits
                     return
-                if not self._evict(tick):
+                if error.errno not in _SCARCITY_ERRNOS or not self._evict(tick):
                     self._pause_accepting(tick, error.strerror)
                     return
             else:

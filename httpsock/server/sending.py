@@ -330,7 +330,7 @@ class Sender:
         if self._rate.is_too_slow(now, acknowledged):
             self._transport.reset()
             raise TimeoutError("the peer reads too slowly")
-        state = State.SENDING if self._awaited == WRITABLE else State.HANDSHAKE_IN
+        state = State.SENDING if self._awaited == WRITABLE else State.SENDING_IN
         self._awaited = WRITABLE
         with contextlib.suppress(TimeoutError):
             yield state, self._rate.deadline

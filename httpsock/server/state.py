@@ -48,9 +48,10 @@ class State(Enum):
 
     # Accepted, but no request has begun.
     NEW = READABLE, "a request"
-    # A transport with encryption agrees on keys, or must receive in order to send, or send in order to receive.
+    # A transport with encryption agrees on keys, or must send in order to receive, or receive in order to send.
     HANDSHAKE_IN = READABLE, "the transport's own octets"
     HANDSHAKE_OUT = WRITABLE, "room to send the transport's own octets"
+    SENDING_IN = READABLE, "the transport's own octets"  # noqa: PIE796 (a trace does not tell it from HANDSHAKE_IN)
     IDLE = READABLE, "a request"  # noqa: PIE796 (a trace does not tell it from NEW)
     RECEIVING = READABLE, "the rest of the head"
     # Ready to answer once all connections that are readable in this tick have received; or between two steps of work.

@@ -49,6 +49,8 @@ class Port:
         self.is_closed = False
         self._next_period = next_period
         self._period_end = math.inf
+        # Whether another program had the port when it was to open.
+        self._is_taken = False
         self._queues: list[FaultyQueue] = []
 
     def accept_queue(self, listener: socket.socket) -> "FaultyQueue":
@@ -76,17 +78,21 @@ class Port:
     def _begin(self, period: Period) -> None:
         self.is_closed, seconds = period
         self._period_end = time.monotonic() + seconds
+        self._is_taken = True
         for queue in self._queues:
             queue.update()
+        self._is_taken = False
 
     def notice_closed(self) -> None:
         """Handle a port that turned out to be closed.
 
-        If another process has closed the port, begin a closed period here too. Otherwise, begin the next period when
-        the current period has ended.
+        If another process has closed the port, begin a closed period here too. If another program had the port, try to
+        open it again. Otherwise, begin the next period when the current period has ended.
         """
         if self.is_closed:
             self.is_changing()
+        elif self._is_taken:
+            self._begin(Period(is_closed=False, seconds=self._period_end - time.monotonic()))
         else:
             # That process opens the port again, unless it ends before.
             self._begin(Period(is_closed=True, seconds=self.closed_seconds))

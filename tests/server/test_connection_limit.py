@@ -230,9 +230,9 @@ def processor_seconds(process: int) -> float:
 
 
 class FromAfar(socket.socket):
-    """A listening socket with fake client addresses. Each connection gets the next address of a list."""
+    """A listening socket with fake client addresses. Each connection gets the next address of a list, or an error."""
 
-    addresses: list[str | None]
+    addresses: list[str | OSError | None]
 
     def dup(self) -> "FromAfar":
         copy = super().dup()
@@ -240,6 +240,8 @@ class FromAfar(socket.socket):
         return copy
 
     def accept(self) -> tuple[socket.socket, Any]:
+        if self.addresses and isinstance(self.addresses[0], OSError):
+            raise self.addresses.pop(0)  # type: ignore[misc]
         connected, (_, port) = super().accept()
         address = self.addresses.pop(0)
         return connected, None if address is None else (address, port)
@@ -247,7 +249,7 @@ class FromAfar(socket.socket):
 
 @contextlib.contextmanager
 def working(
-    folder: pathlib.Path, addresses: list[str | None], timeouts: Timeouts | None = None
+    folder: pathlib.Path, addresses: list[str | OSError | None], timeouts: Timeouts | None = None
 ) -> Iterator[tuple[int, list[str]]]:
     """Run an event loop whose clients seem to come from *addresses*, in this order.
 
@@ -604,6 +606,20 @@ def test_a_connection_without_an_address_is_served(folder: pathlib.Path) -> None
     """On macOS, accept() returns no address if the client has already reset the connection."""
     with working(folder, [None]) as (port, _):
         assert read_answers(exchange(port, get("/hello.txt")))[0].content == HELLO
+
+
+def test_a_network_that_is_down_evicts_no_connection(folder: pathlib.Path) -> None:
+    addresses: list[str | OSError | None] = ["127.0.0.1"]
+    with working(folder, addresses) as (port, reports), connect(port) as idle:
+        idle.sendall(get("/hello.txt"))
+        assert receive_answer(idle).content == HELLO
+        addresses += [OSError(errno.ENETDOWN, "Network is down"), "127.0.0.1"]
+
+        assert read_answers(exchange(port, get("/hello.txt")))[0].content == HELLO
+
+        idle.sendall(get("/hello.txt"))
+        assert receive_answer(idle).content == HELLO
+    assert reports == ["not accepting: Network is down"]
 
 
 def test_a_full_poller_costs_one_connection(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

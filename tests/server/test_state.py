@@ -170,7 +170,7 @@ def test_the_table_has_exactly_the_changes_that_occur(begin: Begin, settings: Se
 
 def test_the_table_has_all_states() -> None:
     named = {state for entry in table() for state in entry}
-    apart = {State.HANDSHAKE_IN, State.HANDSHAKE_OUT, State.DETACHED}
+    apart = {State.HANDSHAKE_IN, State.HANDSHAKE_OUT, State.SENDING_IN, State.DETACHED}
 
     assert named | apart == set(State)
 

@@ -172,11 +172,24 @@ def test_a_handshake_has_the_deadline_of_a_head(begin: Begin, settings: Settings
     dialogue = begin()
     assert state_of(dialogue) is State.HANDSHAKE_IN
     assert dialogue.seconds_left == TIMEOUTS.head
-    assert evictable([dialogue.connection], dialogue.now, TIMEOUTS) == []
 
     dialogue.pass_time(TIMEOUTS.head)
 
     assert not dialogue.goes_on
+
+
+def test_a_handshake_may_be_evicted_after_a_second(begin: Begin, settings: Settings, transport: object) -> None:
+    settings.transport = transport  # type: ignore[assignment]
+    dialogue = begin()
+    dialogue.send(b"\x16\x03\x01")
+    assert evictable([dialogue.connection], dialogue.now, TIMEOUTS) == []
+    dialogue.pass_time(1)
+    assert evictable([dialogue.connection], dialogue.now, TIMEOUTS) == [dialogue.connection]
+
+    dialogue.evict()
+
+    assert not dialogue.goes_on
+    assert dialogue.receive() == b""
 
 
 # --- A transport that waits for the other direction -----------------------------------------------
@@ -255,7 +268,7 @@ def receive_on(dialogue: Dialogue) -> bytes:
     while True:
         octets = dialogue.receive()
         arrived += octets
-        if dialogue.goes_on and state_of(dialogue) is State.HANDSHAKE_IN:
+        if dialogue.goes_on and state_of(dialogue) is State.SENDING_IN:
             # The transport waits to receive before it can send.
             assert dialogue.connection._transport.calls[-1] == "send"  # type: ignore[attr-defined]
             dialogue.resume()
@@ -268,7 +281,8 @@ def test_each_direction_may_wait_for_the_other(contrary: Begin, path: str) -> No
     dialogue = contrary()
     for _ in range(2):
         dialogue.send(get(path))
-        assert state_of(dialogue) is State.HANDSHAKE_IN
+        assert state_of(dialogue) is State.SENDING_IN
+        assert evictable([dialogue.connection], dialogue.now + TIMEOUTS.slow, TIMEOUTS) == []
 
         (answer,) = read_answers(receive_on(dialogue))
 
