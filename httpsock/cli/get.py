@@ -240,7 +240,7 @@ def _get(client: Client, options: argparse.Namespace, url: str, path: str | None
     )  # fmt: skip
     if download and download.is_resumable and not download.accepts(response):
         response.close()
-        download.forget()
+        download.restart()
         response = client.request(options.method, url, fields=options.header)
     with response:
         _check_is_requested(response, [*options.header, *(download.fields if download else [])])

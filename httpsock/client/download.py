@@ -139,7 +139,7 @@ class Download:
             return []
         return [("Range", f"bytes={self._resumed}-"), ("If-Range", self._part.validator)]
 
-    def forget(self) -> None:
+    def restart(self) -> None:
         """Ignore the part from an earlier download, so that ``start`` starts over."""
         self._part = None
 

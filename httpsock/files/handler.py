@@ -96,11 +96,11 @@ def _respond_to_other_method(request: Request) -> Response:
 
 def _check(request: Request, representation: Representation, now: float) -> Response | None:
     """Return a 304 or 412 if the preconditions require one of these, else None."""
-    verdict = preconditions.evaluate(request, representation.validators, now)
-    if verdict is PROCEED:
+    evaluation = preconditions.evaluate(request, representation.validators, now)
+    if evaluation is PROCEED:
         return None
     representation.close()
-    if verdict is NOT_MODIFIED:
+    if evaluation is NOT_MODIFIED:
         return representation.not_modified
     name = "If-Match" if b"if-match" in request.fields else "If-Unmodified-Since"
     reason = f"{name} is false for the current representation"

@@ -274,8 +274,8 @@ class Lookups:
             lookups.pop(path, None)
             lookups[path] = lookup
             if sum(map(len, self._lookups.values())) > _MAX_LOOKUPS:
-                most = max(self._lookups.values(), key=len)
-                del most[next(iter(most))]
+                fullest = max(self._lookups.values(), key=len)
+                del fullest[next(iter(fullest))]
 
 
 def allows_staleness(cache_control: str) -> bool:

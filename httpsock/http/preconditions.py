@@ -1,7 +1,7 @@
 """Preconditions: evaluate the five conditional fields in the RFC's order.
 
-Takes a request and the validators of the selected representation, gives a verdict. Knows no files or sockets.
-``evaluate`` reads like the RFC's list. Next: ranges, if the verdict is PROCEED.
+Takes a request and the validators of the selected representation, gives an Evaluation. Knows no files or sockets.
+``evaluate`` reads like the RFC's list. Next: ranges, if it is PROCEED.
 
 RFC 9110 §8.8 (validators), §13 (conditional requests).
 """
@@ -44,7 +44,7 @@ def tag_of(digest: blake2b) -> bytes:
     return f'"{digest.hexdigest()}"'.encode("ascii")
 
 
-class Verdict(Enum):
+class Evaluation(Enum):
     """The result of the preconditions (RFC 9110 §13.2.2)."""
 
     PROCEED = "perform the method"
@@ -53,11 +53,11 @@ class Verdict(Enum):
 
 
 # To look up the enum's members would take a tenth of the time of a 304.
-PROCEED, NOT_MODIFIED, FAILED = Verdict
+PROCEED, NOT_MODIFIED, FAILED = Evaluation
 
 
-def evaluate(request: Request, validators: Validators, now: float) -> Verdict:
-    """Return the verdict of the preconditions of a GET or HEAD: steps 1 to 4 of RFC 9110 §13.2.2.
+def evaluate(request: Request, validators: Validators, now: float) -> Evaluation:
+    """Return the evaluation of the preconditions of a GET or HEAD: steps 1 to 4 of RFC 9110 §13.2.2.
 
     Step 5 is If-Range. If-Range concerns only the range, so ``range_applies`` evaluates If-Range.
     """

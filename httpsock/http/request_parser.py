@@ -49,7 +49,7 @@ class Limits(NamedTuple):
     content: ContentLimits = ContentLimits()
 
 
-Event = Request | Content | EndOfContent | Pause
+RequestEvent = Request | Content | EndOfContent | Pause
 
 
 class _Passed(NamedTuple):
@@ -113,7 +113,7 @@ class RequestParser(MessageReader):
         """The number of octets of content still to come. For chunked content, this counts only the current chunk."""
         return 0 if self._decoder is None else self._decoder.remaining
 
-    def next_event(self) -> Event:
+    def next_event(self) -> RequestEvent:
         """Return the next event in the octets received."""
         buffer = self.unread
         try:
@@ -157,7 +157,7 @@ class RequestParser(MessageReader):
             self._decoder = LengthDecoder(request.content_length)
         return request
 
-    def _next_unusual(self, last_line: int) -> Event:
+    def _next_unusual(self, last_line: int) -> RequestEvent:
         """Return the next event if the head is long or incomplete, or follows an empty line.
 
         *last_line* is the position where the head's last line ends. If the head is incomplete, *last_line* is -1.

@@ -111,7 +111,7 @@ class ResponseHead(NamedTuple):
         return self.status >= 400 or self.status < 100
 
 
-Event = ResponseHead | Content | EndOfContent | Pause
+ResponseEvent = ResponseHead | Content | EndOfContent | Pause
 
 
 class _StatusLine(NamedTuple):
@@ -183,7 +183,7 @@ class ResponseParser(MessageReader):
         self._interim_responses = 0
         self._begin_head()
 
-    def next_event(self) -> Event:
+    def next_event(self) -> ResponseEvent:
         """Return the next event in the octets received."""
         try:
             if self._decoder is not None:

@@ -62,7 +62,7 @@ class LeaderThreads:
         self._is_asleep = False
         self._has_leader = False
         self._has_ended = threading.Event()
-        self._is_awakened = threading.Event()
+        self._wakeup = threading.Event()
         # The thread that holds this lock is the follower.
         self._follower_lock = threading.Lock()
 
@@ -118,12 +118,12 @@ class LeaderThreads:
         """Record that a tick begins *now*. If the follower sleeps, wake the follower."""
         self.tick_began = now
         if self._is_asleep:
-            self._is_awakened.set()
+            self._wakeup.set()
 
     def end(self) -> None:
         """Make all threads return from ``run``."""
         self._has_ended.set()
-        self._is_awakened.set()
+        self._wakeup.set()
 
     def _wait_to_lead(self) -> bool:
         """Wait to become the leader. Return True when this thread leads, or False after ``end``.
@@ -166,11 +166,11 @@ class LeaderThreads:
 
     def _sleep(self) -> None:
         """Sleep until a tick begins, so that an idle server uses no CPU."""
-        self._is_awakened.clear()
+        self._wakeup.clear()
         self._is_asleep = True
         # A tick may have begun just before.
         is_needed = self.tick_began is not None or self._has_ended.is_set()
-        self._is_awakened.wait(0.0 if is_needed else _MAX_SLEEP_SECONDS)
+        self._wakeup.wait(0.0 if is_needed else _MAX_SLEEP_SECONDS)
         self._is_asleep = False
 
 

@@ -148,7 +148,9 @@ class Server:
         # The inspector runs after the middleware, so that a password protects the inspector too.
         handler = tracing.handler(handler) if tracing else handler
         composed = _compose(handler, middleware, is_folder=is_folder)
-        self._settings = Settings(composed, _field_lines(fields), limits, timeouts, transport=transport, report=report)
+        self._settings = Settings(
+            composed, _common_field_lines(fields), limits, timeouts, transport=transport, report=report
+        )
         self._report, self._thread_count = report, threads
         self._loop: EventLoop | None = None
         # The threads; and one item for each thread that has returned or is about to.
@@ -424,7 +426,7 @@ def check_response_field(name: str, value: str) -> None:
         raise ValueError(f"the field {name} is set by each response itself")
 
 
-def _field_lines(fields: Sequence[tuple[str, str]]) -> bytes:
+def _common_field_lines(fields: Sequence[tuple[str, str]]) -> bytes:
     """Return the field lines of every response: the default fields, then *fields*.
 
     *fields* replace default fields of the same name. Cache-Control is left out, since only files have it.

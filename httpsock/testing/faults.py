@@ -329,7 +329,7 @@ def _value(name: str, fault: Fault, text: str | None) -> float:
         return fault.default
     if not fault.meaning:
         raise ValueError(f"the fault {name} takes no value")
-    least, most, described = _RANGES[fault.meaning]
-    if not least <= float(text) <= most:
+    minimum, maximum, described = _RANGES[fault.meaning]
+    if not minimum <= float(text) <= maximum:
         raise ValueError(f"{name}={text:.40} is out of range: the value is {described}")
     return float(text)

@@ -319,7 +319,7 @@ def test_a_part_of_another_url_or_without_a_rest_is_not_resumed(tmp_path: pathli
     download = Download(str(tmp_path / "film"), URL, resumes=True)
     assert not accepts(download, rest(4), "http://mirror/film")
     assert not accepts(download, ok(status="416 Range Not Satisfiable"))
-    download.forget()
+    download.restart()
     assert download.fields == []
     assert accepts(download, ok(status="416 Range Not Satisfiable"))
 

@@ -8,8 +8,8 @@ from httpsock.http.framing import ContentLimits
 from httpsock.http.message_reader import Content, Pause
 from httpsock.http.messages import Refusal, Request, RequestError, Target, TargetForm
 from httpsock.http.request_parser import (
-    Event,
     Limits,
+    RequestEvent,
     RequestParser,
 )
 from tests.support import get
@@ -26,7 +26,7 @@ SMALL = Limits(
 )
 ONE_MIB = 1024 * 1024
 
-Outcome = list[Event | Refusal]
+Outcome = list[RequestEvent | Refusal]
 
 
 def outcome_of_pieces(pieces: Iterable[bytes], limits: Limits = LIMITS) -> Outcome:
@@ -36,7 +36,7 @@ def outcome_of_pieces(pieces: Iterable[bytes], limits: Limits = LIMITS) -> Outco
     """
     request_parser = RequestParser(limits)
     outcome: Outcome = []
-    last: Event = Pause.NEED_DATA
+    last: RequestEvent = Pause.NEED_DATA
     for piece in pieces:
         request_parser.receive(piece)
         try:

@@ -6,7 +6,7 @@ import pytest
 
 from httpsock.http.grammar import format_http_date
 from httpsock.http.messages import Request
-from httpsock.http.preconditions import Validators, Verdict, evaluate, range_applies
+from httpsock.http.preconditions import Evaluation, Validators, evaluate, range_applies
 from httpsock.http.request_parser import parse_head
 from tests.support import get
 from tests.support.rows import each_row
@@ -30,85 +30,85 @@ def request(*field_lines: str, method: str = "GET") -> Request:
 @each_row(
     ("if_match", "validators", "expected"),
     [
-        pytest.param('"abc"', STRONG, Verdict.PROCEED, id="R121: the entity-tag itself"),
-        pytest.param('"x", "abc"', STRONG, Verdict.PROCEED, id="R121: one entity-tag of a list matches"),
-        pytest.param(' ,, "x" ,"abc",', STRONG, Verdict.PROCEED, id="R041: empty members are skipped"),
-        pytest.param("*", STRONG, Verdict.PROCEED, id="§13.1.1: * is any state"),
-        pytest.param("*", WEAK, Verdict.PROCEED, id="§13.1.1: * is any state, of a weak entity-tag too"),
-        pytest.param('"abd"', STRONG, Verdict.FAILED, id="R121: another entity-tag"),
-        pytest.param('"ABC"', STRONG, Verdict.FAILED, id="§8.8.3: entity-tags do not ignore case"),
-        pytest.param('W/"abc"', STRONG, Verdict.FAILED, id="R121: a weak entity-tag does not match a strong one"),
-        pytest.param('W/"abc"', WEAK, Verdict.FAILED, id="§8.8.3.2: two equal weak entity-tags do not match"),
-        pytest.param('"abc"', WEAK, Verdict.FAILED, id="§8.8.3.2: a strong entity-tag does not match a weak one"),
-        pytest.param("abc", STRONG, Verdict.FAILED, id="without quotes it is no entity-tag"),
-        pytest.param('w/"abc"', WEAK, Verdict.FAILED, id="§8.8.3: a weak entity-tag begins with W in upper case"),
-        pytest.param('"abc" "x"', STRONG, Verdict.FAILED, id="a list without its comma matches nothing"),
-        pytest.param('*, "abc"', STRONG, Verdict.FAILED, id="§13.1.1: * stands alone"),
-        pytest.param("", STRONG, Verdict.FAILED, id="an empty list names no state"),
-        pytest.param('"x"\r\nIf-Match: "abc"', STRONG, Verdict.PROCEED, id="§5.3: two lines are one list"),
+        pytest.param('"abc"', STRONG, Evaluation.PROCEED, id="R121: the entity-tag itself"),
+        pytest.param('"x", "abc"', STRONG, Evaluation.PROCEED, id="R121: one entity-tag of a list matches"),
+        pytest.param(' ,, "x" ,"abc",', STRONG, Evaluation.PROCEED, id="R041: empty members are skipped"),
+        pytest.param("*", STRONG, Evaluation.PROCEED, id="§13.1.1: * is any state"),
+        pytest.param("*", WEAK, Evaluation.PROCEED, id="§13.1.1: * is any state, of a weak entity-tag too"),
+        pytest.param('"abd"', STRONG, Evaluation.FAILED, id="R121: another entity-tag"),
+        pytest.param('"ABC"', STRONG, Evaluation.FAILED, id="§8.8.3: entity-tags do not ignore case"),
+        pytest.param('W/"abc"', STRONG, Evaluation.FAILED, id="R121: a weak entity-tag does not match a strong one"),
+        pytest.param('W/"abc"', WEAK, Evaluation.FAILED, id="§8.8.3.2: two equal weak entity-tags do not match"),
+        pytest.param('"abc"', WEAK, Evaluation.FAILED, id="§8.8.3.2: a strong entity-tag does not match a weak one"),
+        pytest.param("abc", STRONG, Evaluation.FAILED, id="without quotes it is no entity-tag"),
+        pytest.param('w/"abc"', WEAK, Evaluation.FAILED, id="§8.8.3: a weak entity-tag begins with W in upper case"),
+        pytest.param('"abc" "x"', STRONG, Evaluation.FAILED, id="a list without its comma matches nothing"),
+        pytest.param('*, "abc"', STRONG, Evaluation.FAILED, id="§13.1.1: * stands alone"),
+        pytest.param("", STRONG, Evaluation.FAILED, id="an empty list names no state"),
+        pytest.param('"x"\r\nIf-Match: "abc"', STRONG, Evaluation.PROCEED, id="§5.3: two lines are one list"),
     ],
 )
-def test_if_match_compares_strongly(if_match: str, validators: Validators, expected: Verdict) -> None:
+def test_if_match_compares_strongly(if_match: str, validators: Validators, expected: Evaluation) -> None:
     assert evaluate(request(f"If-Match: {if_match}"), validators, NOW) is expected
 
 
 @each_row(
     ("if_none_match", "validators", "expected"),
     [
-        pytest.param('"abc"', STRONG, Verdict.NOT_MODIFIED, id="R117: the entity-tag itself"),
-        pytest.param('W/"abc"', STRONG, Verdict.NOT_MODIFIED, id="R117: a weak entity-tag matches a strong one"),
-        pytest.param('"abc"', WEAK, Verdict.NOT_MODIFIED, id="R117: a strong entity-tag matches a weak one"),
-        pytest.param('W/"abc"', WEAK, Verdict.NOT_MODIFIED, id="R117: equal weak entity-tags match"),
-        pytest.param('"x", W/"abc"', STRONG, Verdict.NOT_MODIFIED, id="R117: one entity-tag of a list matches"),
-        pytest.param('"a,b", "abc"', STRONG, Verdict.NOT_MODIFIED, id="a comma in an entity-tag ends nothing"),
-        pytest.param("*", STRONG, Verdict.NOT_MODIFIED, id="R117: * is any state"),
-        pytest.param('"x"\r\nIf-None-Match: "abc"', STRONG, Verdict.NOT_MODIFIED, id="§5.3: two lines are one list"),
-        pytest.param('"abd", "ab"', STRONG, Verdict.PROCEED, id="R117: no entity-tag of a list matches"),
-        pytest.param('"x,"abc"', STRONG, Verdict.PROCEED, id="a list with broken quotes matches nothing"),
-        pytest.param("abc", STRONG, Verdict.PROCEED, id="without quotes it is no entity-tag"),
-        pytest.param('"*"', STRONG, Verdict.PROCEED, id="an asterisk in quotes is an entity-tag"),
-        pytest.param("**", STRONG, Verdict.PROCEED, id="two asterisks are nothing"),
-        pytest.param("", STRONG, Verdict.PROCEED, id="an empty list names no state"),
-        pytest.param('"\xff"', STRONG, Verdict.PROCEED, id="R040: octets beyond ASCII are opaque"),
+        pytest.param('"abc"', STRONG, Evaluation.NOT_MODIFIED, id="R117: the entity-tag itself"),
+        pytest.param('W/"abc"', STRONG, Evaluation.NOT_MODIFIED, id="R117: a weak entity-tag matches a strong one"),
+        pytest.param('"abc"', WEAK, Evaluation.NOT_MODIFIED, id="R117: a strong entity-tag matches a weak one"),
+        pytest.param('W/"abc"', WEAK, Evaluation.NOT_MODIFIED, id="R117: equal weak entity-tags match"),
+        pytest.param('"x", W/"abc"', STRONG, Evaluation.NOT_MODIFIED, id="R117: one entity-tag of a list matches"),
+        pytest.param('"a,b", "abc"', STRONG, Evaluation.NOT_MODIFIED, id="a comma in an entity-tag ends nothing"),
+        pytest.param("*", STRONG, Evaluation.NOT_MODIFIED, id="R117: * is any state"),
+        pytest.param('"x"\r\nIf-None-Match: "abc"', STRONG, Evaluation.NOT_MODIFIED, id="§5.3: two lines are one list"),
+        pytest.param('"abd", "ab"', STRONG, Evaluation.PROCEED, id="R117: no entity-tag of a list matches"),
+        pytest.param('"x,"abc"', STRONG, Evaluation.PROCEED, id="a list with broken quotes matches nothing"),
+        pytest.param("abc", STRONG, Evaluation.PROCEED, id="without quotes it is no entity-tag"),
+        pytest.param('"*"', STRONG, Evaluation.PROCEED, id="an asterisk in quotes is an entity-tag"),
+        pytest.param("**", STRONG, Evaluation.PROCEED, id="two asterisks are nothing"),
+        pytest.param("", STRONG, Evaluation.PROCEED, id="an empty list names no state"),
+        pytest.param('"\xff"', STRONG, Evaluation.PROCEED, id="R040: octets beyond ASCII are opaque"),
     ],
 )
-def test_if_none_match_compares_weakly(if_none_match: str, validators: Validators, expected: Verdict) -> None:
+def test_if_none_match_compares_weakly(if_none_match: str, validators: Validators, expected: Evaluation) -> None:
     assert evaluate(request(f"If-None-Match: {if_none_match}"), validators, NOW) is expected
 
 
 @each_row(
     ("date", "validators", "expected"),
     [
-        pytest.param(MODIFIED_DATE, STRONG, Verdict.NOT_MODIFIED, id="R119: the very date"),
-        pytest.param(LATER_DATE, STRONG, Verdict.NOT_MODIFIED, id="R119: a later date"),
-        pytest.param(EARLIER_DATE, STRONG, Verdict.PROCEED, id="R119: a second before"),
-        pytest.param("Sunday, 06-Nov-94 08:49:37 GMT", STRONG, Verdict.NOT_MODIFIED, id="R120: rfc850-date"),
-        pytest.param("Sun Nov  6 08:49:37 1994", STRONG, Verdict.NOT_MODIFIED, id="R120: asctime-date"),
-        pytest.param("Sun, 06 Nov 1994 08:49:37 CET", STRONG, Verdict.PROCEED, id="R118: another zone is no date"),
-        pytest.param("Sun, 32 Nov 1994 08:49:37 GMT", STRONG, Verdict.PROCEED, id="R118: an impossible day"),
-        pytest.param("2094-11-06", STRONG, Verdict.PROCEED, id="R118: another form is no date"),
-        pytest.param(f"{MODIFIED_DATE}; length=3", STRONG, Verdict.PROCEED, id="R118: parameters are no date"),
-        pytest.param("", STRONG, Verdict.PROCEED, id="R118: an empty date"),
-        pytest.param(LATER_DATE, UNDATED, Verdict.PROCEED, id="§13.1.3: ignored without Last-Modified"),
+        pytest.param(MODIFIED_DATE, STRONG, Evaluation.NOT_MODIFIED, id="R119: the very date"),
+        pytest.param(LATER_DATE, STRONG, Evaluation.NOT_MODIFIED, id="R119: a later date"),
+        pytest.param(EARLIER_DATE, STRONG, Evaluation.PROCEED, id="R119: a second before"),
+        pytest.param("Sunday, 06-Nov-94 08:49:37 GMT", STRONG, Evaluation.NOT_MODIFIED, id="R120: rfc850-date"),
+        pytest.param("Sun Nov  6 08:49:37 1994", STRONG, Evaluation.NOT_MODIFIED, id="R120: asctime-date"),
+        pytest.param("Sun, 06 Nov 1994 08:49:37 CET", STRONG, Evaluation.PROCEED, id="R118: another zone is no date"),
+        pytest.param("Sun, 32 Nov 1994 08:49:37 GMT", STRONG, Evaluation.PROCEED, id="R118: an impossible day"),
+        pytest.param("2094-11-06", STRONG, Evaluation.PROCEED, id="R118: another form is no date"),
+        pytest.param(f"{MODIFIED_DATE}; length=3", STRONG, Evaluation.PROCEED, id="R118: parameters are no date"),
+        pytest.param("", STRONG, Evaluation.PROCEED, id="R118: an empty date"),
+        pytest.param(LATER_DATE, UNDATED, Evaluation.PROCEED, id="§13.1.3: ignored without Last-Modified"),
     ],
 )
-def test_if_modified_since_is_a_date_or_ignored(date: str, validators: Validators, expected: Verdict) -> None:
+def test_if_modified_since_is_a_date_or_ignored(date: str, validators: Validators, expected: Evaluation) -> None:
     assert evaluate(request(f"If-Modified-Since: {date}"), validators, NOW) is expected
 
 
 @each_row(
     ("date", "validators", "expected"),
     [
-        pytest.param(MODIFIED_DATE, STRONG, Verdict.PROCEED, id="R122: the very date"),
-        pytest.param(LATER_DATE, STRONG, Verdict.PROCEED, id="R122: a later date"),
-        pytest.param(EARLIER_DATE, STRONG, Verdict.FAILED, id="R122: a second before"),
-        pytest.param("Sunday, 06-Nov-94 08:49:36 GMT", STRONG, Verdict.FAILED, id="R120: rfc850-date"),
-        pytest.param("Sun Nov  6 08:49:36 1994", STRONG, Verdict.FAILED, id="R120: asctime-date"),
-        pytest.param("yesterday", STRONG, Verdict.PROCEED, id="R122: ignored when invalid"),
-        pytest.param(EARLIER_DATE, UNDATED, Verdict.PROCEED, id="§13.1.4: ignored without Last-Modified"),
+        pytest.param(MODIFIED_DATE, STRONG, Evaluation.PROCEED, id="R122: the very date"),
+        pytest.param(LATER_DATE, STRONG, Evaluation.PROCEED, id="R122: a later date"),
+        pytest.param(EARLIER_DATE, STRONG, Evaluation.FAILED, id="R122: a second before"),
+        pytest.param("Sunday, 06-Nov-94 08:49:36 GMT", STRONG, Evaluation.FAILED, id="R120: rfc850-date"),
+        pytest.param("Sun Nov  6 08:49:36 1994", STRONG, Evaluation.FAILED, id="R120: asctime-date"),
+        pytest.param("yesterday", STRONG, Evaluation.PROCEED, id="R122: ignored when invalid"),
+        pytest.param(EARLIER_DATE, UNDATED, Evaluation.PROCEED, id="§13.1.4: ignored without Last-Modified"),
     ],
 )
-def test_if_unmodified_since_is_a_date_or_ignored(date: str, validators: Validators, expected: Verdict) -> None:
+def test_if_unmodified_since_is_a_date_or_ignored(date: str, validators: Validators, expected: Evaluation) -> None:
     assert evaluate(request(f"If-Unmodified-Since: {date}"), validators, NOW) is expected
 
 
@@ -153,11 +153,11 @@ def test_conditions_are_evaluated_in_the_order_of_the_rfc(held: dict[str, bool |
     """In a test ID, T is true, F is false, and - means no field (RFC 9110 §13.2.2, requirement R123)."""
     field_lines = [line for name, holds in held.items() for line in LINES[name][holds]]
     if not FIRST_STEPS[held["If-Match"], held["If-Unmodified-Since"]]:
-        expected = Verdict.FAILED
+        expected = Evaluation.FAILED
     elif not LAST_STEPS[held["If-None-Match"], held["If-Modified-Since"]]:
-        expected = Verdict.NOT_MODIFIED
+        expected = Evaluation.NOT_MODIFIED
     else:
-        expected = Verdict.PROCEED
+        expected = Evaluation.PROCEED
     assert evaluate(request(*field_lines, method=method), STRONG, NOW) is expected
     # The order of the lines does not matter.
     assert evaluate(request(*reversed(field_lines), method=method), STRONG, NOW) is expected
@@ -166,7 +166,7 @@ def test_conditions_are_evaluated_in_the_order_of_the_rfc(held: dict[str, bool |
 def test_an_invalid_if_none_match_still_overrides_if_modified_since() -> None:
     """If a request has If-None-Match, the server must ignore If-Modified-Since (RFC 9110 §13.1.3, requirement R118)."""
     asked = request("If-None-Match: broken", f"If-Modified-Since: {MODIFIED_DATE}")
-    assert evaluate(asked, STRONG, NOW) is Verdict.PROCEED
+    assert evaluate(asked, STRONG, NOW) is Evaluation.PROCEED
 
 
 @each_row(

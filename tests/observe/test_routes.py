@@ -34,7 +34,7 @@ def request(
 
 
 def test_the_page_has_a_sentence_for_each_event_of_a_server() -> None:
-    table = PAGE.partition("const SENTENCES = {")[2].partition("\n};")[0]
+    table = PAGE.partition("const FORMATS = {")[2].partition("\n};")[0]
     with_sentences = set(re.findall(r"(?:^  |, )(\w+): \(", table, re.MULTILINE))
     # "tcp" and "lost" change the page in other ways; a client's events never come.
     others = {"tcp", "lost", "getaddrinfo", "connect", "repeated", "skip"}
