@@ -143,9 +143,9 @@ def test_each_event_names_its_process(serving: Start) -> None:
         program.ask("/hello.txt")
     _, _, error = program.stop()
     lines = [line for line in error.splitlines() if line[:1].isdigit()]
-    telling = {line.split()[0] for line in lines if line.endswith("accept")}
-    assert telling
-    assert str(program.process.pid) not in telling, "the supervisor serves no client"
+    accepting = {line.split()[0] for line in lines if line.endswith("accept")}
+    assert accepting
+    assert str(program.process.pid) not in accepting, "the supervisor serves no client"
     assert sum(line.endswith("accept") for line in lines) == 8
     assert sum("close 127.0.0.1" in line for line in lines) == 2
 

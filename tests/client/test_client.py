@@ -242,14 +242,18 @@ def test_a_response_that_is_closed_early_ends_its_connection() -> None:
 
 
 def test_a_connection_that_the_server_has_ended_is_not_used_again() -> None:
-    told = CollectedTrace()
-    with playing(answering(ok(b"a")), answering(ok(b"b"))) as url, Client(trace=told) as client:
+    collected = CollectedTrace()
+    with playing(answering(ok(b"a")), answering(ok(b"b"))) as url, Client(trace=collected) as client:
         assert client.get(url).read() == b"a"
         ((_, connection),) = client._connections
         # The server ends it; the client sees that before it sends.
         assert select.select([connection._socket], [], [], TIMEOUT_SECONDS)[0]
         assert client.get(url).read() == b"b"
-    assert [name for name in told.names if name in ("connect", "send", "close")] == ["connect", "send", "close"] * 2
+    assert [name for name in collected.names if name in ("connect", "send", "close")] == [
+        "connect",
+        "send",
+        "close",
+    ] * 2
 
 
 def close_at_the_second_request(answer: bytes) -> Script:

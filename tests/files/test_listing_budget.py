@@ -24,22 +24,22 @@ def allotment(budget: ListingBudget, network: str, names: int) -> Allotment:
 
     The first names of a listing are free, so they are added to the number.
     """
-    claimed = Allotment(budget)
-    claimed.network = network
-    assert len(list(claimed.charge(range(UNCOUNTED + names)))) == UNCOUNTED + names
-    return claimed
+    allotted = Allotment(budget)
+    allotted.network = network
+    assert len(list(allotted.charge(range(UNCOUNTED + names)))) == UNCOUNTED + names
+    return allotted
 
 
 def is_refused(budget: ListingBudget, network: str, names: int) -> bool:
     """Charge *network* for a listing of *names* names, then release the names. Return whether the charge failed."""
-    claimed = Allotment(budget)
-    claimed.network = network
+    allotted = Allotment(budget)
+    allotted.network = network
     try:
-        list(claimed.charge(range(UNCOUNTED + names)))
+        list(allotted.charge(range(UNCOUNTED + names)))
     except OSError:
         return True
     finally:
-        claimed.close()
+        allotted.close()
     return False
 
 
@@ -87,11 +87,11 @@ def test_short_listings_always_pass() -> None:
 def test_charges_of_many_threads_add_up() -> None:
     budget = ListingBudget(10_000)
 
-    def claim_and_close() -> None:
+    def allot_and_close() -> None:
         for _ in range(200):
             allotment(budget, "a", 3).close()
 
-    threads = [threading.Thread(target=claim_and_close) for _ in range(4)]
+    threads = [threading.Thread(target=allot_and_close) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

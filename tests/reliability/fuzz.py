@@ -117,18 +117,18 @@ def _path(octets: bytes) -> None:
 
 
 @cache
-def _service() -> Settings:
+def _settings() -> Settings:
     return Settings(serve_folder(DocumentRoot(ROOT / "www")))
 
 
 def _connection(octets: bytes) -> None:
     """Serve a client that sends *octets* over a socket and then closes its side."""
-    service = _service()
+    settings = _settings()
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     theirs.setblocking(False)
     answers = []
-    with theirs, contextlib.closing(open_connection(ours, "::1", service, None, Tick(2e9, 0.0))) as connection:
+    with theirs, contextlib.closing(open_connection(ours, "::1", settings, None, Tick(2e9, 0.0))) as connection:
         theirs.sendall(octets)
         theirs.shutdown(socket.SHUT_WR)
         for waits, _ in enumerate(connection.coroutine):

@@ -377,7 +377,7 @@ def test_a_connection_with_an_unread_request_is_not_evicted(folder: pathlib.Path
         assert list(loop._connections.values()) == [first, third], "the second was silent, and the third came later"
         # A client that has left does not count as evictable: it is removed without eviction.
         assert not loop._evict(tick)
-        assert not loop._evict(tick), "asked again in the same turn"
+        assert not loop._evict(tick), "asked again in the same tick"
 
 
 def test_accepting_pauses_until_there_is_room(folder: pathlib.Path, limit_of_one: None) -> None:

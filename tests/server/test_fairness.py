@@ -78,11 +78,11 @@ def test_each_tick_has_new_shares(peers: Peers) -> None:
     clock = Clock()
     fairness = Fairness(clock)
     waiting = peers.of(*[HEAVY] * 7)
-    turns = []
+    ticks = []
     while waiting:
-        turns.append(len(run(fairness, clock, waiting, {HEAVY: 0.002})))
+        ticks.append(len(run(fairness, clock, waiting, {HEAVY: 0.002})))
         waiting = fairness.take_postponed()
-    assert turns == [2, 2, 2, 1]
+    assert ticks == [2, 2, 2, 1]
 
 
 def test_connections_that_cost_little_are_not_charged(peers: Peers) -> None:

@@ -21,8 +21,8 @@ class Relay:
         self._front = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._front.bind(("127.0.0.1", 0))
         self._back = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._awakened, self._awakener = socket.socketpair()
-        self._held: list[tuple[socket.socket, bytes, tuple[str, int]]] = []
+        self._wakeup_reader, self._wakeup_writer = socket.socketpair()
+        self._delayed: list[tuple[socket.socket, bytes, tuple[str, int]]] = []
         self._client = ("", 0)
         self.port: int = self._front.getsockname()[1]
         self.done: Counter[str] = Counter()
@@ -30,8 +30,8 @@ class Relay:
     def run(self) -> None:
         """Relay datagrams until stop() is called."""
         while True:
-            ready, _, _ = select.select([self._front, self._back, self._awakened], [], [])
-            if self._awakened in ready:
+            ready, _, _ = select.select([self._front, self._back, self._wakeup_reader], [], [])
+            if self._wakeup_reader in ready:
                 return
             if self._front in ready:
                 octets, self._client = self._front.recvfrom(65536)
@@ -44,21 +44,21 @@ class Relay:
         self.done[fate] += 1
         if fate == "reordered":
             # A reordered datagram is sent after the next one.
-            self._held.append((by, octets, to))
+            self._delayed.append((by, octets, to))
             return
         for _ in range({"dropped": 0, "doubled": 2}.get(fate, 1)):
             by.sendto(octets, to)
-        for each in self._held:
+        for each in self._delayed:
             each[0].sendto(each[1], each[2])
-        self._held.clear()
+        self._delayed.clear()
 
     def stop(self) -> None:
         """Make run() return."""
-        self._awakener.send(b"\0")
+        self._wakeup_writer.send(b"\0")
 
     def close(self) -> None:
         """Close all sockets of the relay."""
-        for each in (self._front, self._back, self._awakened, self._awakener):
+        for each in (self._front, self._back, self._wakeup_reader, self._wakeup_writer):
             each.close()
 
 

@@ -168,11 +168,11 @@ def test_evictions_are_traced(folder: pathlib.Path, monkeypatch: pytest.MonkeyPa
 
 def test_a_client_that_stops_reading_is_traced(folder: pathlib.Path) -> None:
     (folder / "film.webm").write_bytes(bytes(64 * 1024 * 1024))
-    has_given_up = threading.Event()
-    settings: dict[str, Any] = {"timeouts": Timeouts(slow=0.05), "log": lambda exchanges: has_given_up.set()}
+    has_timed_out = threading.Event()
+    settings: dict[str, Any] = {"timeouts": Timeouts(slow=0.05), "log": lambda exchanges: has_timed_out.set()}
     with Traced(folder, **settings) as server, connect(server.port) as client:
         client.sendall(get("/film.webm"))
-        assert has_given_up.wait(TIMEOUT_SECONDS)
+        assert has_timed_out.wait(TIMEOUT_SECONDS)
     # The result of the last attempt before the reset differs from run to run.
     last_attempt = (
         r"(?m)^#1 127\.0\.0\.1:PORT  TIME  sendfile(?:: EAGAIN.*| MUCH)\n(?=#1 127\.0\.0\.1:PORT  TIME  setsockopt)"
