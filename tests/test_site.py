@@ -17,7 +17,7 @@ import httpsock
 from httpsock.tracing.events import FORMATS
 from tests import site
 from tests.site import PAGES, TRACES, WWW
-from tests.support import free_port
+from tests.support import exchange, free_port, read_answer
 
 STYLE = (WWW / "style.css").read_text(encoding="utf-8")
 SCRIPT = (WWW / "script.js").read_text(encoding="utf-8")
@@ -124,6 +124,18 @@ def test_a_request_written_by_hand_is_answered() -> None:
         output = site.run(site.on_port("http_by_hand.py", str(server.port)))
     assert output.startswith("HTTP/1.1 200 OK")
     assert output.endswith((WWW / "hello.txt").read_text() + "\n")
+
+
+def test_a_rude_request_of_the_page_gets_the_section_that_the_page_names() -> None:
+    rude = (WWW / "try.html").read_text(encoding="utf-8").partition('id="rude"')[2].partition("</section>")[0]
+    tries = re.findall(r"<code>printf '(.*?)' \| nc .*?</code></pre></div>\n<p class=\"look\">(.*?)</p>", rude)
+    assert len(tries) == 5
+    with httpsock.Server(WWW, port=0) as server:
+        for text, section in tries:
+            octets = text.replace(r"\r", "\r").replace(r"\n", "\n").encode()
+            answer, _ = read_answer(exchange(server.port, octets, ends=False))
+            assert (answer.status, answer.field("Connection")) == (400, "close")
+            assert re.findall(r"RFC \d+ §[\d.]+\b", answer.text) == [section]
 
 
 # --- the pages ------------------------------------------------------------------------------------------------------

@@ -331,7 +331,7 @@ def _check_first_line(octets: bytes, maximum: int) -> None:
         return
     # If all lines end with CR alone, there will be no complete line.
     if b"\r" in first[:-1]:
-        raise RequestError(Status.BAD_REQUEST, _request_line_reason(first + b"\r\n", first), "RFC 9112 §3")
+        raise RequestError(Status.BAD_REQUEST, *_request_line_reason(first + b"\r\n", first))
     if len(first) < maximum + len(b"\r\n"):
         return
     if b" " not in first:
@@ -362,26 +362,26 @@ def _request_line_fault(line: bytes) -> RequestError | None:
         except RequestError as fault:
             return fault
         return None
-    return _method_fault(line) or RequestError(Status.BAD_REQUEST, _request_line_reason(line, text), "RFC 9112 §3")
+    return _method_fault(line) or RequestError(Status.BAD_REQUEST, *_request_line_reason(line, text))
 
 
-def _request_line_reason(line: bytes, text: bytes) -> str:
-    """Return why *line* is not a request line. *text* is *line* without its line end."""
+def _request_line_reason(line: bytes, text: bytes) -> tuple[str, str]:
+    """Return why *line* is not a request line, and the section of the RFC. *text* is *line* without its line end."""
+    section = "RFC 9112 §3"
     if protocol := foreign_protocol(line):
-        return protocol
-    if b"\r" in text:
-        return "the request line has a bare CR"
-    if not line.endswith(b"\r\n"):
-        return "the request line ends with a bare LF, not with CRLF"
+        return protocol, section
+    if b"\r" in text or not line.endswith(b"\r\n"):
+        fault = "has a bare CR" if b"\r" in text else "ends with a bare LF, not with CRLF"
+        return f"the request line {fault}", "RFC 9112 §2.2"
     if text.startswith(b" "):
-        return "the request line starts with a space"
+        return "the request line starts with a space", section
     _, *rest = text.split(b" ")
     if len(rest) < 2:
-        return f"the request line has {len(rest) + 1} of its three parts: method, request-target, HTTP-version"
+        return f"the request line has {len(rest) + 1} of its three parts: method, request-target, HTTP-version", section
     if len(rest) == 2 and not rest[0]:
-        return "the request-target is empty"
+        return "the request-target is empty", section
     if len(rest) > 2:
-        return "the request line has more than two spaces"
+        return "the request line has more than two spaces", section
     if not re.fullmatch(grammar.HTTP_VERSION, rest[1]):
-        return f'the HTTP-version is "{grammar.printable(rest[1])}", not HTTP/1.1'
-    return f'the request-target "{grammar.printable(rest[0])}" has a control character'
+        return f'the HTTP-version is "{grammar.printable(rest[1])}", not HTTP/1.1', section
+    return f'the request-target "{grammar.printable(rest[0])}" has a control character', section
