@@ -26,6 +26,12 @@ if (location.protocol === "http:" && plain) {
   }
 }
 
+/* A command breaks between its words, not after a hyphen within an option. */
+for (const code of document.querySelectorAll(".cmd code")) {
+  const parts = code.textContent.split(/(\s+)/);
+  code.replaceChildren(...parts.map((part, at) => at % 2 ? part : element("span", part)));
+}
+
 /* Copy buttons. */
 const copy = async (source) => {
   try {
@@ -77,7 +83,7 @@ if (travel && performance.getEntriesByType) {
         element("td", path),
         element("td", unasked ? "cached" : unchanged ? "304" : `${entry.decodedBodySize} bytes`, "num"),
         unasked ? element("td", "not needed")
-          : opened(entry) ? element("td", "opened for it", "now") : element("td", "no wait: open already, or too quick to measure"));
+          : opened(entry) ? element("td", "opened", "now") : element("td", "no wait"));
       document.getElementById("travel-rows").append(row);
     }
     const protocol = page.length ? page[0].nextHopProtocol : "";

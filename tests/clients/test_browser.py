@@ -108,7 +108,7 @@ def test_without_an_inspector_a_page_shows_recorded_steps(visit: Visit) -> None:
 
 def test_a_command_on_a_page_names_the_port_of_its_server(visit: Visit) -> None:
     document, log = visit(SITE, "http.html", AHEAD)
-    port = re.search(r"http_by_hand\.py (\d+)</code>", document)
+    port = re.search(r"http_by_hand\.py</span> <span>(\d+)</span></code>", document)
     assert port
     assert int(port[1]) != 8000
     assert log
