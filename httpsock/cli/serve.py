@@ -68,7 +68,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         inherited = inherit_sockets()
     except (OSError, ValueError) as error:
-        print_stderr(f"httpsock: cannot use the inherited listening sockets: {error}.")
+        reason = getattr(error, "strerror", None) or error
+        print_stderr(f"httpsock: cannot use the inherited listening sockets: {reason}.")
         return ExitCode.FAILED
     try:
         make = partial(_server, options, directory, lines, description=description)
@@ -364,8 +365,10 @@ def _print_urls(server: Server, options: argparse.Namespace, inherited: Inherite
     if options.port is None and server.port != DEFAULT_PORT and not inherited:
         lines.append(f"Port {DEFAULT_PORT} is in use, so this is port {server.port}.")
     if options.lan:
-        lines.append(f"Serving {folder} to the whole network (Ctrl-C to stop). On other devices type:")
-        lines += [f"  {url_of(address, server.port)}" for address in local_addresses()]
+        addresses = local_addresses()
+        hint = "On other devices type:" if addresses else "But this machine is in no network now."
+        lines.append(f"Serving {folder} to the whole network (Ctrl-C to stop). {hint}")
+        lines += [f"  {url_of(address, server.port)}" for address in addresses]
     else:
         lines.append(f"Serving {folder} at {' and '.join(server.urls)} (Ctrl-C to stop)")
     if any("%25" in url for url in server.urls):

@@ -240,5 +240,29 @@ def test_lan_prints_each_address_for_other_devices(serving: Start, folder: pathl
     code, _, error = program.stop()
     assert code == 0
     first, *urls = error.splitlines()
-    assert first == f"Serving {folder} to the whole network (Ctrl-C to stop). On other devices type:"
+    assert first.startswith(f"Serving {folder} to the whole network (Ctrl-C to stop). ")
     assert urls == [f"  {url_of(address, program.port)}" for address in addresses]
+
+
+@pytest.mark.parametrize(
+    ("addresses", "hint"),
+    [
+        (
+            ["192.0.2.1", "2001:db8::1"],
+            "On other devices type:\n  http://192.0.2.1:{0}/\n  http://[2001:db8::1]:{0}/\n",
+        ),
+        ([], "But this machine is in no network now.\n"),
+    ],
+)
+def test_lan_says_how_other_devices_reach_the_server(
+    folder: pathlib.Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    addresses: list[str],
+    hint: str,
+) -> None:
+    monkeypatch.setattr("httpsock.cli.serve.local_addresses", lambda: addresses)
+    with httpsock.Server(folder, port=0) as server:
+        _print_urls(server, options_of(["--lan", "--port", "0"]), None)
+    expected = f"Serving {folder} to the whole network (Ctrl-C to stop). {hint.format(server.port)}"
+    assert capfd.readouterr().err == expected
