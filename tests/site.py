@@ -6,11 +6,11 @@
 
 In a page, these elements get new content. Their attributes select it:
 
-    <ol class="trace" data-from="server" data-connection="1" data-turn="2" data-calls="recv parse">
-        events of a recording. Connection 0 is the server itself. A turn begins with a wait for a request.
-        Turn 0 comes before the first wait, and turn -1 is the last one. data-calls selects the calls by name.
+    <ol class="trace" data-from="server" data-connection="1" data-exchange="2" data-calls="recv parse">
+        events of a recording. Connection 0 is the server itself. An exchange begins with a wait for a request.
+        Exchange 0 comes before the first wait, and exchange -1 is the last one. data-calls selects the calls by name.
         data-below lists calls. Only events of these calls have the lines below them.
-    <pre data-said="receiver" data-line="0">
+    <pre data-output="receiver" data-line="0">
         the output of a program, or one line of it
     <code data-program="tcp_server.py">
         a program of www/code
@@ -187,14 +187,14 @@ def events_of(text: str) -> list[RecordedEvent]:
     return events
 
 
-def turns_of(events: list[RecordedEvent]) -> list[list[RecordedEvent]]:
-    """Split the events of one connection into turns. Each turn except the first begins with a wait for a request."""
-    turns: list[list[RecordedEvent]] = [[]]
+def exchanges_of(events: list[RecordedEvent]) -> list[list[RecordedEvent]]:
+    """Split the events of one connection into exchanges. Each but the first begins with a wait for a request."""
+    exchanges: list[list[RecordedEvent]] = [[]]
     for event in events:
         if event.what.startswith("wait for a request"):
-            turns.append([])
-        turns[-1].append(event)
-    return turns
+            exchanges.append([])
+        exchanges[-1].append(event)
+    return exchanges
 
 
 def normalised(text: str) -> dict[int, list[RecordedEvent]]:
@@ -218,8 +218,8 @@ def trace(attributes: dict[str, str]) -> str:
     events = events_of((TRACES / f"{name}.txt").read_text(encoding="utf-8"))
     if "data-connection" in attributes:
         events = [event for event in events if event.connection == int(attributes["data-connection"])]
-    if "data-turn" in attributes:
-        events = turns_of(events)[int(attributes["data-turn"])]
+    if "data-exchange" in attributes:
+        events = exchanges_of(events)[int(attributes["data-exchange"])]
     if calls := attributes.get("data-calls"):
         events = [event for event in events if event.call in calls.split()]
     if "data-below" in attributes:
@@ -390,7 +390,7 @@ def datagrams(sent: int, arrived: list[int]) -> str:
 
 
 _TRACE = re.compile(r'(<ol class="trace"( data-from=[^>]*)>)(?s:.*?)(?=</ol>)')
-_OUTPUT = re.compile(r'(<pre [^>]*data-said="([^"]*)"(?: data-line="([^"]*)")?[^>]*>)(?s:.*?)(?=</pre>)')
+_OUTPUT = re.compile(r'(<pre [^>]*data-output="([^"]*)"(?: data-line="([^"]*)")?[^>]*>)(?s:.*?)(?=</pre>)')
 _DATAGRAM = re.compile(r'(<code data-datagram="([^"]*)">)(?s:.*?)(?=</code>)')
 _PROGRAM = re.compile(r'(<code data-program="([^"]*)">)(?s:.*?)(?=</code>)')
 _SOURCE = re.compile(r'(<a class="source" href="code\.html#([^/"]+)/([^/"]+)/[^/"]+">).*?(?=</a>)')

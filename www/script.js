@@ -196,19 +196,19 @@ const rowOf = (event) => {
 };
 
 /* The exchanges of a connection: each after the first begins with the wait for a request. */
-const turnsOf = (events) => {
-  const turns = [[]];
+const exchangesOf = (events) => {
+  const exchanges = [[]];
   for (const event of events) {
-    if (event.event === "wait" && event.for === "a request") turns.push([]);
-    turns[turns.length - 1].push(event);
+    if (event.event === "wait" && event.for === "a request") exchanges.push([]);
+    exchanges[exchanges.length - 1].push(event);
   }
-  return turns;
+  return exchanges;
 };
 
 const live = document.getElementById("live");
 if (live && window.EventSource && location.protocol === "http:") {
-  const told = new Map();   // the events of each connection, newest connections only
-  const said = document.getElementById("live-said");
+  const recent = new Map();   // the events of each connection, newest connections only
+  const note = document.getElementById("live-note");
   const watch = document.getElementById("watch");
   const slots = [...document.querySelectorAll("[data-live]")];
   let wanted = { path: location.pathname, time: performance.timeOrigin + (navigation ? navigation.requestStart : 0) };
@@ -223,39 +223,39 @@ if (live && window.EventSource && location.protocol === "http:") {
   const show = () => {
     isDue = false;
     let mine, at, least = 10_000;
-    for (const events of told.values()) {
-      const turns = turnsOf(events);
-      turns.forEach((turn, number) => {
-        const away = Math.min(...turn.map(distance));
-        if (away < least) [mine, at, least] = [turns, number, away];
+    for (const events of recent.values()) {
+      const exchanges = exchangesOf(events);
+      exchanges.forEach((exchange, number) => {
+        const away = Math.min(...exchange.map(distance));
+        if (away < least) [mine, at, least] = [exchanges, number, away];
       });
     }
-    const ours = [...told].find(([key]) => key.endsWith("/0"));
+    const ours = [...recent].find(([key]) => key.endsWith("/0"));
     /* The first events of a long connection may have been dropped. */
     const accepted = mine && mine[0].some((event) => event.event === "accept") ? mine[0] : [];
     const ended = mine && at < mine.length - 1 ? mine[mine.length - 1] : [];
     for (const slot of slots) {
-      const { connection, turn, calls } = slot.dataset;
+      const { connection, exchange, calls } = slot.dataset;
       let events = [];
       if (connection === "0") events = ours ? ours[1] : [];
-      else if (mine && turn === "1") events = mine[at];
-      else if (mine && turn === "0") events = accepted;
-      else if (mine && turn === "-1") events = ended;
+      else if (mine && exchange === "1") events = mine[at];
+      else if (mine && exchange === "0") events = accepted;
+      else if (mine && exchange === "-1") events = ended;
       else if (mine) events = at === 0 ? mine[at] : [...accepted, ...mine[at], ...ended];
       if (calls) events = events.filter((event) => calls.split(" ").includes(event.event));
       if (!events.length) continue;
       slot.replaceChildren(...events.map(rowOf));
       slot.classList.add("live-now");
-      slot.closest(".said")?.removeAttribute("hidden");
+      slot.closest(".message")?.removeAttribute("hidden");
     }
   };
-  const take = (message) => {
+  const receive = (message) => {
     const event = JSON.parse(message.data);
     const key = `${event.process}/${event.connection}`;
-    if (!told.has(key)) told.set(key, []);
-    told.get(key).push(event);
-    if (told.get(key).length > 400) told.get(key).shift();
-    if (told.size > 60) told.delete([...told.keys()].find((each) => !each.endsWith("/0")));
+    if (!recent.has(key)) recent.set(key, []);
+    recent.get(key).push(event);
+    if (recent.get(key).length > 400) recent.get(key).shift();
+    if (recent.size > 60) recent.delete([...recent.keys()].find((each) => !each.endsWith("/0")));
     if (!isDue) setTimeout(show, 60);
     isDue = true;
   };
@@ -270,16 +270,16 @@ if (live && window.EventSource && location.protocol === "http:") {
     source.onopen = () => {
       live.classList.add("on");
       watch.hidden = true;
-      said.replaceChildren(element("b", "Live."), " The server reports each call it makes for you, as it happens. Load this page again, or see every connection in ", inspector(), ".");
+      note.replaceChildren(element("b", "Live."), " The server reports each call it makes for you, as it happens. Load this page again, or see every connection in ", inspector(), ".");
       sessionStorage.setItem("live", "yes");
     };
-    source.onmessage = take;
+    source.onmessage = receive;
     source.onerror = () => {
       if (source.readyState !== EventSource.CLOSED) return;   // it reconnects by itself
       live.classList.remove("on");
       watch.hidden = false;
       sessionStorage.removeItem("live");
-      said.replaceChildren(element("b", "Recorded."), " The inspector is off here. Start ", element("code", "python3 -m httpsock --inspect"), ", and");
+      note.replaceChildren(element("b", "Recorded."), " The inspector is off here. Start ", element("code", "python3 -m httpsock --inspect"), ", and");
     };
   };
   watch.addEventListener("click", begin);
@@ -297,10 +297,10 @@ if (ask) {
   const asked = document.getElementById("asked");
   const answered = document.getElementById("answered");
   const buttons = [...ask.querySelectorAll("button[data-path]")];
-  let turn = 0;
+  let latest = 0;
 
   const send = async (button) => {
-    const mine = ++turn;
+    const mine = ++latest;
     const { path, method, field } = button.dataset;
     const url = new URL(path, location.href);
     for (const other of buttons) other.setAttribute("aria-pressed", String(other === button));
@@ -318,20 +318,20 @@ if (ask) {
         headers[field.slice(0, colon)] = value;
       }
       const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
-      if (mine !== turn) return;
+      if (mine !== latest) return;
       asked.replaceChildren(element("b", `${method} ${url.pathname} HTTP/1.1`),
         lines.length ? "\n" + lines.join("\n") : "");
       dispatchEvent(new CustomEvent("asked", { detail: url.pathname }));
       const response = await fetch(url, { method, headers, cache: "no-store" });
       const content = await response.text();
-      if (mine !== turn) return;
+      if (mine !== latest) return;
       const fields = [...response.headers].map(([name, value]) => `${name}: ${value}`).join("\n");
       answered.replaceChildren(
         element("b", `${response.status} ${response.statusText}`),
         `\n${fields}\n\n`,
         content || element("i", "(no content)"));
     } catch (problem) {
-      if (mine === turn) answered.textContent = `No answer: ${problem.message}`;
+      if (mine === latest) answered.textContent = `No answer: ${problem.message}`;
     }
   };
   for (const button of buttons) button.addEventListener("click", () => send(button));

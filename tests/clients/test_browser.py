@@ -196,8 +196,8 @@ def test_with_an_inspector_a_page_shows_the_steps_of_its_own_request(tmp_path: p
         assert "> User-Agent: another" not in shown
         accepted = browser.evaluate("document.querySelector('#accept .live-now').textContent")
         assert accepted.endswith("accept")
-        assert "Live." in browser.evaluate("document.getElementById('live-said').textContent")
-        assert browser.evaluate("document.querySelector('#live-said a').pathname") == "/.httpsock/"
+        assert "Live." in browser.evaluate("document.getElementById('live-note').textContent")
+        assert browser.evaluate("document.querySelector('#live-note a').pathname") == "/.httpsock/"
         # Other pages show live steps, too: below each button, those of the request that it sends.
         browser.command("Page.navigate", url=server.url + "try.html")
         browser.until("document.querySelector('.live.on')")
