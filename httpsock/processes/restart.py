@@ -115,8 +115,11 @@ class GracefulRestart:
 
 
 def loaded_files() -> list[str]:
-    """Return the files of all modules that this process has loaded. A new process loads them again."""
-    files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    """Return the files of this program and of the standard library that are loaded. A new process loads them again."""
+    # A start-up file may have loaded other modules, which the program does not need.
+    needed = {"__main__", "httpsock", *sys.stdlib_module_names}
+    modules = [module for name, module in sys.modules.items() if name.partition(".")[0] in needed]
+    files = (getattr(module, "__file__", None) for module in modules)
     # A module in a ZIP archive has no file of its own.
     return [file for file in files if file and os.path.exists(file)]
 
