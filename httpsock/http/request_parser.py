@@ -101,8 +101,8 @@ class RequestParser(MessageReader):
         # A head below this length is within both limits.
         self._usual_head = min(limits.request_line, limits.head - _END_OCTETS)
         self._known_octets = min(self._usual_head, MAX_KNOWN_OCTETS)
-        # A client that repeats a long head mostly does so on one connection. The last request is kept only if the head
-        # before had the same length. So a connection with a single request keeps no request.
+        # A client that repeats a long head mostly does so on one connection. The last request is cached only if the
+        # head before had the same length. So a connection with a single request caches none.
         self._last: Request | None = None
         self._last_octets = 0
         self._passed = _NOTHING_PASSED

@@ -75,7 +75,7 @@ class ConnectionLimit:
         network = network_of(client)
         return not is_loopback(network) and self._networks.get(network, 0) * 2 > self._count
 
-    def has_room(self) -> bool:
+    def allows_another(self) -> bool:
         """Return whether the limit allows another connection, or any client has more than its share.
 
         In the second case, connections of other clients exceed the limit. New ones of that client are closed.

@@ -233,7 +233,7 @@ class EventLoop:
     def _accept(self, listener: AcceptQueue, tick: Tick, maximum: int) -> None:
         """Accept and start at most *maximum* connections from *listener*: at the connection limit, only for a stop."""
         for number in range(maximum):
-            if not self._limit.has_room() and self._settings.phase is not Phase.STOPPING:
+            if not self._limit.allows_another() and self._settings.phase is not Phase.STOPPING:
                 return
             try:
                 connected, address = listener.accept()
@@ -284,7 +284,7 @@ class EventLoop:
 
     def _can_accept(self, tick: Tick) -> bool:
         """Return whether to accept a connection that waits. At the connection limit, first evict others."""
-        return not self._limit.is_full or self._evict(tick) or self._limit.has_room()
+        return not self._limit.is_full or self._evict(tick) or self._limit.allows_another()
 
     def _evict(self, tick: Tick) -> bool:
         """Evict connections until at least one has closed. Return False if that is impossible."""

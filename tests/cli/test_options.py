@@ -83,7 +83,7 @@ def test_option_cache_sets_the_freshness_of_files(serving: Start, options: list[
     assert answer.field("Cache-Control") == expected
     again = program.ask("/hello.txt", f"If-None-Match: {answer.field('ETag')}")
     assert (again.status, again.field("Cache-Control")) == (304, expected), "R125"
-    assert program.ask("/nothing").field("Cache-Control") == "no-store", "a refusal is never kept"
+    assert program.ask("/nothing").field("Cache-Control") == "no-store", "a refusal is never cached"
 
 
 def test_fields_are_added_to_every_response(serving: Start) -> None:

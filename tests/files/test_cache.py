@@ -135,12 +135,12 @@ def test_many_threads_never_exceed_the_capacity() -> None:
     stored: FileCache[int] = FileCache(50)
     together = threading.Barrier(4)
 
-    def keep(number: int) -> None:
+    def put_many(number: int) -> None:
         together.wait()
         for n in range(500):
             stored.put((str((n + number) % 20), None), STATE, n, 10, NOW)
 
-    threads = [threading.Thread(target=keep, args=(number,)) for number in range(4)]
+    threads = [threading.Thread(target=put_many, args=(number,)) for number in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

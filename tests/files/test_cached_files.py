@@ -80,7 +80,7 @@ def test_a_path_of_a_cached_file_that_became_a_folder_is_redirected(folder: path
 
 
 @pytest.mark.parametrize(
-    ("seconds", "is_kept"),
+    ("seconds", "is_cached"),
     [
         pytest.param(0.0, False, id="changed just now"),
         pytest.param(-60.0, False, id="changed in the future, by a clock that is behind"),
@@ -89,13 +89,13 @@ def test_a_path_of_a_cached_file_that_became_a_folder_is_redirected(folder: path
     ],
 )
 def test_a_file_that_could_change_and_keep_its_times_is_not_cached(
-    seconds: float, is_kept: bool, folder: pathlib.Path
+    seconds: float, is_cached: bool, folder: pathlib.Path
 ) -> None:
     # The modification time of the file is old; its change time (ctime) decides.
     now = (folder / "hello.txt").stat().st_ctime + seconds
     served = DocumentRoot(folder)
     first = represent(served, b"/hello.txt", None, now)
-    assert (represent(served, b"/hello.txt", None, now) is first) is is_kept
+    assert (represent(served, b"/hello.txt", None, now) is first) is is_cached
 
 
 def test_a_file_modified_in_the_future_is_not_cached(folder: pathlib.Path) -> None:

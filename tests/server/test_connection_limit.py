@@ -351,7 +351,7 @@ def test_clients_on_this_machine_never_exceed_their_share(address: str) -> None:
     connection_limit.add(address)
     assert not connection_limit.exceeds_share(address)
     connection_limit.maximum = 1
-    assert not connection_limit.has_room()
+    assert not connection_limit.allows_another()
 
 
 def test_a_connection_with_an_unread_request_is_not_evicted(folder: pathlib.Path) -> None:

@@ -47,7 +47,7 @@ def test_the_chunks_are_all_that_is_sent(answering: Answering, method: str, stat
     assert (exchange.status, exchange.sent) == (status, 3)
 
 
-def test_the_next_request_is_answered_if_the_connection_is_kept(answering: Answering) -> None:
+def test_the_next_request_is_answered_if_the_connection_persists(answering: Answering) -> None:
     dialogue = answering(HEAD, then="keep")
 
     octets = dialogue.receive()

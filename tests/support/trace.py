@@ -61,9 +61,9 @@ class CollectedTrace(TraceWriter):
     def __init__(self, *, wants_octets: bool = False, is_client: bool = True, only: str = "") -> None:
         self.events: list[Event] = []
         self._text = TextFormatter(is_client=is_client)
-        super().__init__(self._keep, -1, only=only, wants_octets=wants_octets)
+        super().__init__(self._collect, -1, only=only, wants_octets=wants_octets)
 
-    def _keep(self, event: Event) -> str:
+    def _collect(self, event: Event) -> str:
         self.events.append(event)
         return ""
 

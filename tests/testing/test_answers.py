@@ -109,7 +109,7 @@ def test_exact_octets_are_sent_without_any_others(server: TestServer, method: st
     assert exchange(server.port, get("/x", method=method) * 2) == OCTETS
 
 
-def test_a_connection_that_is_kept_answers_the_next_request(server: TestServer) -> None:
+def test_a_persistent_connection_answers_the_next_request(server: TestServer) -> None:
     server.send_octets(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", then="keep", path="/odd")
 
     with connect(server.port) as client:
