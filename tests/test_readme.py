@@ -25,11 +25,17 @@ import pytest
 import httpsock
 from httpsock.__main__ import main
 from httpsock.cli.stderr import _MAX_QUEUED
-from httpsock.files.document_root import _CACHE_OCTETS, SMALL_FILE
+from httpsock.files.document_root import _CACHE_OCTETS, _MAX_LISTED, SMALL_FILE
+from httpsock.files.listing import _MAX_KNOWN_ENTRIES, _MAX_KNOWN_OCTETS
+from httpsock.files.listing_budget import UNCOUNTED
+from httpsock.files.lookups import _MAX_LOOKUPS
 from httpsock.handlers.authentication import _MAX_CHECKS, _MAX_WAITING
 from httpsock.handlers.in_thread import _MAX_THREADS
+from httpsock.http.known_heads import _MAX_PARTS, MAX_KNOWN_OCTETS
 from httpsock.http.ranges import MAX_RANGES
+from httpsock.observe.recorder import _MAX_EVENTS, _MAX_OCTETS
 from httpsock.server.connection_limit import _REQUEST_SECONDS, _RESERVED_DESCRIPTORS
+from httpsock.server.fairness import _LONG_SECONDS, _SHARE_SECONDS
 from httpsock.server.listeners import BACKLOG
 from httpsock.server.process import MAX_DESCRIPTORS
 from tests.benchmarks.arguments import _parser as benchmark_arguments
@@ -283,10 +289,18 @@ def test_the_table_of_limits_has_the_real_limits() -> None:
         f"| {content.chunk_line // 1024} KiB; {content.chunk_extensions // 1024} KiB; {content.trailers // 1024} KiB |",
         f"of the content; trailer lines | {content.chunk_framing // 1024} KiB; {content.trailer_lines} | 400; 431 |",
         f"| ranges in one request | {MAX_RANGES}, joined",
+        (
+            f"| {_CACHE_OCTETS // 2**20} MiB; {_MAX_LOOKUPS:,}; {_MAX_PARTS:,} of each kind, "
+            f"of heads up to {MAX_KNOWN_OCTETS // 1024} KiB |"
+        ),
+        f"once ticks take more than {1000 * _LONG_SECONDS:g} ms | {1000 * _SHARE_SECONDS:g} ms to receive, ",
         f"| a head, from its first byte | {timeouts.head:g} s | 408 |",
         f"| between two requests | {timeouts.idle:g} s |",
         f"| request content | {timeouts.stall:g} s between two reads, {timeouts.content:g} s in all | 408 |",
-        f"| a response | {timeouts.min_rate:g} bytes a second, or less for {timeouts.slow:g} s; no limit in all |",
+        (
+            f"| a response | {timeouts.slow:g} s; each {timeouts.min_rate:g} bytes that the client's system takes add "
+            f"a second, up to {timeouts.slow:g} s from then; no limit in all |"
+        ),
         f"| after the last response | {timeouts.linger:g} s between two reads, {timeouts.linger_total:g} s in all |",
         (
             f"| half of the descriptors but {_RESERVED_DESCRIPTORS}, of at most {MAX_DESCRIPTORS:,} "
@@ -294,6 +308,11 @@ def test_the_table_of_limits_has_the_real_limits() -> None:
         ),
         f"the oldest heads that are incomplete after {_REQUEST_SECONDS:g} s get 408, then content",
         f"| accept queue | {BACKLOG:,} |",
+        f"listings of up to {UNCOUNTED} names do not count | {_MAX_LISTED:,}, and one listing of any length",
+        (
+            f"| listings in the cache, each of up to {_MAX_KNOWN_ENTRIES:,} names, used while the folder's entries are "
+            f"the same | {_MAX_KNOWN_OCTETS // 2**20} MiB in all |"
+        ),
         (
             f"| small files in the cache | {_CACHE_OCTETS // 2**20} MiB in all, "
             f"{SMALL_FILE // 1024} KiB each, for a second"
@@ -302,6 +321,7 @@ def test_the_table_of_limits_has_the_real_limits() -> None:
         f"| calls that block (`in_thread`), in threads | {_MAX_THREADS}, of one network {_MAX_THREADS // 2};",
         f"| passwords that are checked; that wait | {_MAX_CHECKS}, of one network {_MAX_CHECKS // 2}; {_MAX_WAITING} ",
         f"| log that waits to be written | {_MAX_QUEUED // 2**20} MiB |",
+        f"| events that the inspector remembers | {_MAX_EVENTS:,}, {_MAX_OCTETS // 2**20} MiB |",
     ):
         assert row in table, row
 

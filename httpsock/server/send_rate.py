@@ -11,8 +11,8 @@ _ALWAYS = float("inf")
 class SendRate:
     """The deadline for a peer that reads a response.
 
-    The deadline passes if the peer reads fewer than *min_rate* octets a second for *slow* seconds. Each acknowledged
-    octet extends the deadline, up to *slow* seconds from now. Octets in the kernel's send buffer do not extend it yet.
+    At first it is *slow* seconds ahead. Each *min_rate* octets acknowledged extend it by a second, up to *slow* seconds
+    from the check that notices them. Octets in the kernel's send buffer do not extend it yet.
     """
 
     __slots__ = ("_acknowledged", "_min_rate", "_slow", "deadline")

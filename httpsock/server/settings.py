@@ -29,8 +29,8 @@ class Timeouts(NamedTuple):
     idle: float = 20.0
     # Between two reads of content.
     stall: float = 30.0
-    # How long a client may read fewer octets a second than *min_rate*, so that a trickle does not occupy a connection
-    # for ever. The rate is that of Apache's mod_reqtimeout; a modem of the last century was faster.
+    # How long a client may read nothing. Each *min_rate* octets that it reads extend this by a second: a slower trickle
+    # holds no connection for ever. The rate is that of Apache's mod_reqtimeout; a modem of the last century was faster.
     slow: float = 60.0
     min_rate: float = 500.0
     # For all of a request's content; its length has a limit.
