@@ -50,7 +50,7 @@ UNSEEN = {
 WITHOUT_SECTION = re.compile(
     r"__init__|__main__|cli\..*|http\.(?:checks|masking)|files\.(?:cache|listing.*)|observe\.recorder|"
     r"tracing\.(?:events|trace|output)|"
-    r"server\.(?:access_log|addresses|connection_limit|event_loop|fairness|leader|poller|process|server)|processes\..*"
+    r"server\.(?:access_log|addresses|arguments|connection_limit|event_loop|fairness|leader|poller|process|server)|processes\..*"
 )
 SECTION = re.compile(r"RFC \d{4,5} (?:§§?|section )[\dA-Z]")
 # The RFCs that defined HTTP/1.1 before RFC 9110 to 9112.

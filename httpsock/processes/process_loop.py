@@ -30,6 +30,7 @@ from types import FrameType
 from typing import NoReturn, Protocol
 
 from httpsock.server.poller import READABLE, open_poller
+from httpsock.server.process import BLOCKED_SECONDS
 
 from .children import Children, Order, Parent
 from .restart import GracefulRestart
@@ -43,7 +44,6 @@ _NEVER = float("inf")
 _MAX_POLL_SECONDS = 86_400.0
 # Seconds after the grace period: this process exits, even if a disk still blocks its threads; it kills its children,
 # which should have exited by BLOCKED_SECONDS; it exits, even if SIGKILL has not ended its children.
-BLOCKED_SECONDS = 5.0
 KILL_SECONDS = 6.0
 _LEAVE_SECONDS = 7.0
 

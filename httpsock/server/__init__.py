@@ -4,6 +4,7 @@ Serves a folder, or a program's handler, at one address or several. Only connect
 and a parser. The handler decides how to answer a request. No module here imports processes, discovery, observe or cli.
 
     server            the threads, the parts of a server, and a clean stop
+    arguments         reject wrong arguments of the server
     listeners         the listening sockets: create, bind, listen
     settings          the settings that all connections share, and the time-outs of a client
     event_loop        a poller, its connections and their deadlines

@@ -12,6 +12,8 @@ from collections.abc import Callable
 # A process here has no use for more, although some systems allow a billion.
 MAX_DESCRIPTORS = 65_536
 _STANDARD_ERROR = 2
+# After the grace period, a blocked thread has this long to return.
+BLOCKED_SECONDS = 5.0
 
 
 def descriptor_limit() -> int:

@@ -20,6 +20,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from types import TracebackType
@@ -32,19 +33,17 @@ from httpsock.http.checks import (
     Fields,
     check_callable,
     check_field,
-    check_kind,
-    check_number,
     check_seconds,
     field_list,
 )
-from httpsock.http.framing import check_limits
 from httpsock.http.handler import Handler, Middleware
 from httpsock.http.request_parser import Limits
 
+from .arguments import check_arguments, check_handlers, check_settings
 from .connection import open_connection
 from .event_loop import Connect, EventLoop, Log, Report
 from .listeners import LOOPBACK, AcceptQueue, Create, clone, duplicate, host_of, listen_on, url_of
-from .process import start_thread
+from .process import BLOCKED_SECONDS, start_thread
 from .settings import Settings, Timeouts
 from .state import Phase
 from .transport import PlainTransport, Transport
@@ -70,7 +69,6 @@ _LAZY_IMPORTS = (
 )
 
 _CHECK_SECONDS = 0.1
-_MAX_THREADS = 1000
 
 
 def print_stderr(text: str) -> None:
@@ -135,9 +133,9 @@ class Server:
         switches = {"show_hidden": show_hidden, "follow_links": follow_links, "siblings": siblings}
         limits, timeouts = Limits() if limits is None else limits, Timeouts() if timeouts is None else timeouts
         hosts = [hosts] if isinstance(hosts, str) else hosts
-        _check_arguments(hosts, port, threads, switches, listeners)
-        _check_handlers(directory, handler, middleware, transport, accept_queue)
-        _check_settings(cache_control, log, report, limits, timeouts)
+        check_arguments(hosts, port, threads, switches, listeners)
+        check_handlers(directory, handler, middleware, transport, accept_queue)
+        check_settings(cache_control, log, report, limits, timeouts)
         fields = field_list(fields)
         # The absolute path of the folder; "" without one.
         self.directory = ""
@@ -271,14 +269,20 @@ class Server:
         return self._loop.blocked() if self._loop and self.is_running else []
 
     def serve(self) -> None:
-        """Start the server. Return when the server has stopped. ``ask_to_stop`` stops the server."""
+        """Start the server. Return when the server has stopped. ``ask_to_stop`` stops the server.
+
+        An exception, such as the KeyboardInterrupt of Ctrl-C, stops the server, too.
+        """
         self.start()
-        self.join()
+        try:
+            self.join()
+        except BaseException:
+            self.stop()
+            raise
 
     def wait_for_log(self) -> None:
         """Wait until the server's log function has received all exchanges that have ended so far."""
-        if threading.current_thread() in self._threads:
-            raise RuntimeError("wait_for_log() would block the thread that calls the log")
+        self._check_thread("wait_for_log")
         if self._loop:
             is_logged = self._loop.when_logged()
             # If no thread runs any more, the log is complete: the last one writes it before it returns.
@@ -286,12 +290,17 @@ class Server:
                 pass
 
     def stop(self, grace_seconds: float = 5.0) -> None:
-        """Stop accepting, let running responses finish within *grace_seconds*, and close all sockets."""
+        """Stop accepting, let running responses finish within *grace_seconds*, and close all sockets.
+
+        Raise TimeoutError if a handler or a disk still blocks a thread 5 seconds later: Python can't end that thread.
+        A thread of the server, for example in a handler, must call ``ask_to_stop`` instead.
+        """
+        self._check_thread("stop")
         self.ask_to_stop(grace_seconds)
         self._close_listeners()
         while self._queues and not self._loop:
             self._queues.popitem()[1].close()
-        self.join()
+        self._join(time.monotonic() + grace_seconds + BLOCKED_SECONDS)
 
     def _close_listeners(self) -> None:
         """Close this object's listening sockets. The event loop closes its own duplicates."""
@@ -300,12 +309,24 @@ class Server:
 
     def join(self) -> None:
         """Wait until all threads of the server have returned."""
+        self._check_thread("join")
+        self._join(math.inf)
+
+    def _join(self, deadline: float) -> None:
+        """Wait until all threads have returned. Raise TimeoutError if a request blocks a thread after *deadline*."""
         for thread in self._threads:
             while thread.is_alive():
                 # A time-out, since on Windows a join without one blocks signals.
-                thread.join(timeout=1.0)
+                thread.join(timeout=min(1.0, max(_CHECK_SECONDS, deadline - time.monotonic())))
+                if time.monotonic() >= deadline and (blocked := self.blocked()):
+                    raise TimeoutError(f"a thread of the server is still blocked by {', '.join(blocked)}")
         if self.tracing:
             self.tracing.finish()
+
+    def _check_thread(self, name: str) -> None:
+        """Raise RuntimeError if a thread of the server calls the method *name*, which waits for all threads."""
+        if threading.current_thread() in self._threads:
+            raise RuntimeError(f"{name}() would wait for the thread that calls it, which is one of the server's own")
 
     def __enter__(self) -> Self:
         self.start()
@@ -367,56 +388,6 @@ def _compose(handler: Handler, middleware: Sequence[Middleware], *, is_folder: b
         handler = each(handler)
         check_callable("what a middleware returns", handler)
     return checked(handler)
-
-
-def _check_handlers(
-    directory: object, handler: object, middleware: object, transport: object, accept_queue: object
-) -> None:
-    """Raise TypeError or ValueError for a wrong folder, handler, middleware, transport or accept queue."""
-    if handler is None:
-        check_kind("directory", directory, (str, os.PathLike), "a str or a path")
-    check_callable("transport", transport)
-    check_callable("accept_queue", accept_queue)
-    check_kind("middleware", middleware, Sequence, "a sequence of functions")
-    for each in middleware:  # type: ignore[attr-defined]
-        check_callable("each of middleware", each)
-    if handler is not None:
-        check_callable("handler", handler)
-        if directory not in (".", None):
-            raise ValueError("give a directory or a handler; a middleware puts a handler in front of a directory")
-
-
-def _check_arguments(hosts: object, port: int, threads: int, switches: Mapping[str, bool], listeners: object) -> None:
-    """Raise TypeError or ValueError for a wrong address, port, number of threads, switch or listener."""
-    _check_sequence("hosts", hosts, str, "a str")
-    if listeners is not None:
-        _check_sequence("listeners", listeners, socket.socket, "a socket")
-    check_number("port", port, 0, 65535)
-    check_number("threads", threads, 1, _MAX_THREADS)
-    for name, switch in switches.items():
-        check_kind(name, switch, bool, "a bool")
-
-
-def _check_sequence(name: str, values: object, kind: type, wanted: str) -> None:
-    """Raise TypeError or ValueError if *values* is not a sequence of one *kind* at least."""
-    check_kind(name, values, Sequence, "a sequence")
-    if not values:
-        raise ValueError(f"{name} must not be empty")
-    for value in values:  # type: ignore[attr-defined]
-        check_kind(f"each of {name}", value, kind, wanted)
-
-
-def _check_settings(cache_control: object, log: object, report: object, limits: Limits, timeouts: Timeouts) -> None:
-    """Raise TypeError or ValueError for a wrong Cache-Control, callback, limit or time-out."""
-    check_kind("cache_control", cache_control, str, "a str")
-    if log is not None:
-        check_callable("log", log)
-    check_callable("report", report)
-    check_kind("limits", limits, Limits, "Limits")
-    check_limits(limits)
-    check_kind("timeouts", timeouts, Timeouts, "Timeouts")
-    for name, value in timeouts._asdict().items():
-        check_seconds(name, value)
 
 
 def check_response_field(name: str, value: str) -> None:

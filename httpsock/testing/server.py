@@ -184,8 +184,10 @@ class TestServer(Server):
 
         Running responses have *grace_seconds* to finish.
         """
-        super().stop(grace_seconds)
-        self._resources.close()
+        try:
+            super().stop(grace_seconds)
+        finally:
+            self._resources.close()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -281,4 +281,4 @@ def test_the_log_itself_does_not_wait_for_the_log(tmp_path: pathlib.Path) -> Non
         httpsock.Client() as client,
     ):
         client.get(server.url)
-    assert "wait_for_log() would block the thread" in reports[0]
+    assert "wait_for_log() would wait for the thread that calls it" in reports[0]

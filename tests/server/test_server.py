@@ -7,6 +7,7 @@ import io
 import os
 import pathlib
 import re
+import signal
 import socket
 import sys
 import threading
@@ -17,7 +18,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from httpsock import Server
+from httpsock import Context, Request, Response, Server, TestServer
 from httpsock.server import listeners, server
 from tests.support import TIMEOUT_SECONDS, connect, eventually, exchange, get, read_answer, read_answers, receive_all
 from tests.support.folder import HELLO
@@ -370,6 +371,91 @@ def test_serve_returns_if_the_server_was_stopped_before(folder: pathlib.Path) ->
     served.stop()
     serving.join()
     assert has_returned
+
+
+def test_serve_stops_the_server_on_ctrl_c(folder: pathlib.Path, nothing_left: None) -> None:
+    class Interrupted(Server):
+        def join(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+            super().join()
+
+    interrupted = Interrupted(folder, port=0)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted.serve()
+
+    assert not interrupted.is_running
+    with pytest.raises(ConnectionRefusedError):
+        connect(interrupted.port)
+
+
+class _Blocking:
+    """A handler that blocks its thread until *gate* is set."""
+
+    def __init__(self) -> None:
+        self.gate, self._has_begun = threading.Event(), threading.Event()
+
+    def __call__(self, request: Request, context: Context) -> Response:
+        self._has_begun.set()
+        assert self.gate.wait(TIMEOUT_SECONDS)
+        return Response(204)
+
+    def block(self, client: socket.socket) -> None:
+        """Send a request, and wait until the handler blocks."""
+        client.sendall(get("/slow"))
+        assert self._has_begun.wait(TIMEOUT_SECONDS)
+
+
+BLOCKED = r"^a thread of the server is still blocked by GET /slow HTTP/1\.1 from 127\.0\.0\.1$"
+
+
+def test_stop_names_a_request_that_still_blocks_a_thread(nothing_left: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "BLOCKED_SECONDS", 0)
+    handler, reports = _Blocking(), list[str]()
+    served = Server(handler=handler, port=0, report=reports.append)
+    served.start()
+    with connect(served.port) as client:
+        handler.block(client)
+        with pytest.raises(TimeoutError, match=BLOCKED):
+            served.stop(0)
+        assert served.is_running
+
+        handler.gate.set()
+        served.join()
+
+        assert not served.is_running
+
+
+def test_a_server_of_a_test_removes_its_folder_even_if_a_request_blocks_a_thread(
+    nothing_left: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "BLOCKED_SECONDS", 0)
+    handler = _Blocking()
+    served = TestServer()
+    served.answer("/slow", handler)
+    served.start()
+    with connect(served.port) as client:
+        handler.block(client)
+        with pytest.raises(TimeoutError, match=BLOCKED):
+            served.stop()
+        assert not served.folder.exists()
+        handler.gate.set()
+        served.join()
+
+
+@each_row("name", ["stop", "join"])
+def test_a_handler_cannot_wait_for_its_own_server(name: str) -> None:
+    reports: list[str] = []
+
+    def handler(request: Request, context: Context) -> Response:
+        if request.target.path == b"/wait":
+            getattr(served, name)()
+        return Response(204)
+
+    with Server(handler=handler, port=0, report=reports.append) as served:
+        assert read_answer(exchange(served.port, get("/wait")))[0].status == 500
+        assert read_answer(exchange(served.port, get("/")))[0].status == 204
+    (report,) = reports
+    assert f"{name}() would wait for the thread that calls it, which is one of the server's own" in report
 
 
 # --- Reports --------------------------------------------------------------------------------------
