@@ -65,8 +65,13 @@ class ClientTimeouts:
 def resolve(host: str, port: int, emit: Emit = discard) -> list[Address]:
     """Return the addresses of *host*, a name or a numeric address. Raise socket.gaierror if *host* has no address."""
     # Pass the name as octets, so that Python does not change it.
-    with trace_errors(emit, "getaddrinfo", {"host": host}):
-        found = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM)
+    try:
+        with trace_errors(emit, "getaddrinfo", {"host": host}):
+            found = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        # The error's text ends with its file name.
+        error.filename = host
+        raise
     addresses = interleave_families([(family, address) for family, *_, address in found])
     emit("getaddrinfo", {"host": host, "addresses": ", ".join(str(address[0]) for _, address in addresses)})
     return addresses
@@ -144,7 +149,7 @@ def _start_connecting(family: socket.AddressFamily, address: Any, emit: Emit) ->
 
 
 def _refused(code: int, address: Any, emit: Emit) -> OSError:
-    error = OSError(code, os.strerror(code))
+    error = OSError(code, os.strerror(code), address_of(address))
     emit("connect", {"address": address_of(address), **error_attributes(error)})
     return error
 

@@ -92,6 +92,7 @@ def _listen_if_present(host: str, port: int, create: Create, *, is_optional: boo
     except OSError as error:
         if is_optional and error.errno in _NO_SUCH_ADDRESS:
             return []
+        error.strerror = f"{error.strerror}: {host}, port {port}"
         raise
 
 

@@ -152,7 +152,7 @@ def test_an_invalid_port_is_refused(folder: pathlib.Path, nothing_left: None, po
 
 @NO_DESCRIPTORS
 def test_a_port_that_is_in_use_is_an_error(folder: pathlib.Path, server: Server, nothing_left: None) -> None:
-    with pytest.raises(OSError, match=r".") as raised:
+    with pytest.raises(OSError, match=f": 127.0.0.1, port {server.port}$") as raised:
         Server(folder, port=server.port)
 
     assert raised.value.errno == errno.EADDRINUSE
