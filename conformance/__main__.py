@@ -97,10 +97,28 @@ def _discard_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+# The signals that end a command. Windows has no SIGHUP.
+_ENDING = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))
+
+
+def _end(signum: int, _: object) -> None:
+    """End the command with an exception, which lets it stop the server that it has started.
+
+    A second signal must not interrupt that: impatient users press Ctrl-C twice.
+    """
+    for ending in _ENDING:
+        signal.signal(ending, signal.SIG_IGN)
+    if signum == signal.SIGINT:
+        raise KeyboardInterrupt
+    sys.exit(128 + signum)
+
+
 if __name__ == "__main__":
-    # Unlike the default action, an exception lets a command stop the server that it has started. Windows has no SIGHUP.
-    for signum in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+    for signum in _ENDING:
         # A command started by nohup ignores SIGHUP.
         if signal.getsignal(signum) is not signal.SIG_IGN:
-            signal.signal(signum, lambda signum, _: sys.exit(128 + signum))
-    sys.exit(main(sys.argv[1:]))
+            signal.signal(signum, _end)
+    code = main(sys.argv[1:])
+    # Nothing is left to end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(code)

@@ -5,6 +5,7 @@ wire         one exchange with a server, even a hostile one
 allowances   the choices that the RFC leaves to a server
 probes       the octets sent for a case, and the judgement on the responses
 progress     shows the case in progress, and the cases that ran out of time
+threads      calls a function in threads that an interrupt leaves behind
 target       finds out whether the server still answers
 trials       tries a few cases at a time, and finds a case that stops the server
 corpus_run   sends all cases to one server

@@ -180,7 +180,9 @@ def check_corpus(target: Target, only: str | None = None, progress: Progress | N
 
     If *target* does not answer a plain request, raise NothingTriedError.
     """
-    plain, seconds = _ask_plainly(target)
+    progress = progress or Progress()
+    with progress.running("sending a plain request"):
+        plain, seconds = _ask_plainly(target)
     prober = _Prober(target, plain, seconds)
     trials = [prober.trial(case, number) for number, case in enumerate(load_cases(), 1)
               if matches(case.name, case.requirement, only)]  # fmt: skip

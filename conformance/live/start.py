@@ -45,7 +45,9 @@ class Program(subprocess.Popen[bytes]):
         deadline = time.monotonic() + _START_SECONDS
         is_accepted = False
         while time.monotonic() < deadline and self.poll() is None:
-            found = wire.exchange(address, [sentinel(0)], silence_seconds=2.0, ends=False, quiet_seconds=0.5)
+            found = wire.exchange(
+                address, [sentinel(0)], silence_seconds=2.0, ends=False, quiet_seconds=0.5, max_octets=1
+            )
             if found.received or found.is_late:
                 return True
             if found.ended != "refused" and not is_accepted:
@@ -58,16 +60,18 @@ class Program(subprocess.Popen[bytes]):
     def stop(self) -> None:
         """Stop the process with SIGTERM.
 
-        If this takes too long, use SIGKILL. Then kill the rest of its process group.
+        If this takes too long or is interrupted, use SIGKILL. Then kill the rest of its process group.
         """
-        self.terminate()
         try:
+            self.terminate()
             self.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
+            pass
+        finally:
             self.kill()
-        # Windows has no killpg, and a program started in the group of its parent has no group to kill.
-        with contextlib.suppress(AttributeError, ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
+            # Windows has no killpg, and a program started in the group of its parent has no group to kill.
+            with contextlib.suppress(AttributeError, ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
 
 
 class Recipe(NamedTuple):
@@ -156,8 +160,9 @@ class StartedServer:
     def stop(self) -> None:
         """Stop the server. If it is a proxy, also stop the server behind it."""
         while self._programs:
-            with self._programs.pop() as program:
-                program.stop()
+            self._programs[-1].stop()
+            self._programs[-1].wait()
+            self._programs.pop()
 
 
 @contextlib.contextmanager
@@ -177,7 +182,11 @@ def started(recipe: Recipe) -> Iterator[StartedServer]:
             server.start()
             yield server
         finally:
-            server.stop()
+            try:
+                server.stop()
+            finally:
+                # If a signal has interrupted the stop, try again. The next signal is ignored.
+                server.stop()
 
 
 def _fill(text: str, values: Mapping[str, str]) -> str:

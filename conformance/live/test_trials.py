@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 
 from . import corpus_run, target, trials
 from .results import GONE, Outcome, Result
-from .start import Recipe, StartError, started
+from .start import Program, Recipe, StartError, started
 from .target import Target
 from .testing import run_check, serving, url_of, wait
 from .trials import Attempt, Trial, run_trials
@@ -290,6 +289,21 @@ def test_a_server_has_started_when_it_answers(tmp_path: Path) -> None:
         assert Target(server.address, server).is_there()
 
 
+def test_a_server_has_started_at_its_first_byte() -> None:
+    """A hostile server may send bytes without end, or one each second. Starting it takes no longer for that."""
+    sent = []
+
+    def flood(connected: socket.socket) -> None:
+        while True:
+            sent.append(connected.send(bytes(65536)))
+
+    with Program([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as program:
+        with serving(flood) as address:
+            assert program.answers(address)
+        program.communicate(b"\n")
+    assert 0 < sum(sent) < 32 * 1024 * 1024
+
+
 def test_a_server_that_exits_after_opening_its_port_has_not_started(tmp_path: Path) -> None:
     """The error message quotes the output of the server."""
     script = tmp_path / "server.py"
@@ -298,17 +312,10 @@ def test_a_server_that_exits_after_opening_its_port_has_not_started(tmp_path: Pa
         pass
 
 
-@pytest.fixture
-def hangup() -> Iterator[None]:
-    """Let SIGHUP end the programs that the test starts, even if nohup started the tests."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGHUP, before)
-
-
+@pytest.mark.usefixtures("signals_heeded")
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no FIFO")
 @pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129), ("SIGINT", 130)])
-def test_if_a_signal_ends_the_check_the_server_ends_too(tmp_path: Path, name: str, code: int, hangup: None) -> None:
+def test_if_a_signal_ends_the_check_the_server_ends_too(tmp_path: Path, name: str, code: int) -> None:
     script, fifo = tmp_path / "silent.py", tmp_path / "fifo"
     script.write_text(
         "import os, socket, sys, threading\n"

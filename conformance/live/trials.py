@@ -10,12 +10,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from .progress import Progress
 from .results import GONE, NO_TIME, Outcome, Result
 from .target import Target
+from .threads import call_in_threads
 
 # The name of the result for a server that has stopped, if no single trial is known to stop it.
 LAST = "the-server-stays-up"
@@ -87,9 +87,7 @@ class _Round:
 
     def run(self, trials: Sequence[Trial]) -> None:
         """Try *trials*, a few at a time."""
-        with ThreadPoolExecutor(_CONNECTIONS) as pool:
-            for _ in pool.map(self._run, trials):
-                pass
+        call_in_threads(self._run, trials, max_threads=_CONNECTIONS)
 
     def _run(self, trial: Trial) -> None:
         with self._lock:

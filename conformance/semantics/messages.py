@@ -3,10 +3,10 @@
 import contextlib
 import socket
 import struct
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from conformance.live.site import BIG, DIGITS
+from conformance.live.threads import call_in_threads
 from conformance.live.wire import Response
 
 from .session import Chapter, InapplicableError, Session, expect, field, get, request, unless
@@ -328,8 +328,7 @@ def _reset(session: Session) -> str | None:
 def _parallel(session: Session) -> str | None:
     session.separate().whole("/digits.txt")
     talks = [Session(session.address, session.silence_seconds * 2, session.deadline) for _ in range(8)]
-    with ThreadPoolExecutor(len(talks)) as pool:
-        responses = list(pool.map(lambda one: one.one(get("/big.bin")), talks))
+    responses = call_in_threads(lambda talk: talk.one(get("/big.bin")), talks, max_threads=len(talks))
     wrong = [talk for talk, response in zip(talks, responses, strict=True) if response.content != BIG]
     session.exchanges += [exchange for talk in wrong[:1] for exchange in talk.exchanges]
     return unless(not wrong, f"{len(talks) - len(wrong)} of {len(talks)} clients get it")

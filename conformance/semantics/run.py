@@ -25,7 +25,10 @@ def check_semantics(target: Target, only: str | None = None, progress: Progress 
     If the server does not serve the folder of known files, skip all checks.
     """
     checks = [check_ for check_ in CHECKS if matches(check_.name, check_.requirement, only)]
-    if why := _obstacle(target):
+    progress = progress or Progress()
+    with progress.running("requesting a known file"):
+        why = _obstacle(target)
+    if why:
         return [_untried(check_, why) for check_ in checks]
     trials = [
         Trial(check_.name, partial(_attempt, target, check_), partial(_untried, check_), check_.is_heavy)
