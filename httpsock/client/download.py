@@ -9,7 +9,8 @@ RFC 9110 §8.8 (validators), §13.1.5 (If-Range), §14 (ranges), §15.3.7 (206),
     FILE.part     the content received so far
     FILE.resume   a note about that part: URLs, a strong validator, the complete length and the Content-Encoding
 
-Other users may be able to write to the folder. So FILE.part and FILE.resume must be regular files of this user.
+Other users may be able to write to the folder. So FILE.part and FILE.resume must be regular files of this user, and
+FILE must not be a symlink of a stranger.
 cli/get.py uses this module.
 """
 
@@ -98,6 +99,23 @@ def _fault_of(found: os.stat_result) -> str | None:
     return "it has a second hard link" if found.st_nlink > 1 else None
 
 
+def _follow(path: str) -> str:
+    """Return the real path of *path*, since a download replaces the target of a symlink, and not the link.
+
+    Raise OSError if a stranger has put the link into a shared folder. The system would not follow such a link, either
+    (Linux: fs.protected_symlinks).
+    """
+    folder, name = os.path.split(path)
+    real_path = os.path.realpath(path)
+    is_link = real_path != os.path.join(os.path.realpath(folder), name)
+    # Windows has no such owners. The superuser owns the links of /dev.
+    if is_link and hasattr(os, "geteuid"):
+        trusted = (os.geteuid(), 0, os.stat(folder or os.curdir).st_uid)
+        if os.lstat(path).st_uid not in trusted:
+            raise OSError(errno.EPERM, "it is a symlink of another user")
+    return real_path
+
+
 class Download:
     """A download to the file *path*. If *resumes* is true, continue an earlier download if possible.
 
@@ -107,10 +125,10 @@ class Download:
 
     def __init__(self, path: str, url: str, *, resumes: bool) -> None:
         self._is_direct = os.path.exists(path) and not os.path.isfile(path)
-        # Follow a symlink, to replace its target and not the link.
         # The current folder may have been deleted.
         with _writing(path):
-            self._path = path if self._is_direct else os.path.realpath(path)
+            real_path = _follow(path)
+        self._path = path if self._is_direct else real_path
         self.part_path = self._path if self._is_direct else self._path + ".part"
         self._note_path = self._path + ".resume"
         self._url = url

@@ -137,6 +137,26 @@ def test_a_symlink_stays_a_symlink(tmp_path: pathlib.Path) -> None:
     assert (tmp_path / "folder" / "film").read_bytes() == WHOLE
 
 
+@pytest.mark.skipif(os.name != "posix", reason="of POSIX")
+@pytest.mark.parametrize("target", ["film", "/dev/null"])
+def test_a_symlink_of_another_user_is_not_followed(
+    tmp_path: pathlib.Path, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a shared folder like /tmp, the link could lead to a file of this user that the other user wants to replace."""
+    link, lstat = tmp_path / "link", os.lstat
+    link.symlink_to(target)
+
+    def lstat_of_another(path: str) -> os.stat_result:
+        found = lstat(path)
+        return os.stat_result([*found[:4], 12345, *found[5:10]]) if path == str(link) else found
+
+    monkeypatch.setattr(os, "lstat", lstat_of_another)
+    with pytest.raises(OutputError, match=r"link can't be written: it is a symlink of another user"):
+        Download(str(link), URL, resumes=False)
+    monkeypatch.undo()
+    assert names(tmp_path) == ["link"]
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/null"), reason="there is no /dev/null")
 def test_a_device_or_pipe_is_written_to_directly() -> None:
     download = Download("/dev/null", URL, resumes=True)
