@@ -34,7 +34,7 @@ _NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n" + _CLOSING
 needs_terminals = pytest.mark.skipif(not hasattr(os, "openpty"), reason="this system can't make terminals")
 
 
-def stranger(misbehave: Script, at: bytes = b"GET /sparse.bin ") -> Script:
+def file_server(misbehave: Script, at: bytes = b"GET /sparse.bin ") -> Script:
     """Return a small file server. If a request starts with *at*, the server calls *misbehave*."""
 
     def script(connected: socket.socket) -> None:
@@ -100,7 +100,7 @@ def test_a_server_that_does_not_answer_for_a_large_file_fails_that_check_by_name
     """The other checks of the large file are skipped, since each may cost the server gigabytes of memory."""
     monkeypatch.setattr(ranges, "_HEAVY_SECONDS", 1.5)
     monkeypatch.setattr(semantics_run, "_CHECK_SECONDS", 2.5)
-    with serving(stranger(misbehave)) as address:
+    with serving(file_server(misbehave)) as address:
         code, results = run_check(tmp_path, url_of(address), "--only", "5 GiB")
     assert code == 1
     assert len(results) == 4
@@ -117,7 +117,7 @@ def test_a_server_too_slow_for_head_of_a_large_file_breaks_no_rule_of_ranges(
 ) -> None:
     """HEAD is slow if the server reads the whole file for each request, for example to make an entity-tag."""
     monkeypatch.setattr(ranges, "_HEAVY_SECONDS", 0.3)
-    with serving(stranger(wait, b"HEAD /sparse.bin ")) as address:
+    with serving(file_server(wait, b"HEAD /sparse.bin ")) as address:
         _, results = run_check(tmp_path, url_of(address), "--only", "R134")
     heavy = [result for name, result in results.items() if "5 GiB" in name]
     late = "HEAD of a file of 5 GiB fails: no complete response to HEAD /sparse.bin HTTP/1.1 within 0.3 seconds"
@@ -139,7 +139,7 @@ def test_a_server_too_slow_for_head_of_a_large_file_breaks_no_rule_of_ranges(
 def test_a_server_that_ends_or_floods_the_answer_for_a_large_file_has_a_verdict_in_each_check_of_it(
     misbehave: Script, outcome: str, why: str, tmp_path: Path
 ) -> None:
-    with serving(stranger(misbehave)) as address:
+    with serving(file_server(misbehave)) as address:
         _, results = run_check(tmp_path, url_of(address), "--only", "R134")
     heavy = [result for name, result in results.items() if "5 GiB" in name]
     assert [(result["outcome"], result["why"]) for result in heavy] == [(outcome, why)] * 4
@@ -149,7 +149,7 @@ def test_the_run_goes_on_behind_a_case_that_is_never_answered(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Only the case without an answer times out. Standard error has its name."""
-    with serving(stranger(wait, b"BREW /digits")) as address:
+    with serving(file_server(wait, b"BREW /digits")) as address:
         code, results = run_check(tmp_path, url_of(address), "--only", "R099")
     late = {name for name, result in results.items() if "no complete response" in result["why"]}
     assert code == 0
@@ -165,7 +165,7 @@ def test_a_check_of_many_requests_ends_within_its_own_time(
 ) -> None:
     """If the time of a check runs out before a request is sent, the server has broken no rule: it is too slow."""
     monkeypatch.setattr(semantics_run, "_CHECK_SECONDS", 0.0)
-    with serving(stranger(wait)) as address:
+    with serving(file_server(wait)) as address:
         assert main(["check", url_of(address), "--only", _ONE_OF_MANY]) == 2
     assert capsys.readouterr().err == f"conformance: no case could be tried: {NO_TIME}\n"
 
@@ -183,7 +183,7 @@ def test_a_server_that_one_case_keeps_from_answering_others_stalls_and_the_run_g
 
     def script(connected: socket.socket) -> None:
         with turn:
-            stranger(brew, b"BREW /digits")(connected)
+            file_server(brew, b"BREW /digits")(connected)
 
     with serving(script) as address:
         code, results = run_check(tmp_path, url_of(address), "--only", "R099")
@@ -213,7 +213,7 @@ def test_if_a_server_closes_its_listening_socket_the_report_names_the_cases_in_p
 
     def serve_one(connected: socket.socket) -> None:
         with connected:
-            stranger(close, b"BREW /digits")(connected)
+            file_server(close, b"BREW /digits")(connected)
 
     def serve() -> None:
         with listener:
@@ -257,7 +257,7 @@ def test_a_terminal_shows_the_case_in_progress_and_how_many_are_done(tmp_path: P
         connected.sendall(_NOT_FOUND)
 
     ours, theirs = os.openpty()
-    with serving(stranger(hold, b"BREW /digits")) as address:
+    with serving(file_server(hold, b"BREW /digits")) as address:
         command = [sys.executable, "-m", "conformance", "check", url_of(address), "--only", "R099"]
         with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=theirs) as program:
             shown = _terminal_shows(ours, f" s: {_ONE_OF_MANY}".encode())

@@ -68,7 +68,7 @@ def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(tmp_path: Path, program: str, *options: str) -> tuple[int, dict[str, dict[str, Any]]]:
     """Check the server *program*. Return the exit code, and the results by name."""
-    script = tmp_path / "stranger.py"
+    script = tmp_path / "server.py"
     script.write_text(program, encoding="utf-8")
     return run_check(tmp_path, "--start", f"{sys.executable} {script} {{port}}", *options)
 

@@ -122,7 +122,7 @@ def _parser() -> ArgumentParser:
     directory_help = "the folder (default: www/ if it exists, else the current folder)"
     parser.add_argument("places", metavar="DIR", nargs="*", help=f"{directory_help}; a bare number is the port")
     parser.add_argument("-d", "--directory", metavar="DIR", help="same as DIR")
-    address = parser.add_argument_group("where to listen")
+    address = parser.add_argument_group("addresses")
     port_help = "the TCP port; 0 takes a free one (default: 8000, or the next free one up to 8009)"
     address.add_argument("-p", "--port", type=_port, metavar="N", help=port_help)
     hosts = address.add_mutually_exclusive_group()
@@ -131,8 +131,8 @@ def _parser() -> ArgumentParser:
     hosts.add_argument("--lan", action="store_true", help="listen on all addresses, so that other devices can connect")
     announce_help = "announce the folder on the local network by SSDP; needs --lan or --bind"
     address.add_argument("--announce", action="store_true", help=announce_help)
-    _add_file_options(parser.add_argument_group("what to serve"))
-    _add_authentication_options(parser.add_argument_group("who may see it"))
+    _add_file_options(parser.add_argument_group("files"))
+    _add_authentication_options(parser.add_argument_group("access"))
     log = parser.add_argument_group("output")
     log_help = "format of the access log on standard error (default: text)"
     log.add_argument("--log", choices=FORMATS, default="text", help=log_help)
@@ -145,7 +145,7 @@ def _parser() -> ArgumentParser:
     log.add_argument("--trace-only", type=_path_or_host, metavar="WHAT", help=only_help)
     inspect_help = "live view of all connections at /.httpsock/, for this machine only"
     log.add_argument("--inspect", action="store_true", help=inspect_help)
-    _add_process_options(parser.add_argument_group("how to run"))
+    _add_process_options(parser.add_argument_group("processes"))
     _add_faults(parser.add_argument_group("to test clients"))
     return parser
 
