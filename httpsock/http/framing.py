@@ -73,7 +73,7 @@ class ContentLimits(NamedTuple):
     chunk_line: int = 4096
     chunk_extensions: int = 16 * 1024
     # All chunk lines and line ends together may be this much longer than the content. Honest clients gather output
-    # into larger chunks. 4,096 chunks of one octet pass, and so does any number of chunks of five octets.
+    # into larger chunks. 4,094 chunks of one octet pass, and so does any number of chunks of five octets.
     chunk_framing: int = 16 * 1024
     # The same limits as for a head: trailers are fields.
     trailers: int = 32 * 1024

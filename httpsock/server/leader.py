@@ -9,8 +9,8 @@ except the connection in progress. The old leader finishes that connection, then
     connection   polled .... in progress | detached ................... | finished | polled ..............
 
 Only one thread is busy at a time. Under the interpreter lock, two busy threads would be slower than one, since the lock
-changes hands at each system call. Measured with wrk, 32 connections and 1 KiB: one busy thread sends 72,000 responses a
-second, two send 39,000. So a leader that computes stays the leader. Only a blocked leader is replaced. The processor
+changes hands at each system call. Measured with wrk, 32 connections and 1 KiB: two busy threads send about half as many
+responses a second as one. So a leader that computes stays the leader. Only a blocked leader is replaced. The processor
 clock of the leader's thread shows the difference. Some systems have no such clock.
 
 The list *current* holds the connection in progress, or is empty. Removing the connection is atomic, with an interpreter

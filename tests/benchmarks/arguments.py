@@ -60,7 +60,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
     parser = ArgumentParser(
         "tests.benchmarks",
         description,
-        epilog=f"workloads: {' '.join(_KEYS)}; servers: {', '.join(peer.name for peer in _ALL)}",
+        epilog=f"Workloads: {' '.join(_KEYS)}. Servers: {'; '.join(peer.name for peer in _ALL)}.",
     )
     what = parser.add_argument_group("what to measure")
     what.add_argument("--quick", action="store_true", help="few workloads, few servers, under 2 minutes")
