@@ -16,6 +16,7 @@ RFC 9110 §12.5.3 (Accept-Encoding); RFC 9111 §5.2.2.1 (max-age).
 """
 
 import itertools
+import math
 import os
 import re
 import stat
@@ -29,7 +30,7 @@ from httpsock.http.handler import Tick
 from .aliases import Names
 from .cache import FRESH_SECONDS, STAMP_LENGTH, Cached, FileStamp, file_stamp
 from .file_system import FileSystem
-from .representation import CODINGS, Representation, is_settled
+from .representation import CODINGS, Representation, is_settled, settled_at
 
 # The path and the Accept-Encoding of a request.
 LookupKey = tuple[bytes, bytes | None]
@@ -53,15 +54,19 @@ Reference = Callable[[], Representation | None]
 
 
 class FolderState(NamedTuple):
-    """The state of the folder *relative* in one tick.
+    """The state of the folder *relative* in one tick. *path* is its absolute path.
 
-    If the folder, or a folder above it, is a symlink, *has_link* is true.
+    *above* are the paths of the folders between the document root and the folder. If one of these, or the folder
+    itself, is a symlink, *has_link* is true. After the time *settled_at*, every change of the folder is sure to change
+    its *stamp*.
     """
 
     relative: str
+    path: str
+    above: tuple[str, ...]
     stamp: FileStamp
     has_link: bool
-    is_settled: bool
+    settled_at: float
 
 
 class Lookup:
@@ -139,15 +144,7 @@ class Lookups:
         """
         state = tick.folders.get(relative)
         if state is None:
-            state = self._folder_state(relative, tick.time)
-            known = self._folders.get(relative)
-            if known == state:
-                state = known
-            else:
-                if len(self._folders) >= _MAX_FOLDERS:
-                    self._folders.clear()
-                self._folders[relative] = state
-            tick.folders[relative] = state
+            state = tick.folders[relative] = self._folder_state(relative)
         return state
 
     def holds_names(self, lookup: Lookup, folder: FolderState, tick: TickMemo) -> bool:
@@ -190,7 +187,7 @@ class Lookups:
         folder = os.path.dirname(file)
         state = self.folder(folder, tick) if siblings or folder else None
         present = self._stamps_of_present(siblings, tick.time)
-        if present is None or (state and (state.has_link or (siblings and not state.is_settled))):
+        if present is None or (state and (state.has_link or (siblings and state.settled_at >= tick.time))):
             return
         lookup = Lookup(
             self._file_system.reference(file, cached.value),
@@ -229,18 +226,40 @@ class Lookups:
         finally:
             os.close(descriptor)
 
-    def _folder_state(self, relative: str, now: float) -> FolderState:
-        """Return the state of the folder *relative*. If symlinks may not be followed, detect symlinks on the path."""
-        path = self._file_system.root
+    def _folder_state(self, relative: str) -> FolderState:
+        """Return the state of the folder *relative* now. If the state is known, return the known object.
+
+        Usually this takes one call of the file system and one comparison.
+        """
+        known = self._folders.get(relative)
+        path, above = (known.path, known.above) if known else self._paths_of(relative)
+        status = self._folder_status(relative, path, above)
+        stamp = file_stamp(status) if status else ()
+        if known and known.stamp == stamp:
+            return known
+        if len(self._folders) >= _MAX_FOLDERS:
+            self._folders.clear()
+        settled = settled_at(status) if status else math.inf
+        state = FolderState(relative, path, above, stamp, has_link=status is None, settled_at=settled)
+        self._folders[relative] = state
+        return state
+
+    def _paths_of(self, relative: str) -> tuple[str, tuple[str, ...]]:
+        """Return the absolute path of a folder, and the paths of the folders between the document root and it."""
+        names = relative.split(os.sep) if relative else []
+        paths = list(itertools.accumulate(names, os.path.join, initial=self._file_system.root))
+        return paths[-1], tuple(paths[1:-1])
+
+    def _folder_status(self, relative: str, path: str, above: tuple[str, ...]) -> os.stat_result | None:
+        """Return the status of a folder. If symlinks may not be followed, and there is one on the path, return None."""
+        # The document root itself may be a symlink.
         if self._file_system.follow_links or not relative:
-            status = self._file_system.stat(os.path.join(path, relative) if relative else path)
-        else:
-            for name in relative.split(os.sep):
-                path = os.path.join(path, name)
-                status = self._file_system.lstat(path)
-                if stat.S_ISLNK(status.st_mode):
-                    return FolderState(relative, file_stamp(status), has_link=True, is_settled=False)
-        return FolderState(relative, file_stamp(status), has_link=False, is_settled=is_settled(status, now))
+            return self._file_system.stat(path)
+        for folder in above:
+            if stat.S_ISLNK(self._file_system.lstat(folder).st_mode):
+                return None
+        status = self._file_system.lstat(path)
+        return None if stat.S_ISLNK(status.st_mode) else status
 
     def _stamps_of_present(self, paths: Iterable[str], now: float) -> list[tuple[str, FileStamp]] | None:
         """Return the stamps of the *paths* that exist.

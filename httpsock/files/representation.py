@@ -122,9 +122,14 @@ def etag_of_state(opened: os.stat_result, now: float) -> bytes:
     return b'%b"%x-%b"' % (weak, opened.st_size, digest.hexdigest().encode("ascii"))
 
 
+def settled_at(status: os.stat_result) -> float:
+    """Return the time after which every change of the file or folder is sure to change its times."""
+    return max(status.st_mtime, status.st_ctime) + MTIME_GRANULARITY_SECONDS
+
+
 def is_settled(status: os.stat_result, now: float) -> bool:
     """Return whether every later change of the file or folder is sure to change its times."""
-    return max(status.st_mtime, status.st_ctime) + MTIME_GRANULARITY_SECONDS < now
+    return settled_at(status) < now
 
 
 def _could_keep_its_times(opened: os.stat_result, now: float) -> bool:
