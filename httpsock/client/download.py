@@ -84,6 +84,11 @@ def _open_own(path: str, flags: int) -> int:
     return descriptor
 
 
+def _open_private(path: str, flags: int) -> int:
+    """Open *path*. If this call creates the file, only this user may read it."""
+    return os.open(path, flags, 0o600)
+
+
 def _check_own(found: os.stat_result) -> None:
     if fault := _fault_of(found):
         raise OSError(errno.EPERM, fault)
@@ -250,8 +255,8 @@ class Download:
                 os.fchmod(part, stat.S_IMODE(replaced.st_mode) & 0o777 | 0o600)
 
     def _write_note(self, part: _Part) -> None:
-        # Mode "x" refuses a file that someone has created since the old note was unlinked.
-        with _writing(self._note_path), open(self._note_path, "x", encoding="ascii") as note:
+        # Mode "x" refuses a file that someone has created since the old note was unlinked. A URL may have a secret.
+        with _writing(self._note_path), open(self._note_path, "x", encoding="ascii", opener=_open_private) as note:
             json.dump(part._asdict(), note)
 
     def _drop_note(self) -> None:

@@ -528,6 +528,13 @@ def test_a_replaced_file_keeps_its_permissions(tmp_path: pathlib.Path, before: i
 
 
 @on_posix
+def test_only_this_user_may_read_the_note(tmp_path: pathlib.Path) -> None:
+    """The note has the URL, and a signed URL lets everybody download the file."""
+    broken_off(tmp_path / "film")
+    assert stat.S_IMODE((tmp_path / "film.resume").stat().st_mode) == 0o600
+
+
+@on_posix
 def test_a_download_does_not_get_the_permissions_of_another_users_file(tmp_path: pathlib.Path) -> None:
     """In a shared folder like /tmp, another user may have created the file, writable for everybody."""
     if os.geteuid() != 0:
