@@ -62,12 +62,12 @@ def has_to_close(case: Case) -> bool:
     return "last" in case.allowed or case.requirement in _PROCESSED_LAST
 
 
-def may_go_on(case: Case) -> bool:
+def may_persist(case: Case) -> bool:
     """Return whether a server is free to close the connection after *case* or to keep it open."""
     return {"accepted", "last"} <= set(case.allowed)
 
 
-def may_turn_away(case: Case, status: int) -> bool:
+def may_refuse_target(case: Case, status: int) -> bool:
     """Return whether a server may refuse the request-target of *case* with *status*, a redirect or 404."""
     if case.requirement in _MAY_REDIRECT and status in _REDIRECTS:
         return True
@@ -75,7 +75,7 @@ def may_turn_away(case: Case, status: int) -> bool:
     return case.requirement == "R027" and status == 404
 
 
-def may_go_on_behind_refusal(case: Case) -> bool:
+def may_persist_after_refusal(case: Case) -> bool:
     """Return whether the connection may stay open after a refusal of *case*, because *case* matches the grammar."""
     return case.requirement in _IN_THE_GRAMMAR
 

@@ -17,10 +17,10 @@ from .allowances import (
     has_to_close,
     is_of_http_1_0,
     may_accept,
-    may_go_on,
-    may_go_on_behind_refusal,
+    may_persist,
+    may_persist_after_refusal,
     may_refuse,
-    may_turn_away,
+    may_refuse_target,
 )
 from .responses import ParsedResponses, Response
 
@@ -117,7 +117,7 @@ def probe_of(case: Case, number: int, *, is_alone: bool = False) -> Probe:
         may_accept=may_accept(case),
         may_refuse=may_refuse(case),
         statuses=frozenset() if is_any_error else statuses,
-        closes=bool(expected.accepted) and expected.accepted[-1].closes and not may_go_on(case),
+        closes=bool(expected.accepted) and expected.accepted[-1].closes and not may_persist(case),
         is_alone=is_alone,
     )
 
@@ -233,7 +233,7 @@ def _judge_refusal_of_valid(probe: Probe, answers: list[Response]) -> Judgement 
     if index is None:
         return None
     status = answers[index].status
-    if index == 0 and _goes_on(probe):
+    if index == 0 and _has_more(probe):
         why = f"request 1 is valid, but is refused with {status}, perhaps because of what follows"
         return Judgement(why, is_should=True, requirement=PIPELINING)
     # RFC 9110 §9.1: every server must support GET and HEAD; it may refuse other methods, best with 405 or 501.
@@ -243,7 +243,7 @@ def _judge_refusal_of_valid(probe: Probe, answers: list[Response]) -> Judgement 
     return Judgement(why, is_should=is_should, is_unanswered=True)
 
 
-def _goes_on(probe: Probe) -> bool:
+def _has_more(probe: Probe) -> bool:
     """Return whether octets follow the first request of the case."""
     return probe.accepted_count > 1 or probe.case.requirement == "R084"
 
@@ -286,12 +286,12 @@ def _judge_refused(probe: Probe, number: int, parsed: ParsedResponses, plain: Pl
     fault = _fault_of_refusal(refusal, probe, is_last=not behind)
     if fault.why is not None or not behind:
         return fault
-    if may_turn_away(probe.case, refusal[0].status) and _is_sentinels(behind[0], number, plain):
+    if may_refuse_target(probe.case, refusal[0].status) and _is_sentinels(behind[0], number, plain):
         return Judgement(None)
     if probe.case.requirement in _FRAMING:
         return Judgement(f"the request is refused with {refusal[0].status}, but the next bytes are read as a request")
     if refusal[0].status in (405, 501) or _is_sentinels(behind[0], number, plain):
-        if may_go_on_behind_refusal(probe.case):
+        if may_persist_after_refusal(probe.case):
             return Judgement(None)
         why = f"the request is refused with {refusal[0].status}, but the connection stays open"
         return Judgement(why, is_should=True, requirement=_CLOSE_BEHIND_NONSENSE)
@@ -322,7 +322,7 @@ def _fault_of_refusal(refusal: list[Response], probe: Probe, *, is_last: bool) -
     is_error = status >= 400 and (is_last or status not in (403, 404, 405))
     if status in probe.statuses or (is_error and not wanted) or _refuses_the_method(refusal[0], probe):
         return Judgement(None)
-    if may_turn_away(probe.case, status):
+    if may_refuse_target(probe.case, status):
         return Judgement(None)
     if is_error:
         return Judgement(f"the request is answered with {status}, not with {wanted}", is_should=not is_given)

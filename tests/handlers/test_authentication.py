@@ -162,7 +162,7 @@ def test_the_challenge_has_the_media_type_that_the_client_prefers(guarded: Guard
     assert guarded.ask(f"Accept: {accept}").content.startswith(start)
 
 
-def test_the_connection_goes_on_after_a_refusal(guarded: Guarded) -> None:
+def test_the_connection_persists_after_a_refusal(guarded: Guarded) -> None:
     """The server discards the content of the request, so the client can retry on the same connection."""
     content = b"GET /hello.txt HTTP/1.1\r\n\r\n"
     refused = get("/hello.txt", f"Content-Length: {len(content)}", method="POST") + content

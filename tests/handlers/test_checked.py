@@ -17,7 +17,7 @@ from httpsock.http.handler import Context, Steps
 from httpsock.http.messages import FileSlice, Request, Response, Sleep, Status, Stream
 from httpsock.server.access_log import Exchange
 from httpsock.server.settings import Settings
-from tests.server.dialogue import Begin, Dialogue, assert_goes_on, post
+from tests.server.dialogue import Begin, Dialogue, assert_persists, post
 from tests.support import connect, get, read_answers
 from tests.support.h11_reader import read_with_h11
 
@@ -366,7 +366,7 @@ def test_a_handler_that_failed_for_one_client_serves_the_next(ask: Ask, begin: B
 
     assert_failed(*ask(handler), "TypeError")
 
-    assert_goes_on(begin())
+    assert_persists(begin())
 
 
 # --- Streams that fail ----------------------------------------------------------------------------------------------

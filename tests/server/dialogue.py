@@ -48,7 +48,7 @@ class Dialogue:
         self.now = STARTED
         # Use one time for all responses, so that they have the same Date.
         self._began = time.time()
-        self.goes_on = True
+        self.is_open = True
         self.has_received_end = False
         # All states of the connection so far, in order.
         self.states = [State.NEW]
@@ -67,7 +67,7 @@ class Dialogue:
             self._enter(state)
         except StopIteration:
             self._enter(State.CLOSED)
-            self.goes_on = False
+            self.is_open = False
             self.connection.close()
 
     def _enter(self, state: State) -> None:
@@ -83,7 +83,7 @@ class Dialogue:
 
     def run(self) -> None:
         """Resume the connection until it must wait for an event."""
-        while self.goes_on and self._is_ready():
+        while self.is_open and self._is_ready():
             self.resume()
 
     def _is_ready(self) -> bool:
@@ -96,7 +96,7 @@ class Dialogue:
     def pass_time(self, seconds: float) -> None:
         """Advance the clock. If the deadline has passed, throw TimeoutError into the connection."""
         self.now += seconds
-        if self.goes_on and self.now >= self.connection.deadline:
+        if self.is_open and self.now >= self.connection.deadline:
             self._step(self.connection.coroutine.throw, TimeoutError())
 
     def evict(self) -> None:
@@ -125,7 +125,7 @@ class Dialogue:
             return 0
 
     def _is_readable(self) -> bool:
-        return self.goes_on and bool(select.select([self._connected], [], [], 0)[0])
+        return self.is_open and bool(select.select([self._connected], [], [], 0)[0])
 
     def end_our_side(self) -> None:
         """Shut down the client's sending side."""
@@ -160,7 +160,7 @@ class Dialogue:
         """Close the connection as an event loop does. Then close the client's socket."""
         self.connection.coroutine.close()
         self.connection.close()
-        self.goes_on = False
+        self.is_open = False
         self.client.close()
 
 
@@ -178,18 +178,18 @@ def chunked(*chunks: bytes, method: str = "POST") -> bytes:
     return get("/hello.txt", "Transfer-Encoding: chunked", method=method) + content
 
 
-def assert_goes_on(dialogue: Dialogue) -> None:
+def assert_persists(dialogue: Dialogue) -> None:
     """Assert that the connection is still open and answers another request."""
     dialogue.send(get("/alphabet.txt"))
     assert dialogue.answer().content == ALPHABET
     assert not dialogue.has_received_end
 
 
-def assert_is_over(dialogue: Dialogue) -> None:
+def assert_is_closed(dialogue: Dialogue) -> None:
     """Assert that the connection has ended and answers no further request."""
     assert dialogue.has_received_end
-    if dialogue.goes_on:
+    if dialogue.is_open:
         dialogue.send(get("/alphabet.txt"))
         assert dialogue.receive() == b""
         dialogue.end_our_side()
-    assert not dialogue.goes_on
+    assert not dialogue.is_open

@@ -3,7 +3,7 @@
 import pytest
 
 from httpsock.server.poller import READABLE
-from tests.server.dialogue import MUCH, TIMEOUTS, Begin, Dialogue, assert_is_over
+from tests.server.dialogue import MUCH, TIMEOUTS, Begin, Dialogue, assert_is_closed
 from tests.support import get
 from tests.support.folder import HELLO, LARGE
 
@@ -15,7 +15,7 @@ def test_a_silent_client_that_leaves_is_closed(dialogue: Dialogue) -> None:
 
     assert dialogue.receive() == b""
     assert dialogue.has_received_end
-    assert not dialogue.goes_on
+    assert not dialogue.is_open
     assert dialogue.exchanges == []
 
 
@@ -28,7 +28,7 @@ def test_a_truncated_head_is_refused(dialogue: Dialogue) -> None:
 
     assert (answer.status, answer.field("Connection")) == (400, "close")
     assert "the connection ended before the head was complete (RFC 9112 §8)" in answer.text
-    assert not dialogue.goes_on
+    assert not dialogue.is_open
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_a_connection_that_its_client_resets_is_closed(dialogue: Dialogue, reque
 
     dialogue.run()
 
-    assert not dialogue.goes_on
+    assert not dialogue.is_open
 
 
 def test_a_connection_whose_client_leaves_during_a_download_is_closed(begin: Begin) -> None:
@@ -58,7 +58,7 @@ def test_a_connection_whose_client_leaves_during_a_download_is_closed(begin: Beg
 
     dialogue.run()
 
-    assert not dialogue.goes_on
+    assert not dialogue.is_open
     (exchange,) = dialogue.exchanges
     assert 0 < exchange.sent < exchange.length == len(LARGE)
 
@@ -94,7 +94,7 @@ def test_a_malformed_request_is_refused_and_later_input_is_not_processed(
 
     assert (answer.status, answer.field("Connection")) == (status, "close")
     assert sentence in answer.text
-    assert_is_over(dialogue)
+    assert_is_closed(dialogue)
 
 
 def test_a_head_that_is_refused_gets_no_content(dialogue: Dialogue) -> None:
@@ -138,7 +138,7 @@ def test_a_refusal_is_not_destroyed_by_unread_input(dialogue: Dialogue, head: by
     answer = dialogue.answer()
 
     assert (answer.status, answer.field("Connection")) == (status, "close")
-    assert_is_over(dialogue)
+    assert_is_closed(dialogue)
 
 
 def test_a_lingering_close_waits_for_the_client_to_end_its_side(dialogue: Dialogue) -> None:
@@ -146,13 +146,13 @@ def test_a_lingering_close_waits_for_the_client_to_end_its_side(dialogue: Dialog
     dialogue.send(b"nonsense\r\n\r\n")
     assert dialogue.answer().status == 400
     assert dialogue.has_received_end
-    assert dialogue.goes_on
+    assert dialogue.is_open
     assert dialogue.connection.awaited == READABLE
     assert dialogue.seconds_left == TIMEOUTS.linger
 
     dialogue.end_our_side()
 
-    assert not dialogue.goes_on
+    assert not dialogue.is_open
 
 
 def test_a_lingering_close_ends_without_input(dialogue: Dialogue) -> None:
@@ -160,11 +160,11 @@ def test_a_lingering_close_ends_without_input(dialogue: Dialogue) -> None:
     dialogue.pass_time(TIMEOUTS.linger - 0.1)
     dialogue.send(b"x")
     dialogue.pass_time(TIMEOUTS.linger - 0.1)
-    assert dialogue.goes_on
+    assert dialogue.is_open
 
     dialogue.pass_time(0.1)
 
-    assert not dialogue.goes_on
+    assert not dialogue.is_open
 
 
 def test_a_lingering_close_ends_even_if_the_client_never_does(dialogue: Dialogue) -> None:
@@ -173,11 +173,11 @@ def test_a_lingering_close_ends_even_if_the_client_never_does(dialogue: Dialogue
     for _ in range(9):
         dialogue.pass_time(TIMEOUTS.linger_total / 10)
         dialogue.send(b"x")
-    assert dialogue.goes_on
+    assert dialogue.is_open
     assert dialogue.seconds_left == TIMEOUTS.linger_total / 10
 
     dialogue.now += TIMEOUTS.linger_total / 10
     dialogue.client.send(b"x")
     dialogue.resume()
 
-    assert not dialogue.goes_on
+    assert not dialogue.is_open

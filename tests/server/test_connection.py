@@ -5,7 +5,7 @@ import pathlib
 import pytest
 
 from httpsock.server.state import IDLE_STATES, Phase, State
-from tests.server.dialogue import STARTED, TIMEOUTS, Begin, Dialogue, assert_goes_on, assert_is_over, chunked, post
+from tests.server.dialogue import STARTED, TIMEOUTS, Begin, Dialogue, assert_is_closed, assert_persists, chunked, post
 from tests.support import get, read_answers
 from tests.support.folder import HELLO, LARGE
 
@@ -50,9 +50,9 @@ def test_version_and_options_decide_whether_a_connection_persists(
     assert answer.content == HELLO
     assert answer.field("Connection") == connection
     if is_persistent:
-        assert_goes_on(dialogue)
+        assert_persists(dialogue)
     else:
-        assert_is_over(dialogue)
+        assert_is_closed(dialogue)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_connection_persists_after_each_ordinary_answer(
     answer = dialogue.answer()
 
     assert (answer.status, answer.field("Connection")) == (status, None)
-    assert_goes_on(dialogue)
+    assert_persists(dialogue)
 
 
 def test_a_connect_is_answered_and_closed(dialogue: Dialogue) -> None:
@@ -98,7 +98,7 @@ def test_a_request_after_a_request_to_close_is_not_processed(dialogue: Dialogue)
     dialogue.send(get("/hello.txt", "Connection: close") + get("/alphabet.txt"))
 
     assert dialogue.answer().content == HELLO
-    assert_is_over(dialogue)
+    assert_is_closed(dialogue)
     assert [exchange.request_line for exchange in dialogue.exchanges] == [b"GET /hello.txt HTTP/1.1"]
 
 
@@ -116,7 +116,7 @@ def test_late_input_does_not_destroy_the_last_response(begin: Begin, request_oct
     dialogue.client.sendall(b"\r\n")
 
     assert dialogue.answer().content == LARGE
-    assert_is_over(dialogue)
+    assert_is_closed(dialogue)
 
 
 def test_a_server_that_stops_sends_connection_close(dialogue: Dialogue) -> None:
@@ -128,7 +128,7 @@ def test_a_server_that_stops_sends_connection_close(dialogue: Dialogue) -> None:
     first, second = dialogue.answers()
 
     assert (first.field("Connection"), second.field("Connection")) == (None, "close")
-    assert_is_over(dialogue)
+    assert_is_closed(dialogue)
 
 
 def test_a_response_running_when_the_server_stops_is_sent_whole_and_is_the_last(begin: Begin) -> None:
@@ -152,7 +152,7 @@ def test_a_pipelined_request_received_before_the_server_stops_is_answered(begin:
 
     assert (first.content, first.field("Connection")) == (LARGE, None)
     assert (second.content, second.field("Connection")) == (HELLO, "close")
-    assert_is_over(dialogue)
+    assert_is_closed(dialogue)
 
 
 # --- Pipelining, HEAD, and how octets are cut: RFC 9112 §9.3.2, §2.2 ------------------------------
@@ -181,7 +181,7 @@ def test_pipelined_requests_are_answered_in_order(dialogue: Dialogue) -> None:
     dialogue.send(PIPELINE)
 
     assert_answers_the_pipeline(dialogue)
-    assert_goes_on(dialogue)
+    assert_persists(dialogue)
 
 
 def test_requests_may_come_one_octet_at_a_time(dialogue: Dialogue) -> None:
@@ -190,7 +190,7 @@ def test_requests_may_come_one_octet_at_a_time(dialogue: Dialogue) -> None:
         dialogue.send(bytes([octet]))
 
     assert_answers_the_pipeline(dialogue)
-    assert_goes_on(dialogue)
+    assert_persists(dialogue)
 
 
 def test_an_incomplete_head_is_not_answered(dialogue: Dialogue) -> None:
@@ -212,7 +212,7 @@ def test_head_of_a_listing_omits_fields_that_depend_on_the_page(dialogue: Dialog
 
     assert head.fields == [field for field in got.fields if field[0] not in ("ETag", "Content-Length")]
     assert head.content == b""
-    assert_goes_on(dialogue)
+    assert_persists(dialogue)
 
 
 @pytest.mark.parametrize("path", ["/hello.txt", "/large.bin", "/sub/", "/nothing"])
@@ -224,7 +224,7 @@ def test_head_has_the_fields_of_get_and_no_content(dialogue: Dialogue, path: str
 
     assert head._replace(content=got.content) == got
     assert head.content == b""
-    assert_goes_on(dialogue)
+    assert_persists(dialogue)
 
 
 def test_all_responses_carry_the_shared_fields(dialogue: Dialogue) -> None:
@@ -247,7 +247,7 @@ def test_a_client_that_ends_its_side_still_gets_all_its_answers(begin: Begin) ->
 
     assert_answers_the_pipeline(dialogue)
     assert dialogue.has_received_end
-    assert not dialogue.goes_on
+    assert not dialogue.is_open
 
 
 # --- Spurious events ------------------------------------------------------------------------------
@@ -268,7 +268,7 @@ def test_a_connection_resumed_without_input_keeps_waiting(dialogue: Dialogue, oc
 
     dialogue.resume()
 
-    assert dialogue.goes_on
+    assert dialogue.is_open
     assert (dialogue.connection.awaited, dialogue.connection.deadline) == waited_for
 
 
@@ -284,7 +284,7 @@ def test_a_connection_resumed_with_a_full_send_buffer_keeps_waiting(
 
     assert dialogue.connection.state is State.SENDING
     assert LARGE.startswith(dialogue.answer().content)
-    assert_goes_on(dialogue)
+    assert_persists(dialogue)
 
 
 def test_only_a_fully_answered_client_is_idle(begin: Begin) -> None:

@@ -469,7 +469,7 @@ def test_an_evicted_head_is_answered_with_408_then_lingers_until_it_is_evicted_a
 
     dialogue.evict()
 
-    assert not dialogue.goes_on
+    assert not dialogue.is_open
 
 
 def test_the_oldest_incomplete_head_is_evicted(begin: Begin) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.server.dialogue import MAX_CONTENT, Dialogue, assert_goes_on, assert_is_over, chunked, post
+from tests.server.dialogue import MAX_CONTENT, Dialogue, assert_is_closed, assert_persists, chunked, post
 from tests.support import get
 from tests.support.folder import ALPHABET, HELLO
 
@@ -24,7 +24,7 @@ def test_a_client_that_expects_100_gets_the_final_response_immediately(
 
     assert (answer.status, answer.field("Connection")) == (status, "close")
     dialogue.send(get("/hello.txt"))
-    assert_is_over(dialogue)
+    assert_is_closed(dialogue)
 
 
 def test_a_client_that_expects_100_for_chunks_gets_the_final_response_immediately(dialogue: Dialogue) -> None:
@@ -35,7 +35,7 @@ def test_a_client_that_expects_100_for_chunks_gets_the_final_response_immediatel
 
     assert (answer.status, answer.field("Connection")) == (405, "close")
     dialogue.send(b"1\r\nx\r\n0\r\n\r\n")
-    assert_is_over(dialogue)
+    assert_is_closed(dialogue)
 
 
 def test_an_expectation_without_content_has_no_effect(dialogue: Dialogue) -> None:
@@ -45,7 +45,7 @@ def test_an_expectation_without_content_has_no_effect(dialogue: Dialogue) -> Non
     answer = dialogue.answer()
 
     assert (answer.content, answer.field("Connection")) == (HELLO, None)
-    assert_goes_on(dialogue)
+    assert_persists(dialogue)
 
 
 def test_an_expectation_in_http_1_0_is_ignored(dialogue: Dialogue) -> None:
@@ -58,7 +58,7 @@ def test_an_expectation_in_http_1_0_is_ignored(dialogue: Dialogue) -> None:
     dialogue.send(b"abc")
 
     assert dialogue.answer().content == HELLO
-    assert_goes_on(dialogue)
+    assert_persists(dialogue)
 
 
 def test_an_unknown_expectation_with_content_is_refused_without_waiting(dialogue: Dialogue) -> None:
@@ -69,7 +69,7 @@ def test_an_unknown_expectation_with_content_is_refused_without_waiting(dialogue
 
     assert (answer.status, answer.field("Connection")) == (417, "close")
     assert "the only expectation supported is 100-continue (RFC 9110 §10.1.1)" in answer.text
-    assert_is_over(dialogue)
+    assert_is_closed(dialogue)
 
 
 # --- Content: RFC 9112 §6, §9.3 -------------------------------------------------------------------
@@ -94,7 +94,7 @@ def test_content_is_read_and_discarded(dialogue: Dialogue, request_octets: bytes
 
     assert (first.status, first.field("Connection")) == (status, None)
     assert second.content == ALPHABET
-    assert_goes_on(dialogue)
+    assert_persists(dialogue)
 
 
 def test_a_response_waits_for_the_end_of_the_content(dialogue: Dialogue) -> None:
@@ -162,14 +162,14 @@ def test_content_that_is_too_large_or_malformed_ends_the_connection(
 
     assert (answer.status, answer.field("Connection")) == (status, "close")
     assert sentence in answer.text
-    assert_is_over(dialogue)
+    assert_is_closed(dialogue)
 
 
 def test_too_much_content_for_a_head_is_refused_without_content(dialogue: Dialogue) -> None:
     dialogue.send(get("/hello.txt", "Content-Length: 65", method="HEAD"))
 
     assert dialogue.answer("HEAD").status == 413
-    assert_is_over(dialogue)
+    assert_is_closed(dialogue)
 
 
 @pytest.mark.parametrize(
@@ -189,4 +189,4 @@ def test_truncated_content_ends_the_connection(dialogue: Dialogue, request_octet
 
     assert (answer.status, answer.field("Connection")) == (400, "close")
     assert "the connection ended before the content was complete (RFC 9112 §8)" in answer.text
-    assert not dialogue.goes_on
+    assert not dialogue.is_open

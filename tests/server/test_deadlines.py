@@ -3,7 +3,7 @@
 import pytest
 
 from httpsock.server.state import IDLE_STATES
-from tests.server.dialogue import MUCH, TIMEOUTS, Dialogue, assert_is_over
+from tests.server.dialogue import MUCH, TIMEOUTS, Dialogue, assert_is_closed
 from tests.support import get
 from tests.support.folder import HELLO
 
@@ -18,7 +18,7 @@ def test_a_silent_client_is_closed_without_a_response(dialogue: Dialogue) -> Non
 
     dialogue.pass_time(TIMEOUTS.idle)
 
-    assert not dialogue.goes_on
+    assert not dialogue.is_open
     assert dialogue.receive() == b""
     assert dialogue.has_received_end
     assert dialogue.exchanges == []
@@ -33,7 +33,7 @@ def test_an_idle_client_is_closed_without_a_response(dialogue: Dialogue) -> None
 
     dialogue.pass_time(TIMEOUTS.idle)
 
-    assert not dialogue.goes_on
+    assert not dialogue.is_open
     assert dialogue.receive() == b""
 
 
@@ -125,4 +125,4 @@ def test_a_client_that_timed_out_has_time_to_read_the_408(dialogue: Dialogue, oc
     dialogue.send(b"x" * MUCH)
 
     assert dialogue.answer().status == 408
-    assert_is_over(dialogue)
+    assert_is_closed(dialogue)

@@ -29,7 +29,7 @@ def answering(begin: Begin, settings: Settings) -> Answering:
         settings.handler = checked(lambda request, context: next(responses))
         dialogue = begin()
         dialogue.send(get("/x", method=method))
-        if dialogue.goes_on:
+        if dialogue.is_open:
             dialogue.send(get("/next"))
         return dialogue
 
@@ -59,7 +59,7 @@ def test_the_next_request_is_answered_if_the_connection_persists(answering: Answ
 def test_a_reset_may_follow(answering: Answering) -> None:
     dialogue = answering(HEAD, then="reset")
 
-    assert not dialogue.goes_on
+    assert not dialogue.is_open
     assert [exchange.sent for exchange in dialogue.exchanges] == [0]
 
 
@@ -69,12 +69,12 @@ def test_a_stalled_response_ends_when_the_server_stops(answering: Answering, set
     assert dialogue.receive() == HEAD
     assert dialogue.connection.state is State.SLEEPING_UNREAD
     dialogue.pass_time(1e9)
-    assert dialogue.goes_on
+    assert dialogue.is_open
 
     settings.phase = phase
     dialogue.resume()
 
-    assert not dialogue.goes_on
+    assert not dialogue.is_open
 
 
 def test_a_pause_lies_between_two_chunks(answering: Answering) -> None:
@@ -93,7 +93,7 @@ def test_a_server_that_drains_sends_a_stalled_response_and_ends_it(answering: An
     dialogue = answering(HEAD, then="stall")
 
     assert dialogue.receive() == HEAD
-    assert not dialogue.goes_on
+    assert not dialogue.is_open
 
 
 @pytest.mark.parametrize("phase", [Phase.DRAINING, Phase.STOPPING])
@@ -136,7 +136,7 @@ def test_a_pause_ends_when_the_client_resets_the_connection(answering: Answering
 
     dialogue.resume()
 
-    assert not dialogue.goes_on
+    assert not dialogue.is_open
 
 
 @pytest.mark.parametrize(

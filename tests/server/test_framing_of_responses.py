@@ -242,7 +242,7 @@ def test_a_file_truncated_while_it_is_sent_breaks_the_response_off(
 
     assert not received.is_whole
     assert received.content == CONTENT + b"behind"
-    assert not dialogue.goes_on
+    assert not dialogue.is_open
     assert dialogue.exchanges[0].sent == len(CONTENT) + 6 < dialogue.exchanges[0].length
 
 
@@ -257,7 +257,7 @@ def test_a_short_slice_of_a_truncated_file_breaks_the_response_off(
 
     assert not received.is_whole
     assert b"before" not in received.content
-    assert not dialogue.goes_on
+    assert not dialogue.is_open
 
 
 @each_row(

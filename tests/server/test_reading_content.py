@@ -229,7 +229,7 @@ def test_a_client_that_ends_its_side_within_the_content_gets_400(
     assert (answer.status, answer.field("Connection")) == (400, "close")
     assert "the connection ended before the content was complete (RFC 9112 §8)" in answer.text
     assert reports == []
-    assert not echoing.goes_on
+    assert not echoing.is_open
 
 
 def test_a_client_that_leaves_within_the_content_is_not_reported(
@@ -253,7 +253,7 @@ def test_a_client_that_leaves_within_the_content_is_not_reported(
     dialogue.client.close()
     dialogue.run()
 
-    assert not dialogue.goes_on
+    assert not dialogue.is_open
     assert reports == []
     assert dialogue.exchanges == []
     assert isinstance(caught[0], ConnectionResetError)
@@ -332,7 +332,7 @@ def test_a_client_that_does_not_read_100_is_dropped(reports: list[str], begin: B
 
     dialogue.pass_time(TIMEOUTS.slow)
 
-    assert not dialogue.goes_on
+    assert not dialogue.is_open
     assert reports == []
 
 
@@ -519,5 +519,5 @@ def test_a_reset_while_content_is_discarded_ends_the_connection(
     dialogue.client.close()
     dialogue.run()
 
-    assert not dialogue.goes_on
+    assert not dialogue.is_open
     assert reports == []

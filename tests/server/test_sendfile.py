@@ -7,7 +7,7 @@ import pathlib
 
 import pytest
 
-from tests.server.dialogue import Begin, Dialogue, assert_goes_on
+from tests.server.dialogue import Begin, Dialogue, assert_persists
 from tests.support import get
 from tests.support.folder import LARGE
 
@@ -28,7 +28,7 @@ def test_a_file_truncated_while_it_is_sent_ends_the_connection(
     assert f"Content-Length: {len(LARGE)}".encode() in head
     assert content == LARGE[:100_000]
     assert dialogue.has_received_end
-    assert not dialogue.goes_on
+    assert not dialogue.is_open
     (exchange,) = dialogue.exchanges
     assert (exchange.sent, exchange.length) == (100_000, len(LARGE))
 
@@ -46,7 +46,7 @@ def test_a_range_of_a_large_file_is_sent_exactly(
 
     assert (first.content, second.content) == (LARGE[1000:2000], LARGE[-3:])
     assert first.field("Content-Range") == f"bytes 1000-1999/{len(LARGE)}"
-    assert_goes_on(dialogue)
+    assert_persists(dialogue)
 
 
 @pytest.mark.skipif(not hasattr(os, "sendfile"), reason="this system has no sendfile()")
@@ -85,4 +85,4 @@ def test_a_disk_error_of_sendfile_is_not_followed_by_reading(
     dialogue.send(get("/large.bin"))
 
     assert dialogue.receive().partition(b"\r\n\r\n")[2] == b""
-    assert not dialogue.goes_on
+    assert not dialogue.is_open

@@ -11,7 +11,7 @@ from httpsock.files.document_root import DocumentRoot
 from httpsock.files.handler import serve_folder
 from httpsock.server.settings import Settings
 from httpsock.server.state import IDLE_STATES, State
-from tests.server.dialogue import STARTED, TIMEOUTS, Begin, Dialogue, assert_goes_on
+from tests.server.dialogue import STARTED, TIMEOUTS, Begin, Dialogue, assert_persists
 from tests.support import fill, get, read_answer, read_answers
 from tests.support.folder import LARGE
 
@@ -27,7 +27,7 @@ def test_a_client_that_does_not_read_is_dropped(begin: Begin) -> None:
 
     dialogue.pass_time(TIMEOUTS.slow)
 
-    assert not dialogue.goes_on
+    assert not dialogue.is_open
     (exchange,) = dialogue.exchanges
     head, _, content = dialogue.receive().partition(b"\r\n\r\n")
     assert f"Content-Length: {len(LARGE)}".encode() in head
@@ -59,13 +59,13 @@ def test_a_client_that_reads_slowly_gets_the_whole_file(begin: Begin, folder: pa
     while len(arrived) < len(LARGE) * 7:
         arrived += dialogue.receive(len(LARGE))
         dialogue.pass_time(TIMEOUTS.slow / 2)
-        assert dialogue.goes_on
+        assert dialogue.is_open
 
     answer, rest = read_answer(arrived + dialogue.receive())
 
     assert (answer.content, rest) == (LARGE * 8, b"")
     assert dialogue.now - STARTED > 3 * TIMEOUTS.slow
-    assert_goes_on(dialogue)
+    assert_persists(dialogue)
 
 
 def test_a_client_that_reads_in_small_steps_gets_the_whole_file(begin: Begin, folder: pathlib.Path) -> None:
@@ -86,7 +86,7 @@ def test_a_client_that_reads_in_small_steps_gets_the_whole_file(begin: Begin, fo
 def read_at(dialogue: Dialogue, octets_a_second: int) -> int:
     """Read *octets_a_second* octets each second, for at most an hour. Return the seconds until the connection ends."""
     began = dialogue.now
-    while dialogue.goes_on and dialogue.now - began < 3600:
+    while dialogue.is_open and dialogue.now - began < 3600:
         dialogue.pass_time(1)
         if not dialogue.receive(octets_a_second):
             break
@@ -149,7 +149,7 @@ def test_a_small_file_waits_for_a_client_that_does_not_read(begin: Begin, folder
     dialogue.pass_time(TIMEOUTS.slow / 2)
 
     assert dialogue.answer().content == small
-    assert_goes_on(dialogue)
+    assert_persists(dialogue)
 
 
 def test_requests_of_a_client_that_does_not_read_are_not_received(begin: Begin) -> None:
@@ -176,11 +176,11 @@ def test_a_reader_has_the_full_time_for_the_next_response(begin: Begin) -> None:
     dialogue.send(get("/large.bin") * 2)
     arrived = dialogue.client.recv(1 << 20)
     dialogue.pass_time(TIMEOUTS.slow)
-    assert dialogue.goes_on
+    assert dialogue.is_open
     arrived += dialogue.receive(len(LARGE))
     arrived += dialogue.client.recv(1 << 20)
     dialogue.pass_time(TIMEOUTS.slow)
-    assert dialogue.goes_on
+    assert dialogue.is_open
 
     first, second = read_answers(arrived + dialogue.receive())
 

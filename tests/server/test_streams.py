@@ -81,7 +81,7 @@ def test_a_client_that_closes_ends_the_stream(ticking: Dialogue, streams: list[T
     ticking.client.close()
     ticking.run()
 
-    assert not ticking.goes_on
+    assert not ticking.is_open
     assert streams[0].is_closed
     (exchange,) = ticking.exchanges
     assert (exchange.status, exchange.sent) == (200, 4)
@@ -90,7 +90,7 @@ def test_a_client_that_closes_ends_the_stream(ticking: Dialogue, streams: list[T
 def test_a_client_that_ends_its_side_ends_the_stream(ticking: Dialogue, streams: list[Ticking]) -> None:
     ticking.end_our_side()
 
-    assert not ticking.goes_on
+    assert not ticking.is_open
     assert streams[0].is_closed
 
 
@@ -135,7 +135,7 @@ def test_a_client_that_leaves_after_another_request_ends_the_stream(ticking: Dia
     # epoll reports an error even if only other events are awaited.
     ticking.resume()
 
-    assert not ticking.goes_on
+    assert not ticking.is_open
     assert streams[0].is_closed
 
 
@@ -160,7 +160,7 @@ def test_a_sleeping_stream_may_be_evicted(ticking: Dialogue, streams: list[Ticki
 
     ticking.evict()
 
-    assert not ticking.goes_on
+    assert not ticking.is_open
     assert streams[0].is_closed
 
 
@@ -174,7 +174,7 @@ def test_a_client_that_does_not_read_its_stream_is_dropped(begin: Begin, setting
 
     dialogue.pass_time(TIMEOUTS.slow)
 
-    assert not dialogue.goes_on
+    assert not dialogue.is_open
 
 
 def test_a_client_that_reads_its_stream_too_slowly_is_dropped(begin: Begin, settings: Settings) -> None:
@@ -183,12 +183,12 @@ def test_a_client_that_reads_its_stream_too_slowly_is_dropped(begin: Begin, sett
     dialogue = begin(buffered_octets=4096)
     dialogue.send(get("/"))
     began = dialogue.now
-    while dialogue.goes_on and dialogue.now - began < 20 * TIMEOUTS.slow:
+    while dialogue.is_open and dialogue.now - began < 20 * TIMEOUTS.slow:
         dialogue.pass_time(TIMEOUTS.slow / 6)
-        if dialogue.goes_on:
+        if dialogue.is_open:
             dialogue.receive(400)
 
-    assert not dialogue.goes_on
+    assert not dialogue.is_open
     assert dialogue.now - began < 5 * TIMEOUTS.slow
 
 
@@ -200,7 +200,7 @@ def test_a_stream_may_sleep_for_any_time_if_its_client_has_read_all(begin: Begin
         assert dialogue.receive().endswith(b"4\r\ntick\r\n")
         dialogue.pass_time(9999)
 
-    assert dialogue.goes_on
+    assert dialogue.is_open
 
 
 # --- With a real server ---------------------------------------------------------------------------------------------

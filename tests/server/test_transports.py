@@ -175,7 +175,7 @@ def test_a_handshake_has_the_deadline_of_a_head(begin: Begin, settings: Settings
 
     dialogue.pass_time(TIMEOUTS.head)
 
-    assert not dialogue.goes_on
+    assert not dialogue.is_open
 
 
 def test_a_handshake_may_be_evicted_after_a_second(begin: Begin, settings: Settings, transport: object) -> None:
@@ -188,7 +188,7 @@ def test_a_handshake_may_be_evicted_after_a_second(begin: Begin, settings: Setti
 
     dialogue.evict()
 
-    assert not dialogue.goes_on
+    assert not dialogue.is_open
     assert dialogue.receive() == b""
 
 
@@ -268,7 +268,7 @@ def receive_on(dialogue: Dialogue) -> bytes:
     while True:
         octets = dialogue.receive()
         arrived += octets
-        if dialogue.goes_on and state_of(dialogue) is State.SENDING_IN:
+        if dialogue.is_open and state_of(dialogue) is State.SENDING_IN:
             # The transport waits to receive before it can send.
             assert dialogue.connection._transport.calls[-1] == "send"  # type: ignore[attr-defined]
             dialogue.resume()
@@ -289,7 +289,7 @@ def test_each_direction_may_wait_for_the_other(contrary: Begin, path: str) -> No
         assert answer.content == {"/hello.txt": HELLO, "/large.bin": LARGE, "/alphabet.txt": ALPHABET}[path]
         assert state_of(dialogue) is State.IDLE
     dialogue.end_our_side()
-    assert not dialogue.goes_on
+    assert not dialogue.is_open
 
 
 def test_a_head_in_pieces_may_wait_for_the_other_direction(contrary: Begin) -> None:
