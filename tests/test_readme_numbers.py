@@ -16,11 +16,11 @@ from httpsock.files.document_root import _MAX_SNIFFED_OCTETS, SMALL_FILE
 from httpsock.files.representation import _CLOCK_GRANULARITY_NS
 from httpsock.observe.recorder import _MAX_EVENTS, _MAX_LISTED, _MAX_OCTETS, _SHOWN_OCTETS
 from httpsock.observe.routes import _GATHER_SECONDS
-from httpsock.processes.process_loop import BLOCKED_SECONDS
 from httpsock.processes.restart import START_SECONDS
 from httpsock.server.connection import _DISCARD_OCTETS, _RECEIVE_OCTETS
 from httpsock.server.fairness import _LONG_SECONDS, _SHARE_SECONDS
 from httpsock.server.leader import _STALL_SECONDS
+from httpsock.server.process import BLOCKED_SECONDS
 from httpsock.testing.server import _LIMITS
 from httpsock.tracing.trace import _MAX_OCTETS as _MAX_TRACE_OCTETS
 from tests.benchmarks.peers import PEERS, WITH_DEFAULTS
