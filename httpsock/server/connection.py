@@ -113,7 +113,7 @@ class Connection:
         try:
             self.coroutine.close()
         except BaseException:
-            self._report_error()
+            self._report_error(None)
 
     def shut_down(self) -> None:
         """Shut the socket down without closing it. After that, no thread can send or receive any more."""
@@ -123,7 +123,9 @@ class Connection:
         """Return a description of the current request and its client, for a report."""
         # Read from the generator's frame, so that requests need not store it.
         frame = getattr(self.coroutine, "gi_frame", None)
-        request: Request | None = frame.f_locals.get("request") if frame else None
+        return self._describe(frame.f_locals.get("request") if frame else None)
+
+    def _describe(self, request: Request | None) -> str:
         return f"{printable(request.request_line) if request else 'a connection'} from {self.client}"
 
     def has_no_input(self) -> bool:
@@ -384,13 +386,14 @@ class Connection:
             return self._settings.explain(Refusal(Status.REQUEST_TIMEOUT, reason, "RFC 9110 §15.5.9"), None, unread)
         if request is None or error is self._content_error or isinstance(error, GeneratorExit):
             raise error
-        self._report_error()
+        self._report_error(request)
         refusal = Refusal(Status.INTERNAL_SERVER_ERROR, "the server failed to answer", "RFC 9110 §15.6.1")
         return self._settings.explain(refusal, request, unread)
 
-    def _report_error(self) -> None:
+    def _report_error(self, request: Request | None) -> None:
+        """Report the traceback of the exception that is being handled, and the request."""
         with contextlib.suppress(BaseException):
-            self._settings.report(current_traceback())
+            self._settings.report(f"{current_traceback()}{self._describe(request)}")
 
     def _leave_content(self) -> Generator[Wait, None, bool]:
         """Discard the content that the handler has not read. Return whether the next request can follow."""

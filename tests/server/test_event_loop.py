@@ -278,7 +278,7 @@ def test_an_unexpected_error_is_reported_and_ends_one_connection(
         assert receive_answer(other).content == HELLO
         (report,) = running.reports
         assert report.startswith("Traceback (most recent call last):")
-        assert report.endswith("ZeroDivisionError: a fault of our own\n")
+        assert report.endswith("ZeroDivisionError: a fault of our own\nGET /fault HTTP/1.1 from 127.0.0.1")
 
 
 def test_an_exit_is_reported_and_ends_one_connection(start_loop: StartLoop, faulty: None) -> None:
@@ -289,7 +289,7 @@ def test_an_exit_is_reported_and_ends_one_connection(start_loop: StartLoop, faul
 
     assert read_answers(exchange(running.port, get("/hello.txt")))[0].content == HELLO
     (report,) = running.reports
-    assert report.endswith("SystemExit: a fault of our own\n")
+    assert report.endswith("SystemExit: a fault of our own\nGET /exit HTTP/1.1 from 127.0.0.1")
 
 
 # --- Input before and during a tick ---------------------------------------------------------------
