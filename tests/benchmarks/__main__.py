@@ -47,19 +47,19 @@ def main() -> int:
         work = pathlib.Path(name)
         stage = Stage(make_root(work), work, environment, processors, options.attempts)
         run_conditions["load generator"] = load_generator(stage, options.seconds)
-        _say("\n".join(f"{name}: {text}" for name, text in run_conditions.items()))
-        _say(report.LEGEND)
+        _print("\n".join(f"{name}: {text}" for name, text in run_conditions.items()))
+        _print(report.LEGEND)
         (_grow if options.growth else _play)(options, peers, stage, run_conditions)
     return 0
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     print(f"{text}\n", flush=True)
 
 
 def _measure(row: Row) -> Row:
     """Print the figures of one workload. Return *row* unchanged."""
-    _say(f"{row.workload.title}\n\n{report.row_text(row)}")
+    _print(f"{row.workload.title}\n\n{report.row_text(row)}")
     return row
 
 
@@ -74,10 +74,10 @@ def _play(options: argparse.Namespace, peers: list[Peer], stage: Stage, run_cond
     if IMPORT in options.only:
         more["Time to import"] = import_time(stage, 3 * options.turns)
     for title, lines in more.items():
-        _say(f"{title}\n\n{report.aligned(lines)}")
+        _print(f"{title}\n\n{report.aligned(lines)}")
     if len(regular) > 1:
-        _say(f"Rate, as a ratio to the first\n\n{report.aligned(report.summary(regular, 'rate'))}")
-        _say(f"CPU time, as a ratio to the first\n\n{report.aligned(report.summary(regular, 'cpu_microseconds'))}")
+        _print(f"Rate, as a ratio to the first\n\n{report.aligned(report.summary(regular, 'rate'))}")
+        _print(f"CPU time, as a ratio to the first\n\n{report.aligned(report.summary(regular, 'cpu_microseconds'))}")
     _write(options, "benchmarks", run_conditions, rows, more)
     if options.out and regular and charts.are_possible():
         title = "Responses in a second, as a ratio to {} (more is better)"

@@ -42,14 +42,14 @@ def open_environment(folder: pathlib.Path, python: str, packages: list[str], *, 
     if not interpreter.exists():
         if not install or not packages:
             return Environment(folder, str(interpreter), {}, {})
-        _say(f"making {folder}")
+        _print(f"making {folder}")
         subprocess.run([python, "-m", "venv", str(folder)], check=True)
     versions = _installed(folder)
     failures = {}
     for package in packages if install else []:
         # One by one: a package missing for this Python does not block the others.
         if package not in versions:
-            _say(f"installing {package} into {folder}")
+            _print(f"installing {package} into {folder}")
             try:
                 subprocess.run(
                     _installation(folder, str(interpreter), package), capture_output=True, text=True, check=True
@@ -79,5 +79,5 @@ def _installed(folder: pathlib.Path) -> dict[str, str]:
     return versions
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     print(text, file=sys.stderr, flush=True)

@@ -30,7 +30,7 @@ def served(tmp_path: pathlib.Path) -> pathlib.Path:
     return folder
 
 
-def names_below(folder: pathlib.Path) -> dict[str, bytes]:
+def contents_below(folder: pathlib.Path) -> dict[str, bytes]:
     """Return the content of each file below *folder*, by name."""
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
@@ -70,14 +70,14 @@ def test_a_file_is_downloaded_in_several_parts_at_the_same_time(
 def test_lftp_mirrors_a_folder_by_its_listing(served: pathlib.Path, tmp_path: pathlib.Path) -> None:
     with httpsock.Server(served, port=0) as server:
         succeed(run([tool("lftp"), "-c", f"open {server.url}; mirror / mirrored"], tmp_path))
-    assert names_below(tmp_path / "mirrored") == names_below(served)
+    assert contents_below(tmp_path / "mirrored") == contents_below(served)
 
 
 def test_rclone_copies_a_folder_with_all_its_names(served: pathlib.Path, tmp_path: pathlib.Path) -> None:
     command = [tool("rclone"), "--config", os.devnull, "copy", "--http-url"]
     with httpsock.Server(served, port=0) as server:
         succeed(run([*command, server.url, ":http:", str(tmp_path / "copied")], tmp_path))
-    assert names_below(tmp_path / "copied") == names_below(served)
+    assert contents_below(tmp_path / "copied") == contents_below(served)
 
 
 def test_zsync_fetches_only_changed_blocks(served: pathlib.Path, tmp_path: pathlib.Path) -> None:

@@ -9,9 +9,7 @@ import socket
 import pytest
 
 from httpsock import Limits, Server
-from httpsock.http.message_reader import Pause
-from httpsock.http.messages import Refusal, RequestError
-from httpsock.http.request_parser import RequestParser
+from httpsock.http.messages import Refusal
 from tests.http.malformed import (
     FIELD_LINES,
     HEAD,
@@ -28,6 +26,7 @@ from tests.http.malformed import (
     framed,
 )
 from tests.http.malformed_content import CHUNKS, CONTENT_LENGTHS, TRAILERS, TRANSFER_ENCODINGS
+from tests.http.parsing import outcome_of_pieces
 from tests.support import Answer, connect, read_answer, read_answers, receive_all
 from tests.support.rows import each_row
 
@@ -60,22 +59,10 @@ def only_answer(port: int, octets: bytes) -> Answer:
 
 
 def refusal_of(parts: list[bytes]) -> Refusal:
-    """Send *parts* one by one to a parser and return its refusal."""
-    with pytest.raises(RequestError) as caught:
-        parse(parts)
-    return caught.value.refusal
-
-
-def parse(parts: list[bytes]) -> None:
-    """Send *parts* one by one to a parser. After each part, read all events."""
-    parser = RequestParser(Limits())
-    near, far = socket.socketpair()
-    with near, far:
-        for part in parts:
-            near.sendall(part)
-            parser.receive(far.recv(len(part), socket.MSG_WAITALL))
-            while parser.next_event() is not Pause.NEED_DATA:
-                pass
+    """Feed *parts* one by one to a parser and return its refusal."""
+    *_, refusal = outcome_of_pieces(parts, Limits())
+    assert isinstance(refusal, Refusal)
+    return refusal
 
 
 def assert_refused(answer: Answer, row: Row) -> None:
