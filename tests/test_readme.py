@@ -303,7 +303,7 @@ def test_the_table_of_limits_has_the_real_limits() -> None:
         ),
         f"| after the last response | {timeouts.linger:g} s between two reads, {timeouts.linger_total:g} s in all |",
         (
-            f"| half of the descriptors but {_RESERVED_DESCRIPTORS}, of at most {MAX_DESCRIPTORS:,} "
+            f"| half of the free descriptors but {_RESERVED_DESCRIPTORS}, of at most {MAX_DESCRIPTORS:,} "
             f"(a quarter of fewer than {2 * _RESERVED_DESCRIPTORS}) |"
         ),
         f"the oldest heads that are incomplete after {_REQUEST_SECONDS:g} s get 408, then content",
