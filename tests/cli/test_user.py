@@ -23,6 +23,9 @@ from tests.support.rows import each_row
 
 pytestmark = needs_signals
 
+# Coverage can't write its data as another user.
+PLAIN = {name: value for name, value in ENVIRONMENT.items() if not name.startswith(("COV", "PYTHON"))}
+
 
 @as_root
 def test_root_is_dropped_once_the_port_is_bound(start: Start, folder: pathlib.Path) -> None:
@@ -72,9 +75,8 @@ CANNOT_RESTART = (
 def test_a_server_whose_user_may_read_the_program_can_restart(serving: Start, folder: pathlib.Path) -> None:
     with readable_copy(folder) as copy:
         shutil.copytree(PACKAGE, copy / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
-        environment = {name: value for name, value in ENVIRONMENT.items() if not name.startswith(("COV", "PYTHON"))}
         command = [python_for_nobody(), "-m", "httpsock"]
-        program = serving("--user", "nobody", "--quiet", cwd=copy, command=command, env=environment)
+        program = serving("--user", "nobody", "--quiet", cwd=copy, command=command, env=PLAIN)
         assert program.url, program.end()[2]
         assert program.process.stderr
         assert program.process.stderr.readline().startswith(b"Serving ")
@@ -84,13 +86,17 @@ def test_a_server_whose_user_may_read_the_program_can_restart(serving: Start, fo
 
 
 def python_for_nobody() -> str:
-    """Return a Python interpreter that the user nobody may execute. If there is none, skip the test."""
-    code = "import sys; sys.exit(sys.version_info < (3, 11))"
+    """Return a Python interpreter that the user nobody may run with the same library as root. Else, skip the test."""
+    code = "import os, sys; print(sys.version_info >= (3, 11), os.__file__)"
     for python in [sys.executable, "/usr/bin/python3"]:
         with contextlib.suppress(OSError):
-            if subprocess.run([python, "-c", code], user="nobody", cwd="/", check=False).returncode == 0:
+            found = [
+                subprocess.run([python, "-c", code], user=user, cwd="/", env=PLAIN, check=False, capture_output=True)
+                for user in ("root", "nobody")
+            ]
+            if found[0].stdout == found[1].stdout and found[0].stdout.startswith(b"True"):
                 return python
-    pytest.skip("nobody may execute no Python here")
+    pytest.skip("nobody may run no Python here")
 
 
 def test_a_restart_needs_the_interpreter_and_the_files_of_the_modules(
