@@ -374,7 +374,8 @@ def test_a_get_makes_the_stops_of_the_tour_in_their_order(folder: pathlib.Path) 
 
 
 def test_each_link_leads_to_a_file_and_to_a_heading_in_it() -> None:
-    for readme in [ROOT / "README.md", *PACKAGE.rglob("README.md"), *(ROOT / "tests").rglob("README.md")]:
+    folders = (PACKAGE, ROOT / "tests", ROOT / "conformance")
+    for readme in [ROOT / "README.md", *(file for folder in folders for file in folder.rglob("*.md"))]:
         for target, _, heading in re.findall(r"\]\(([\w./-]+)(#([\w-]+))?\)", readme.read_text(encoding="utf-8")):
             linked = (readme.parent / target).resolve()
             assert linked.exists(), f"{readme}: {target}"
