@@ -49,6 +49,7 @@ __all__ = [
     "Client",
     "ClientResponse",
     "ClientTimeouts",
+    "ContentLimits",
     "Context",
     "Exchange",
     "FileSlice",
@@ -86,6 +87,7 @@ if TYPE_CHECKING:
     from httpsock.handlers.checked import respond
     from httpsock.handlers.in_thread import in_thread
     from httpsock.handlers.single_page import single_page
+    from httpsock.http.framing import ContentLimits
     from httpsock.http.handler import Context, Handler, Middleware, Steps
     from httpsock.http.messages import FileSlice, Request, RequestError, Response, Sleep, Status, Stream
     from httpsock.http.request_parser import Limits
@@ -101,6 +103,7 @@ else:
         "Client": "client.client",
         "ClientResponse": "client.client",
         "ClientTimeouts": "client.connection",
+        "ContentLimits": "http.framing",
         "Context": "http.handler",
         "Exchange": "server.access_log",
         "FileSlice": "http.messages",

@@ -121,6 +121,23 @@ def test_the_example_of_the_client_runs() -> None:
     assert (done.stdout, done.stderr) == (f"200 text/plain; charset=utf-8\n{hello}\n", "")
 
 
+def test_the_example_of_the_client_in_a_program_runs() -> None:
+    (example,) = code_blocks("python", OF_CLIENT)
+    with httpsock.Server(ROOT / "www", port=0) as server:
+        command = [sys.executable, "-W", "error", "-c", example.replace("http://127.0.0.1:8000/", server.url)]
+        done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.stdout.splitlines()[:2], done.stderr) == (["206 bytes 0-4/109", "b'Hello'"], "")
+    assert done.stdout.splitlines()[2].startswith("405 Method Not Allowed b'405 Method Not Allowed: ")
+
+
+def test_the_errors_of_the_client_in_readme_exist() -> None:
+    section = OF_CLIENT.partition("| error |")[2].partition("\n\n")[0]
+    named = re.findall(r"`(\w+Error)`", section)
+    assert sorted(named) == ["IncompleteError", "RedirectError", "ResponseError", "UrlError"]
+    assert all(issubclass(getattr(httpsock, name), Exception) for name in named)
+    assert issubclass(httpsock.IncompleteError, httpsock.ResponseError)
+
+
 def test_the_client_prints_the_output_in_readme(capfd: pytest.CaptureFixture[str]) -> None:
     """Only times, ports and dates may differ."""
     command, *printed = code_blocks("console", OF_CLIENT)[0].splitlines()
@@ -220,6 +237,51 @@ def test_the_example_of_a_middleware_runs() -> None:
         assert ask("GET", "/api/notes") == (200, b'["buy milk"]')
         assert ask("DELETE", "/api/notes") == (405, b"")
         assert ask("GET", "/hello.txt") == (200, (ROOT / "www" / "hello.txt").read_bytes())
+
+
+def test_the_example_of_streams_uploads_and_calls_that_block_runs() -> None:
+    example = next(block for block in code_blocks("python", OF_HANDLERS) if "Stream" in block)
+    start = "httpsock.Server(handler=handler, limits=limits, timeouts=httpsock.Timeouts(content=600)).serve()"
+    names = run_definitions(example, start)
+    upload = bytes(2 * 2**20)
+    with (
+        httpsock.Server(port=0, handler=names["handler"], limits=names["limits"]) as server,
+        httpsock.Client() as client,
+    ):
+        with client.request("POST", server.url + "upload", content=upload) as response:
+            assert (response.status, response.read()) == (200, b"%d bytes\n" % len(upload))
+        assert [client.get(server.url + path).status for path in ("slow", "other")] == [204, 404]
+        with client.get(server.url + "clock") as response:
+            assert response.field("Content-Type") == "text/event-stream"
+            assert re.fullmatch(rb"data: \w{3} .*\n\n", next(iter(response)))
+
+
+def test_the_example_of_a_field_a_refusal_and_a_log_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    example = next(block for block in code_blocks("python", OF_HANDLERS) if "add_field" in block)
+    names = run_definitions(example, 'httpsock.Server("www", middleware=[add_field, refuse], log=log).serve()')
+    middleware = [names["add_field"], names["refuse"]]
+    with (
+        httpsock.Server(ROOT / "www", port=0, middleware=middleware, log=names["log"]) as server,
+        httpsock.Client() as client,
+    ):
+        url = server.url + "hello.txt"
+        with client.get(url) as response:
+            assert (response.status, response.field("X-Frame-Options")) == (200, "DENY")
+            assert response.read() == (ROOT / "www" / "hello.txt").read_bytes()
+        with client.get(url, fields={"Origin": "http://elsewhere"}) as response:
+            assert (response.status, response.field("X-Frame-Options")) == (403, "DENY")
+        server.wait_for_log()
+    assert "127.0.0.1 b'GET /hello.txt HTTP/1.1' 200 109" in capsys.readouterr().out
+
+
+def test_the_parts_of_requests_and_contexts_that_readme_lists_exist() -> None:
+    section = OF_HANDLERS.partition("## What it gets and returns")[2].partition("\n## ")[0]
+    of_request, of_context = re.findall(r"(?ms)^\| of the \w+ \| \|$(.*?)^$", section)
+    for table, kind in ((of_request, httpsock.Request), (of_context, httpsock.Context)):
+        rows = re.findall(r"(?m)^\| (`.*?) \|", table)
+        names = [name for row in rows for name in re.findall(r"`(?:yield from context\.)?(\w+)", row)]
+        assert len(names) >= 6
+        assert [name for name in names if not hasattr(kind, name)] == []
 
 
 @pytest.mark.tools

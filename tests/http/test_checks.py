@@ -139,7 +139,7 @@ def test_the_public_names_are_those_of_the_parts_that_a_program_uses() -> None:
     """Programs would break if a public name were removed or renamed."""
     of_handlers = "Context FileSlice Request RequestError Response Sleep Status Stream respond in_thread"
     of_middleware = "basic_authentication single_page"
-    of_server = "Exchange Limits Server TestServer Timeouts"
+    of_server = "ContentLimits Exchange Limits Server TestServer Timeouts"
     of_client = (
         "Client ClientResponse ClientTimeouts IncompleteError RedirectError ResponseError ResponseLimits UrlError"
     )
