@@ -12,8 +12,9 @@ from itertools import islice
 
 from . import grammar
 
-# Further members are ignored: no real client has this many preferences, and each costs time.
+# Further members, and further parameters of a member, are ignored: no real client has this many, and each costs time.
 _MAX_MEMBERS = 64
+_MAX_PARAMETERS = 16
 # A longer value is not memoised, so that the memos stay below some dozen KiB.
 _MAX_MEMOISED = 256
 
@@ -27,7 +28,8 @@ def _weights(field_value: bytes) -> dict[str, int]:
     for member in islice(grammar.each_member(field_value), _MAX_MEMBERS):
         if member.startswith(b";"):
             continue
-        choice, *parameters = (part.strip(b" \t").lower() for part in re.findall(grammar.PARAMETER, member))
+        parts = islice(re.finditer(grammar.PARAMETER, member), 1 + _MAX_PARAMETERS)
+        choice, *parameters = (part[0].strip(b" \t").lower() for part in parts)
         qvalues = [parameter[2:] for parameter in parameters if parameter.startswith(b"q=")]
         weight = _thousandths(qvalues[0]) if qvalues else 1000
         if weight >= 0:

@@ -55,10 +55,9 @@ def parse_ranges(field_value: bytes) -> list[RangeSpec] | None:
     unit, _, range_set = field_value.partition(b"=")
     if unit.lower() != b"bytes" or range_set.count(b",") > 4 * MAX_RANGES or not re.fullmatch(_RANGE_SET, range_set):
         return None
-    pairs = re.findall(_POSITIONS, range_set)
+    pairs, specs = re.findall(_POSITIONS, range_set), []
     if len(pairs) > MAX_RANGES:
         return None
-    specs = []
     for first_digits, last_digits in pairs:
         first, last = _position(first_digits), _position(last_digits)
         # RFC 9110 §14.1.1: an int-range whose last position lies before its first is invalid.
@@ -89,8 +88,7 @@ def select_ranges(specs: list[RangeSpec], length: int) -> list[ByteRange]:
     """
     selected = []
     for spec_first, spec_last in specs:
-        # RFC 9110 §14.1.2: a suffix longer than the content means all of it. A missing last position, or one past the
-        # end, means the last octet.
+        # RFC 9110 §14.1.2: a long suffix means all of the content. A missing or large last position means the last octet.
         first = max(0, length - (spec_last or 0)) if spec_first is None else spec_first
         last = length - 1 if spec_first is None or spec_last is None else min(spec_last, length - 1)
         if first < length:
