@@ -88,7 +88,7 @@ def select_ranges(specs: list[RangeSpec], length: int) -> list[ByteRange]:
     """
     selected = []
     for spec_first, spec_last in specs:
-        # RFC 9110 §14.1.2: a long suffix means all of the content. A missing or large last position means the last octet.
+        # RFC 9110 §14.1.2: a long suffix means all of the content; a missing or large last position, the last octet.
         first = max(0, length - (spec_last or 0)) if spec_first is None else spec_first
         last = length - 1 if spec_first is None or spec_last is None else min(spec_last, length - 1)
         if first < length:
