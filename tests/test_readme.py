@@ -178,6 +178,14 @@ def test_the_trace_in_readme_is_an_excerpt_of_the_whole_one() -> None:
     assert re.fullmatch(pattern, "\n".join(whole))
 
 
+def test_the_example_of_a_traced_server_in_a_program_runs() -> None:
+    (example,) = code_blocks("python", OF_TRACING)
+    command = [sys.executable, "-W", "error", "-c", example]
+    done = subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert "parse GET /hello.txt\n      > GET /hello.txt HTTP/1.1\n" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_the_results_have_a_command_each_with_as_many_figures_as_it_measures() -> None:
     section = README.partition("## Results")[2].partition("\n## ")[0]
     _, _, *rows = re.findall(r"(?m)^\|.*\|$", section)

@@ -107,9 +107,10 @@ class Refusal(NamedTuple):
 
 
 class RequestError(Exception):
-    """The octets received are not a valid request. The connection sends the refusal and closes."""
+    """The request is not valid, or a handler refuses it. The connection sends the refusal and closes."""
 
-    def __init__(self, status: Status, reason: str, section: str) -> None:
+    def __init__(self, status: Status | int, reason: str, section: str) -> None:
+        status = status if isinstance(status, Status) else Status(status)  # type: ignore[call-arg]
         super().__init__(f"{status} {status.phrase}: {reason} ({section})")
         self.refusal = Refusal(status, reason, section)
 

@@ -180,6 +180,7 @@ def test_a_request_error_has_its_refusal_and_its_text_is_a_sentence() -> None:
     error = RequestError(Status.BAD_REQUEST, "there is no Host field line", "RFC 9112 §3.2")
     assert error.refusal == Refusal(Status.BAD_REQUEST, "there is no Host field line", "RFC 9112 §3.2")
     assert str(error) == "400 Bad Request: there is no Host field line (RFC 9112 §3.2)"
+    assert RequestError(400, "there is no Host field line", "RFC 9112 §3.2").refusal == error.refusal
 
 
 # --- members of list fields -----------------------------------------------------------------------------------------
