@@ -120,9 +120,9 @@ def test_behaviour_that_the_rfc_allows_passes(name: str, statuses: list[int]) ->
     ],
 )
 def test_a_verdict_describes_what_the_server_did(name: str, statuses: list[int], why: str) -> None:
-    said, is_should = verdict_on(name, *statuses)
-    assert said is not None
-    assert why in said
+    found, is_should = verdict_on(name, *statuses)
+    assert found is not None
+    assert why in found
     assert not is_should
 
 

@@ -93,7 +93,7 @@ def _last_response_is_whole(session: Session) -> str | None:
 
 
 @CHECKS.check("The response to a request with Connection: close has it too", "R086", "SHOULD")
-def _close_is_said(session: Session) -> str | None:
+def _close_is_announced(session: Session) -> str | None:
     response = session.one(get("/digits.txt", "Connection: close"))
     if not _is_persistent_version(response):
         raise InapplicableError("the server speaks HTTP/1.0, which need not announce the close")
@@ -327,8 +327,8 @@ def _reset(session: Session) -> str | None:
 @CHECKS.check("Eight clients at the same time get a large file whole", "R095", "MUST")
 def _parallel(session: Session) -> str | None:
     session.separate().whole("/digits.txt")
-    talks = [Session(session.address, session.silence_seconds * 2, session.deadline) for _ in range(8)]
-    responses = call_in_threads(lambda talk: talk.one(get("/big.bin")), talks, max_threads=len(talks))
-    wrong = [talk for talk, response in zip(talks, responses, strict=True) if response.content != BIG]
-    session.exchanges += [exchange for talk in wrong[:1] for exchange in talk.exchanges]
-    return unless(not wrong, f"{len(talks) - len(wrong)} of {len(talks)} clients get it")
+    sessions = [Session(session.address, session.silence_seconds * 2, session.deadline) for _ in range(8)]
+    responses = call_in_threads(lambda each: each.one(get("/big.bin")), sessions, max_threads=len(sessions))
+    wrong = [each for each, response in zip(sessions, responses, strict=True) if response.content != BIG]
+    session.exchanges += [exchange for each in wrong[:1] for exchange in each.exchanges]
+    return unless(not wrong, f"{len(sessions) - len(wrong)} of {len(sessions)} clients get it")

@@ -110,8 +110,10 @@ def ask_again_and_again(
             command = ["wrk", "-t1", f"-c{workload.connections}", f"-d{seconds}", "--timeout", str(_TIMEOUT_SECONDS)]
             command += ["-s", script.name, f"http://127.0.0.1:{port}/"]
         try:
-            patience = seconds + 2 * _TIMEOUT_SECONDS
-            finished = subprocess.run(command, cwd=CLONE, capture_output=True, text=True, check=True, timeout=patience)
+            time_limit = seconds + 2 * _TIMEOUT_SECONDS
+            finished = subprocess.run(
+                command, cwd=CLONE, capture_output=True, text=True, check=True, timeout=time_limit
+            )
         except subprocess.CalledProcessError as error:
             raise WrongAnswerError(f"could not be asked: {error.stderr.strip()}") from None
         except subprocess.TimeoutExpired:

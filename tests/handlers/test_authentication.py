@@ -223,7 +223,7 @@ def test_guesses_from_one_network_delay_no_other_network(
     """If the server checked all guesses first, the client from the other network would time out."""
     guarded = Guarded(serve(folder, middleware=[basic_authentication("alice", SLOW)]))
     with guessing(guarded.server, 100, "127.0.0.2") as guesses:
-        assert guarded.ask(RIGHT).status == 200, "within the patience of a test"
+        assert guarded.ask(RIGHT).status == 200, "within the time limit of a test"
         assert guarded.ask(RIGHT, client="127.0.0.2").status == 200, (
             "known credentials are not checked again, whatever their address"
         )

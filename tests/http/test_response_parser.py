@@ -576,7 +576,7 @@ def read_by_h11(octets: bytes, method: str = "GET", *, ends: bool = False) -> Ou
 
 # Cases that h11 accepts and httpsock refuses, each with the reason.
 H11_ACCEPTS = {
-    "bare LF after the status line": "RFC 9112 §2.2 leaves it open; two readings of a line are one too many",
+    "bare LF after the status line": "RFC 9112 §2.2 leaves it open; one line must not have two meanings",
     "bare LF": "the same",
     "bare LF in a folded line": "the same",
     "HTTP/2.0": "RFC 9110 §2.5: another major version is another protocol",
