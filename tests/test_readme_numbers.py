@@ -1,4 +1,4 @@
-"""README: the numbers in the sentences and commands are those of the code, and of the tables that they count."""
+"""README: the numbers in its sentences and commands are those of the code, and of the tables that they count."""
 
 import pathlib
 import re
@@ -21,6 +21,7 @@ from httpsock.server.connection import _DISCARD_OCTETS, _RECEIVE_OCTETS
 from httpsock.server.fairness import _LONG_SECONDS, _SHARE_SECONDS
 from httpsock.server.leader import _STALL_SECONDS
 from httpsock.server.process import BLOCKED_SECONDS
+from httpsock.server.listeners import BACKLOG
 from httpsock.testing.server import _LIMITS
 from httpsock.tracing.trace import _MAX_OCTETS as _MAX_TRACE_OCTETS
 from tests.benchmarks.peers import PEERS, WITH_DEFAULTS
@@ -95,6 +96,10 @@ def words_of(path: str) -> str:
 )
 def test_a_sentence_has_the_number_of_the_code(path: str, sentence: str) -> None:
     assert sentence in words_of(f"{path}/README.md")
+
+
+def test_the_page_on_tcp_has_the_length_of_the_accept_queue() -> None:
+    assert f"queues them: up to {BACKLOG:,}, before" in words_of("www/tcp.html")
 
 
 def test_the_client_tries_two_addresses_a_quarter_of_a_second_apart() -> None:
