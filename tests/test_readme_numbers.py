@@ -20,8 +20,8 @@ from httpsock.processes.restart import START_SECONDS
 from httpsock.server.connection import _DISCARD_OCTETS, _RECEIVE_OCTETS
 from httpsock.server.fairness import _LONG_SECONDS, _SHARE_SECONDS
 from httpsock.server.leader import _STALL_SECONDS
-from httpsock.server.process import BLOCKED_SECONDS
 from httpsock.server.listeners import BACKLOG
+from httpsock.server.process import BLOCKED_SECONDS
 from httpsock.testing.server import _LIMITS
 from httpsock.tracing.trace import _MAX_OCTETS as _MAX_TRACE_OCTETS
 from tests.benchmarks.peers import PEERS, WITH_DEFAULTS
