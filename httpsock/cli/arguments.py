@@ -86,6 +86,13 @@ class ArgumentParser(argparse.ArgumentParser):
         printable = visible(mask(message.encode("utf-8", "surrogateescape")).decode("utf-8", "backslashreplace"))
         self.exit(WRONG_ARGUMENT, f"{self._name}: {printable}; see {self._command} --help.\n")
 
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """Exit with the code *status*. Print *message* on standard error before, if possible."""
+        if message:
+            # The argparse of Python 3.11.2 fails if standard error is closed.
+            print_error(message.removesuffix("\n"))
+        sys.exit(status)
+
     def parse_args(self, arguments: Sequence[str]) -> argparse.Namespace:  # type: ignore[override]
         """Parse *arguments*, and return a namespace with the values. Exit with code 2 if an argument is wrong."""
         for argument in takewhile(lambda argument: argument != "--", arguments):
