@@ -32,7 +32,7 @@ from httpsock.server.event_loop import Log
 from httpsock.server.listeners import ANY, LOOPBACK, url_of
 from httpsock.server.process import become_user, fill_standard_descriptors, raise_descriptor_limit
 from httpsock.server.server import DEFAULT_PORT, Server, preload_lazy_imports, print_stderr
-from httpsock.tracing.output import shows_colours, standard_error, width_of, would_block
+from httpsock.tracing.output import is_terminal, shows_colours, standard_error, width_of, would_block
 
 from .arguments import WRONG_ARGUMENT
 from .options import options_of
@@ -287,11 +287,11 @@ def _tracing(options: argparse.Namespace) -> "Instrumentation":
 def _log(name: str, lines: StderrWriter) -> Log:
     """Return a log that formats a batch of exchanges in the format called *name*, and queues the lines."""
     descriptor = standard_error()
-    is_coloured = shows_colours(descriptor)
+    is_fitted, is_coloured = name == "text" and is_terminal(descriptor), shows_colours(descriptor)
 
     def log(exchanges: Sequence[Exchange]) -> None:
         # The width of a terminal may change while the server runs.
-        form = TextFormat(width_of(descriptor), is_coloured=is_coloured) if name == "text" else FORMATS[name]
+        form = TextFormat(width_of(descriptor), is_coloured=is_coloured) if is_fitted else FORMATS[name]
         lines.write("".join(map(form, exchanges)))
 
     return log
