@@ -43,7 +43,8 @@ if _is_program:
     if not (_folder + os.sep).startswith(os.path.dirname(os.path.realpath(os.__file__)) + os.sep):
         sys.path[:] = [entry for entry in sys.path if os.path.realpath(entry) != _folder]
 
-from typing import TYPE_CHECKING  # noqa: E402 (from here on, imports skip the current folder)
+# As typing has it; but until cli/commands.py runs, Ctrl-C shows a traceback, and the import of typing takes long.
+TYPE_CHECKING = False
 
 __all__ = [
     "Client",

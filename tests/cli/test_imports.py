@@ -76,6 +76,13 @@ def test_serve_loads_only_what_it_needs_until_it_prints_the_url() -> None:
     assert modules & SLOW <= printed_by(NEEDED)
 
 
+def test_the_package_itself_loads_nothing_that_takes_long() -> None:
+    """Until the command handles it, Ctrl-C shows a traceback."""
+    modules = printed_by("import sys, httpsock; print(*sys.modules)")
+    assert "httpsock" in modules
+    assert modules & (SLOW | {"typing", "re", "collections", "contextlib"}) == set()
+
+
 def test_serve_does_not_load_the_client() -> None:
     modules = loaded("--version")
     assert modules >= {"cli.serve", "server.server", "server.event_loop"}
