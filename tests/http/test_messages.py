@@ -152,7 +152,7 @@ def test_the_content_length_counts_octets_and_slices(tmp_path: pathlib.Path) -> 
         pytest.param((b"abc", b"def"), b"abc", (b"def",), id="two parts"),
     ],
 )
-def test_the_opening_is_the_field_lines_with_small_content(
+def test_the_first_write_is_the_field_lines_with_small_content(
     content: tuple[bytes, ...], joined: bytes, rest: tuple[bytes, ...]
 ) -> None:
     response = Response(Status.OK, (), content)
