@@ -206,6 +206,21 @@ def test_with_an_inspector_a_page_shows_the_steps_of_its_own_request(tmp_path: p
         assert browser.faults == []
 
 
+def test_on_a_phone_a_command_breaks_between_its_words_and_is_selected_as_it_is(tmp_path: pathlib.Path) -> None:
+    with httpsock.Server(SITE, port=0) as server, Browser(tmp_path) as browser:
+        browser.command("Emulation.setDeviceMetricsOverride", width=360, height=800, deviceScaleFactor=1, mobile=True)
+        browser.command("Page.navigate", url=server.url + "try.html")
+        browser.until("document.querySelector('.cmd .copy')")
+        words = """[...document.querySelectorAll(".cmd span")].map((word) => [word.textContent, word.offsetHeight])"""
+        heights = dict(browser.evaluate(words))
+        assert heights["--trace"] == heights["--inspect"] == heights["-i"]
+        selected = """[...document.querySelectorAll(".cmd code")].filter((command) => {
+            getSelection().selectAllChildren(command);
+            return getSelection().toString() === command.textContent;
+        }).length"""
+        assert browser.evaluate(selected) == len(re.findall('<div class="cmd">', (SITE / "try.html").read_text()))
+
+
 # --- pages made for a test, with a script that acts like a user -----------------------------------------------------
 
 
