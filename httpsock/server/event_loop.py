@@ -85,8 +85,7 @@ class EventLoop:
         self._next_report = 0.0
         self._grace_deadline = _NEVER
         self._limit = ConnectionLimit(self._wakeup_writer.fileno())
-        # The time of the last eviction that closed no connection: no second search in the same tick.
-        self._none_closed_at = _NEVER
+        self._none_closed_at = _NEVER  # the last eviction that closed no connection: no second one in the same tick
         self._poller.register(self._wakeup_reader.fileno(), READABLE)
         self._start_accepting()
         self._wake()  # the server may have been asked to stop already: see _on_wakeup
@@ -412,6 +411,8 @@ class EventLoop:
         """Let the poller watch the listening sockets."""
         self._is_accepting = True
         self._accept_again_at = _NEVER
+        first, *others = self._listeners.items()
+        self._listeners = dict([*others, first])  # at the connection limit, each time another listener comes first
         for descriptor in self._listeners:
             self._poller.register(descriptor, READABLE)
 
@@ -435,8 +436,7 @@ class EventLoop:
             self._waits_for_log.pop().set()
         if self._settings.phase is Phase.SERVING:
             return
-        # First close idle connections: that may make room for others.
-        for connection in list(self._connections.values()):
+        for connection in list(self._connections.values()):  # first close idle ones, to make room for others
             if connection.state in IDLE_STATES:
                 self._resume(connection, tick)
         if self._settings.phase is Phase.STOPPING:

@@ -24,6 +24,9 @@ TIMEOUTS = Timeouts(head=10, idle=20, stall=30, content=60, linger=2, linger_tot
 MAX_CONTENT = 64
 STARTED = 1000.0
 MUCH = 10 * 1024 * 1024
+# The reasons of a 408 when a connection is evicted.
+EVICTED_HEAD = "the head was not complete when another client needed the connection (RFC 9110 §15.5.9)"
+EVICTED_CONTENT = EVICTED_HEAD.replace("head", "content")
 
 
 def _open(

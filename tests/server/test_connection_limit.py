@@ -20,15 +20,14 @@ import pytest
 from httpsock import Timeouts
 from httpsock.files.document_root import DocumentRoot
 from httpsock.files.handler import serve_folder
-from httpsock.http.handler import Context, Steps, Tick
-from httpsock.http.messages import Request, Response, Sleep, Stream
-from httpsock.server.connection_limit import ConnectionLimit, evictable
+from httpsock.http.handler import Tick
+from httpsock.server.connection_limit import ConnectionLimit
 from httpsock.server.event_loop import EventLoop
 from httpsock.server.poller import READABLE, open_poller
 from httpsock.server.process import descriptor_limit
 from httpsock.server.settings import Settings
 from httpsock.server.state import Phase, State
-from tests.server.dialogue import STARTED, TIMEOUTS, Begin, Dialogue
+from tests.server.dialogue import EVICTED_CONTENT, EVICTED_HEAD
 from tests.support import (
     TIMEOUT_SECONDS,
     connect,
@@ -40,7 +39,7 @@ from tests.support import (
     receive_answer,
     reset,
 )
-from tests.support.folder import ALPHABET, HELLO
+from tests.support.folder import HELLO
 from tests.support.rows import each_row
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no limit of descriptors to lower")
@@ -393,11 +392,13 @@ def test_accepting_pauses_until_there_is_room(folder: pathlib.Path, limit_of_one
         first = stack.enter_context(connect(listeners[0].getsockname()[1]))
         tick = Tick(time.time(), time.monotonic())
         while not loop._connections:
-            loop._accept(next(iter(loop._listeners.values())), tick, 1)
-        for listener, descriptor in zip(listeners, loop._listeners, strict=True):
+            for queue in loop._listeners.values():
+                loop._accept(queue, tick, 1)
+        for listener in listeners:
             stack.enter_context(connect(listener.getsockname()[1]))
+        for descriptor in loop._listeners:
             # The kernel may queue it a little later.
-            assert select.select([listener], [], [], TIMEOUT_SECONDS)[0]
+            assert select.select([descriptor], [], [], TIMEOUT_SECONDS)[0]
             loop._receive([(descriptor, READABLE)], tick)
         assert (len(loop._connections), loop._is_accepting) == (1, False)
 
@@ -414,6 +415,32 @@ def test_accepting_pauses_until_there_is_room(folder: pathlib.Path, limit_of_one
         assert (len(loop._connections), loop._is_accepting) == (1, True)
         loop._receive([(descriptor, READABLE)], tick)
         assert (len(loop._connections), loop._is_accepting) == (1, False)
+
+
+def test_listeners_take_turns_at_the_connection_limit(folder: pathlib.Path, limit_of_one: None) -> None:
+    """Otherwise, many clients of one address family would keep out those of the other."""
+    settings = Settings(serve_folder(DocumentRoot(folder)))
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
+        for listener in listeners:
+            listener.setblocking(False)
+        loop = EventLoop(listeners, settings, None, print)
+        stack.callback(loop.close)
+        for _ in range(2):
+            for listener in listeners:
+                stack.enter_context(connect(listener.getsockname()[1]))
+        tick = Tick(time.time(), time.monotonic())
+        ports = []
+        for _ in range(4):
+            loop._pause_accepting(tick, None)
+            loop._resume_accepting(tick)
+            ((descriptor, connection),) = loop._connections.items()
+            with socket.socket(fileno=os.dup(descriptor)) as connected:
+                ports.append(connected.getsockname()[1])
+            loop._resume(connection, tick, TimeoutError())
+
+    assert ports[0] != ports[1]
+    assert ports[:2] == ports[2:]
 
 
 def test_each_new_client_evicts_one_of_few_idle_connections(
@@ -435,115 +462,6 @@ def test_each_new_client_evicts_one_of_few_idle_connections(
 
 
 # --- Requests that stay incomplete ----------------------------------------------------------------
-
-EVICTED_HEAD = "the head was not complete when another client needed the connection (RFC 9110 §15.5.9)"
-EVICTED_CONTENT = EVICTED_HEAD.replace("head", "content")
-
-
-def test_a_head_may_be_evicted_a_second_after_its_first_octet(dialogue: Dialogue) -> None:
-    """More octets of the head do not extend the second (requirement R093)."""
-    dialogue.pass_time(5)
-    dialogue.send(b"GET /hell")
-    dialogue.pass_time(0.9)
-    dialogue.send(b"o")
-    assert evictable([dialogue.connection], dialogue.now, TIMEOUTS) == []
-
-    dialogue.pass_time(0.1)
-
-    assert evictable([dialogue.connection], dialogue.now, TIMEOUTS) == [dialogue.connection]
-
-
-def test_an_evicted_head_is_answered_with_408_then_lingers_until_it_is_evicted_again(dialogue: Dialogue) -> None:
-    dialogue.send(get("/hello.txt") + b"GET /al")
-    assert dialogue.answer().content == HELLO
-    dialogue.pass_time(1)
-
-    dialogue.evict()
-
-    answer = dialogue.answer()
-    assert (answer.status, answer.field("Connection")) == (408, "close")
-    assert EVICTED_HEAD in answer.text
-    assert [exchange.request_line for exchange in dialogue.exchanges][1:] == [b"GET /al"]
-    assert (dialogue.connection.state, dialogue.seconds_left) == (State.LINGERING, TIMEOUTS.linger)
-    assert evictable([dialogue.connection], dialogue.now, TIMEOUTS) == [dialogue.connection]
-
-    dialogue.evict()
-
-    assert not dialogue.is_open
-
-
-def test_the_oldest_incomplete_head_is_evicted(begin: Begin) -> None:
-    late, early = begin(), begin()
-    early.send(b"GET /")
-    for dialogue in (late, early):
-        dialogue.pass_time(1)
-    late.send(b"GET /")
-    for dialogue in (late, early):
-        dialogue.pass_time(1)
-
-    assert evictable([late.connection, early.connection], late.now, TIMEOUTS) == [early.connection]
-
-
-def test_the_connection_that_loses_least_is_evicted(begin: Begin, settings: Settings) -> None:
-    """In this order: it is idle; its head or its content is incomplete; its stream sleeps."""
-    files = settings.handler
-
-    def handler(request: Request, context: Context) -> Response | Steps[Response]:
-        is_stream = request.target.path == b"/stream"
-        return Response(200, (), Stream(iter((Sleep(1),)))) if is_stream else files(request, context)
-
-    settings.handler = handler
-    idle, head, content, stream = (begin() for _ in range(4))
-    stream.send(get("/stream"))
-    content.send(get("/hello.txt", "Content-Length: 9"))
-    head.send(b"GET /")
-    idle.send(get("/hello.txt"))
-    connections = [each.connection for each in (stream, content, head, idle)]
-
-    evicted = []
-    while connections:
-        evicted += evictable(connections, STARTED + 1, TIMEOUTS)
-        connections.remove(evicted[-1])
-
-    assert evicted == [each.connection for each in (idle, head, content, stream)]
-
-
-def test_evicted_content_is_answered_with_408(dialogue: Dialogue) -> None:
-    """The folder discards the content, so the eviction loses nothing else (requirement R093)."""
-    dialogue.send(get("/hello.txt", "Content-Length: 9") + b"x")
-    assert evictable([dialogue.connection], dialogue.now, TIMEOUTS) == [dialogue.connection]
-
-    dialogue.evict()
-
-    answer = dialogue.answer()
-    assert (answer.status, answer.field("Connection")) == (408, "close")
-    assert EVICTED_CONTENT in answer.text
-    assert dialogue.connection.state is State.LINGERING
-
-
-def test_content_that_the_handler_reads_is_not_evicted(begin: Begin, settings: Settings) -> None:
-    def handler(request: Request, context: Context) -> Steps[Response]:
-        content = yield from context.read_content()
-        return Response(200, (), content)
-
-    settings.handler = handler
-    dialogue = begin()
-    dialogue.send(get("/", "Content-Length: 9"))
-    dialogue.pass_time(TIMEOUTS.stall - 1)
-
-    assert evictable([dialogue.connection], dialogue.now, TIMEOUTS) == []
-    dialogue.send(b"x" * 9)
-    assert dialogue.answer().content == b"x" * 9
-
-
-def test_a_head_whose_rest_has_arrived_is_not_evicted(dialogue: Dialogue) -> None:
-    dialogue.send(b"GET /alphabet.txt HTTP/1.1\r\n")
-    dialogue.pass_time(1)
-    dialogue.client.sendall(b"Host: localhost\r\n\r\n")
-
-    assert evictable([dialogue.connection], dialogue.now, TIMEOUTS) == []
-    dialogue.run()
-    assert dialogue.answer().content == ALPHABET
 
 
 @pytest.mark.parametrize(
