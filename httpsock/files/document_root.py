@@ -443,5 +443,5 @@ def refusal_of(error: OSError) -> Refusal:
     if error.errno in (errno.EACCES, errno.EPERM):
         return Refusal(Status.FORBIDDEN, "the server has no permission to read the file", "RFC 9110 §15.5.4")
     if error.errno in _EXHAUSTED:
-        return Refusal(Status.SERVICE_UNAVAILABLE, f"the server is out of resources for now ({message})", "RFC 9110 §15.6.4")
+        return Refusal(Status.SERVICE_UNAVAILABLE, f"no resources are free for now ({message})", "RFC 9110 §15.6.4")
     return Refusal(Status.INTERNAL_SERVER_ERROR, f"the file system failed ({message})", "RFC 9110 §15.6.1")

@@ -105,7 +105,7 @@ class TestPermissions:
 
 
 EXHAUSTED = Refusal(
-    Status.SERVICE_UNAVAILABLE, "the server is out of resources for now (Too many open files)", "RFC 9110 §15.6.4"
+    Status.SERVICE_UNAVAILABLE, "no resources are free for now (Too many open files)", "RFC 9110 §15.6.4"
 )
 
 
