@@ -1,4 +1,4 @@
-"""The static semantics: 578 checks of the meaning of a file server's responses, beyond their syntax.
+"""The static semantics: checks of the meaning of a file server's responses, beyond their syntax.
 
 session           the requests of one check, and the helpers that checks share
 messages, fields, conditions, ranges, paths   the checks, by subject
