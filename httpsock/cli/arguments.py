@@ -6,6 +6,7 @@ Takes the arguments of a command line, gives their values, or one sentence about
 import argparse
 import contextlib
 import errno
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from httpsock.http.masking import mask
 from httpsock.http.text import visible
+from httpsock.tracing.output import write_all
 
 if TYPE_CHECKING:
     # Loaded only with --trace.
@@ -127,8 +129,13 @@ def write_output(text: str) -> None:
     if sys.stdout is None:
         raise OSError(errno.EBADF, "it is closed")
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
-    sys.stdout.flush()
+    octets = text.replace("\n", os.linesep).encode(encoding, "backslashreplace")
+    if hasattr(sys.stdout, "buffer"):
+        write_all(sys.stdout.buffer, octets)
+    else:
+        # A program may have replaced sys.stdout by a stream of text alone.
+        sys.stdout.write(octets.decode(encoding))
+        sys.stdout.flush()
 
 
 def print_error(sentence: str) -> None:

@@ -37,6 +37,7 @@ from httpsock.client.url import UrlError, parse_url
 from httpsock.http.grammar import printable
 from httpsock.http.response_parser import IncompleteError, ResponseError
 from httpsock.http.text import visible
+from httpsock.tracing.output import write_all
 
 from .arguments import (
     INTERRUPTED,
@@ -324,8 +325,7 @@ def _write_out(octets: bytes, text: TerminalText | None, *, is_last: bool = Fals
         if text:
             text.write(octets, is_last=is_last)
         else:
-            sys.stdout.buffer.write(octets)
-            sys.stdout.buffer.flush()
+            write_all(sys.stdout.buffer, octets)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise OutputError(f"can't write to standard output: {reason}") from error

@@ -1,7 +1,7 @@
-"""Output: write whole lines to standard error, even if it is full or non-blocking, and check the terminal's features.
+"""Output: write all of a text, even if the output is full or non-blocking, and check the terminal's features.
 
-Octets come in. The number of written octets goes out. Standard error may be a pipe that another program made
-non-blocking, or a file on a full disk. In these cases the write is retried later, to complete the line.
+Octets come in. The number of written octets goes out. The output may be a pipe that another program made non-blocking,
+or a file on a full disk. In these cases the write is retried later, to complete the line.
 """
 
 import errno
@@ -10,7 +10,7 @@ import select
 import sys
 import time
 from collections.abc import Callable
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 # PIPE_BUF on common systems: a write of up to this size to a pipe is atomic.
 _MAX_WRITE_OCTETS = 4096
@@ -38,6 +38,21 @@ def write_whole(descriptor: int, octets: bytes, may_retry: Callable[[], bool]) -
                 break
             _wait(descriptor, is_disk=error.errno in _FULL)
     return start
+
+
+def write_all(stream: BinaryIO, octets: bytes) -> None:
+    """Write *octets* to *stream*, and flush it. While a non-blocking pipe is full, wait. Raise OSError on failure."""
+    rest = memoryview(octets)
+    while True:
+        try:
+            # An unbuffered stream (python3 -u) may write a part only; it returns None if it is full.
+            rest = rest[stream.write(rest) or 0 :]
+            stream.flush()
+            if not rest:
+                return
+        except BlockingIOError as error:
+            rest = rest[error.characters_written :]
+        _wait(stream.fileno(), is_disk=False)
 
 
 def _wait(descriptor: int, *, is_disk: bool) -> None:

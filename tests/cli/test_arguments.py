@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import os
 from collections.abc import Callable
 
 import pytest
@@ -112,4 +113,17 @@ def test_the_format_of_a_trace_may_follow_a_space(given: list[str], taken: list[
 def test_output_is_escaped_where_standard_output_cannot_encode_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(octets := io.BytesIO(), "ascii"))
     write_output("Grüße\n")
-    assert octets.getvalue() == rb"Gr\xfc\xdfe" + b"\n"
+    assert octets.getvalue() == rb"Gr\xfc\xdfe" + os.linesep.encode()
+
+
+def test_output_is_written_to_a_stream_of_text_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", text := io.StringIO(newline="\n"))
+    write_output("Grüße")
+    assert text.getvalue() == "Grüße"
+
+
+def test_line_ends_are_the_systems(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "linesep", "\r\n")
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(octets := io.BytesIO(), "utf-8"))
+    write_output("a\nb\n")
+    assert octets.getvalue() == b"a\r\nb\r\n"

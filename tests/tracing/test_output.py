@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from httpsock.tracing.output import width_of, would_block, write_whole
+from httpsock.tracing import output
+from httpsock.tracing.output import width_of, would_block, write_all, write_whole
 from tests.support.marks import needs_terminals
 
 
@@ -24,6 +25,31 @@ def test_writing_to_a_full_pipe_is_repeated_as_the_caller_decides() -> None:
     assert os.read(reader, count) == b"later\n"
     os.close(reader)
     os.close(writer)
+
+
+@pytest.mark.parametrize("buffering", [0, -1], ids=["unbuffered", "buffered"])
+def test_everything_is_written_to_a_non_blocking_pipe(buffering: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    octets = bytes(range(256)) * 4096
+    received: list[bytes] = []
+    # The reader reads exactly when the writer waits.
+    monkeypatch.setattr(output, "_wait", lambda descriptor, is_disk: received.append(os.read(reader, len(octets))))
+    with open(writer, "wb", buffering) as stream:
+        write_all(stream, octets)
+        assert received, "the pipe was full at least once"
+    while rest := os.read(reader, len(octets)):
+        received.append(rest)
+    os.close(reader)
+    assert b"".join(received) == octets
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has a device that is always full")
+@pytest.mark.parametrize("buffering", [0, -1], ids=["unbuffered", "buffered"])
+def test_a_write_to_a_full_disk_fails(buffering: int) -> None:
+    # Closing a buffered stream fails, too.
+    with pytest.raises(OSError, match="No space left on device"), open("/dev/full", "wb", buffering) as stream:
+        write_all(stream, b"octets")
 
 
 def test_a_write_to_a_full_pipe_would_block() -> None:
