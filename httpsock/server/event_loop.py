@@ -404,6 +404,8 @@ class EventLoop:
             self._pause_accepting(tick, None)
             return
         self._start_accepting()
+        first, *others = self._listeners.items()
+        self._listeners = dict([*others, first])  # at the connection limit, each time another listener comes first
         for listener in self._listeners.values():
             self._accept(listener, tick, _ACCEPTS_FROM_BACKLOG)
 
@@ -411,8 +413,6 @@ class EventLoop:
         """Let the poller watch the listening sockets."""
         self._is_accepting = True
         self._accept_again_at = _NEVER
-        first, *others = self._listeners.items()
-        self._listeners = dict([*others, first])  # at the connection limit, each time another listener comes first
         for descriptor in self._listeners:
             self._poller.register(descriptor, READABLE)
 
