@@ -345,6 +345,8 @@ class DocumentRoot:
             # A file of /proc has content, but no length.
             octets = self._file_system.read(descriptor, opened.st_size or SMALL_FILE + 1)
             if len(octets) > SMALL_FILE:
+                if os.fstat(descriptor).st_size:  # it was empty while a program rewrote it
+                    return self._open(name, coding, tick, verified, media_type)
                 raise OSError(errno.EFBIG, "longer than its length", relative)
         finally:
             os.close(descriptor)

@@ -256,6 +256,20 @@ def test_a_long_file_without_a_length_is_refused(tmp_path: pathlib.Path, virtual
     assert refusal == Refusal(Status.INTERNAL_SERVER_ERROR, reason, "RFC 9110 §15.6.1")
 
 
+class RewritingFileSystem(FileSystem):
+    """A file system in which a program rewrites each empty file just before it is read."""
+
+    def read(self, descriptor: int, length: int) -> bytes:
+        if not os.fstat(descriptor).st_size:
+            make(pathlib.Path(self.root) / "file", b"x" * (SMALL_FILE + 1))
+        return super().read(descriptor, length)
+
+
+def test_a_file_that_is_rewritten_while_it_is_opened_is_sent_whole(tmp_path: pathlib.Path) -> None:
+    make(tmp_path / "file", b"")
+    assert read(DocumentRoot(tmp_path, file_system=RewritingFileSystem), b"/file") == b"x" * (SMALL_FILE + 1)
+
+
 def test_a_file_without_a_length_is_never_cached(tmp_path: pathlib.Path, virtual: DocumentRoot) -> None:
     """The status of such a file stays the same when its content changes."""
     for content in (b"1", b"12", b"3"):
