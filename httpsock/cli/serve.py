@@ -360,7 +360,7 @@ def _print_urls(server: Server, options: argparse.Namespace, inherited: Inherite
     if inherited and inherited.parent:
         return
     # A folder of any name may come from an archive, and its name may hold control characters.
-    folder = visible(server.directory)
+    folder = visible(os.fsencode(server.directory).decode("utf-8", "backslashreplace"))
     lines = []
     if options.port is None and server.port != DEFAULT_PORT and not inherited:
         lines.append(f"Port {DEFAULT_PORT} is in use, so this is port {server.port}.")

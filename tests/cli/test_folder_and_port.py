@@ -1,5 +1,6 @@
 """The command line: which folder the program serves, and at which addresses and ports."""
 
+import os
 import pathlib
 import sys
 
@@ -44,6 +45,19 @@ def test_control_characters_in_the_name_of_the_folder_are_escaped(serving: Start
     program = serving("a\x1b[31m\n", "--bind", "127.0.0.1")
     (line,) = program.stop()[2].splitlines()
     assert line == rf"Serving {folder}/a\x1b[31m\x0a at {program.url} (Ctrl-C to stop)"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+@pytest.mark.parametrize("variables", [{}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}], ids=str)
+def test_bytes_in_the_name_of_the_folder_that_are_not_utf_8_are_escaped(
+    serving: Start, folder: pathlib.Path, variables: dict[str, str]
+) -> None:
+    name = os.fsdecode("ä".encode() + b"\xff")
+    (folder / name).mkdir()
+    program = serving(name, "--bind", "127.0.0.1", env=ENVIRONMENT | variables)
+    (line,) = program.stop()[2].splitlines()
+    shown = r"\xe4\xff" if variables else r"ä\xff"
+    assert line == rf"Serving {folder}/{shown} at {program.url} (Ctrl-C to stop)"
 
 
 @pytest.mark.parametrize(
