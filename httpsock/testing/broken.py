@@ -61,13 +61,21 @@ class Faults:
         self.accept_queue = self._port.accept_queue
 
     def add(self, rule: Rule) -> None:
-        """Apply *rule* from now on. If several rules select a response or a connection, the first rule applies."""
+        """Apply *rule* from now on. If several rules select a response or a connection, the first rule applies.
+
+        Raise ValueError if *rule* is wrong, or if it would never apply.
+        """
         if rule.times is not None:
             check_number("times", rule.times, 1, 10**9)
         if FAULTS[rule.name].stage in (Stage.PORT, Stage.QUEUE) and not sys.platform.startswith("linux"):
             raise ValueError(f"the fault {rule.name} needs Linux")
         with self._lock:
             chosen = _ActiveRule(rule, None if self._seed is None else f"{self._seed} {self._count}")
+            for each in self._rules:
+                if each.stage is chosen.stage is not Stage.PORT and each.rule.hides(rule):
+                    raise ValueError(
+                        f"the fault {rule.name} would never apply: {each.rule.name} is first, and always does"
+                    )
             self._rules.append(chosen)
             self._count += 1
         self._port.is_slow |= chosen.stage is Stage.QUEUE

@@ -272,6 +272,11 @@ class Rule(NamedTuple):
         """Return whether the rule selects responses to requests for *path*."""
         return self.path in (None, path) or (str(self.path).endswith("/") and path.startswith(str(self.path)))
 
+    def hides(self, later: "Rule") -> bool:
+        """Return whether the rule *later* would never apply, since this rule comes first and always applies."""
+        matches = self.path is None or (later.path is not None and self.matches(later.path))
+        return matches and self.probability == 1 and self.times is None
+
 
 _rule = re.compile(
     r"(?:(?P<path>/.*):)?(?P<name>[a-z0-9-]+)(?:=(?P<value>[0-9]+(?:\.[0-9]+)?)(?P<unit>/s)?)?"

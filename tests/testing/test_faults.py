@@ -274,6 +274,45 @@ def test_a_fault_may_be_for_the_next_responses_only(server: TestServer) -> None:
     assert are_ended(server, "/a", "/b", "/c") == [True, True, False]
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("close", "truncate"),
+        ("drip", "/x:truncate=0.5@0.1*1"),
+        ("/a/:close", "/a/b:truncate"),
+        ("/a/:close", "/a/:truncate"),
+        ("/a:close", "/a:truncate"),
+        ("connect-reset", "connect-close"),
+    ],
+)
+def test_a_fault_that_would_never_apply_is_refused(server: TestServer, first: str, second: str) -> None:
+    server.fault(first)
+    names = [rule.partition("=")[0].rpartition(":")[2] for rule in (second, first)]
+    with pytest.raises(
+        ValueError, match="^the fault {} would never apply: {} is first, and always does$".format(*names)
+    ):
+        server.fault(second)
+
+    server.clear()
+    server.fault(second)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("close@0.5", "truncate"),
+        ("close*1", "truncate"),
+        ("/a/:close", "/b:truncate"),
+        ("/a:close", "/a/b:truncate"),
+        ("/a:close", "truncate"),
+        ("connect-reset", "truncate"),
+    ],
+)
+def test_a_fault_that_sometimes_applies_may_come_second(server: TestServer, first: str, second: str) -> None:
+    server.fault(first)
+    server.fault(second)
+
+
 def test_the_first_fault_that_applies_counts(server: TestServer) -> None:
     server.fault("/x:close@0")
     server.fault("/x:close", times=1)
