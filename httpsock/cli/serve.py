@@ -82,7 +82,7 @@ def main(arguments: Sequence[str]) -> int:
     if description:
         description.describe(servers[0].directory, servers[0].port)
     # A process that takes over after SIGHUP already has the user of the old one.
-    if not (inherited and inherited.parent) and (fault := _drop_root(options, directory)):
+    if not (inherited and inherited.parent) and (fault := _drop_root(options, servers[0].directory)):
         for server in servers:
             server.stop(0)
         print_stderr(f"httpsock: {fault}")

@@ -122,6 +122,17 @@ def test_a_user_who_may_not_read_the_program_is_told_that_a_restart_would_fail(
     assert re.fullmatch(CANNOT_RESTART, capsys.readouterr().err)
 
 
+@as_root
+def test_the_current_folder_must_be_within_reach_of_the_user(start: Start, tmp_path: pathlib.Path) -> None:
+    """The server opens files by the absolute path of its folder, so the user must be able to enter each one above."""
+    site = tmp_path / "site"
+    site.mkdir()
+    site.chmod(0o755)
+    tmp_path.chmod(0o700)
+    sentence = cannot_serve(start("--user", "nobody", "--port", "0", cwd=site))
+    assert sentence == f"nobody may not read the folder '{site}'."
+
+
 def free_low_port() -> int:
     """Return a free port below 1024, which only root may bind."""
     for port in range(600, 1024):
