@@ -177,6 +177,8 @@ class Client:
         self._redirects = redirects
         self._trace = trace
         self._connections: list[tuple[tuple[str, int], ClientConnection]] = []
+        # One item, which the thread that sends a request takes out.
+        self._turn = [None]
 
     def get(self, url: str, *, fields: Fields = ()) -> ClientResponse:
         """Return the response to a GET for *url*. See ``request`` for the errors."""
@@ -196,6 +198,7 @@ class Client:
             ResponseError                 the response is malformed
             IncompleteError               the connection ends before the response
             RedirectError                 a redirect can't be followed
+            RuntimeError                  another thread is using this client
         """
         check_kind("method", method, str, "a str")
         check_kind("url", url, str, "a str")
@@ -205,7 +208,7 @@ class Client:
         current, fields = parse_url(url), field_list(fields)
         for _ in range(self._redirects + 1):
             head = format_head(method, current, fields, octets)
-            response = self._exchange(_Outgoing(method, current, head, octets, deadline))
+            response = self._exchange_alone(_Outgoing(method, current, head, octets, deadline))
             if not self._redirects:
                 return response
             try:
@@ -223,6 +226,18 @@ class Client:
                 fields = [field for field in fields if not field[0].lower().startswith("content-")]
             method, current = next_request
         raise RedirectError(f"more than {self._redirects} redirects; the last one leads to {current}")
+
+    def _exchange_alone(self, request: _Outgoing) -> ClientResponse:
+        """Send one request, and return the final response. Raise RuntimeError if another thread is doing so."""
+        # Two threads could get the same idle connection, and each other's response. Taking the item is atomic.
+        try:
+            turn = self._turn.pop()
+        except IndexError:
+            raise RuntimeError("another thread is using this client; make a client for each thread") from None
+        try:
+            return self._exchange(request)
+        finally:
+            self._turn.append(turn)
 
     def _exchange(self, request: _Outgoing) -> ClientResponse:
         """Send one request, and return the final response. Reuse an idle connection if there is one.

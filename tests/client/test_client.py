@@ -462,3 +462,27 @@ def test_a_redirect_whose_content_stalls_is_followed(monkeypatch: pytest.MonkeyP
 
     with playing(stall, answering(ok(b"there"))) as url, Client() as client:
         assert client.get(url).read() == b"there"
+
+
+# --- threads --------------------------------------------------------------------------------------------------------
+
+
+def test_a_client_is_for_one_thread_at_a_time() -> None:
+    """Two threads could get the same idle connection, and each other's response."""
+    go_on, has_begun = threading.Event(), threading.Event()
+
+    def handler(request: httpsock.Request, context: httpsock.Context) -> httpsock.Response:
+        has_begun.set()
+        assert go_on.wait(TIMEOUT_SECONDS)
+        return httpsock.Response(204)
+
+    with httpsock.Server(handler=handler, port=0) as server, Client() as client:
+        statuses: list[int] = []
+        other = threading.Thread(target=lambda: statuses.append(client.get(server.url).status))
+        other.start()
+        assert has_begun.wait(TIMEOUT_SECONDS)
+        with pytest.raises(RuntimeError, match=r"^another thread is using this client; make a client for each thread$"):
+            client.get(server.url)
+        go_on.set()
+        other.join()
+        assert (statuses, client.get(server.url).status) == ([204], 204)
