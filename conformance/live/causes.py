@@ -27,7 +27,7 @@ _FAMILY = frozenset(("R121", "R122", "R123"))
 _FAMILY_SHAPE = "not 412"
 _OMISSION = "If-Match and If-Unmodified-Since are not evaluated."
 # The quotations and numbers in which verdicts of one kind differ.
-_FIGURES = re.compile(r"'[^']*'|\"[^\"]*\"|[0-9]+")
+_FIGURES = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|[0-9]+")
 _SECTION = re.compile(r" \(RFC [0-9]+ §[0-9.]+\)$")
 
 

@@ -286,4 +286,4 @@ def _chunks(octets: bytes, at: int, *, is_ended: bool) -> _Framed:
 def _show(octets: bytes) -> str:
     """Return *octets* as text, quoted and shortened."""
     text = ascii(octets)[1:]
-    return text if len(text) <= 60 else f"{text[:60]}…"
+    return text if len(text) <= 60 else f"{text[:60]}…{text[0]}"

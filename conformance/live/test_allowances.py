@@ -16,7 +16,7 @@ from conformance.semantics.session import InapplicableError, Session
 from . import causes, outputs
 from .corpus_run import check_corpus
 from .probes import PlainAnswer, judge, probe_of
-from .responses import ParsedResponses, Response
+from .responses import ParsedResponses, Response, read_responses
 from .results import NO_TIME, Outcome, Result
 from .target import Target
 from .testing import Script, serving, wait
@@ -341,6 +341,13 @@ def test_failures_of_one_requirement_are_grouped_by_their_verdicts() -> None:
     found = {(cause.requirements, len(cause.failures)) for cause in causes.find_causes(results)}
     assert found == {(("R100",), 3), (("R122",), 2), (("R122",), 1), (("R121", "R122", "R123"), 3)}
     assert len(causes.find_causes(results[-2:])) == 2
+
+
+@pytest.mark.parametrize("octets", [b"'", b'"', b"\\", b'it\'s "quoted" \\', bytes(range(128, 256)), b"0'" * 40])
+def test_quotations_of_any_bytes_do_not_keep_a_group_apart(octets: bytes) -> None:
+    """A long quotation is shortened, and ends with a quotation mark, too."""
+    faults = read_responses(octets + b"\r\n\r\n", ["GET"], is_ended=True).faults
+    assert [causes.shape(fault.says) for fault in faults] == ["# is not a status line"]
 
 
 def test_causes_that_stop_the_server_come_first_then_faults_of_framing() -> None:
