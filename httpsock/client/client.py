@@ -96,6 +96,9 @@ class ClientResponse:
         value = self.head.field(name.lower().encode("ascii", "replace"))
         return None if value is None else value.decode("latin-1")
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.status}, {self.url}>"
+
     def __iter__(self) -> Iterator[bytes]:
         while self._connection is not None:
             if self._connection.is_closed:

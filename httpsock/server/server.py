@@ -172,6 +172,9 @@ class Server:
         self.hosts: list[str] = [host_of(listener) for listener in self._listeners]
         self.urls = [url_of(host, self.port) for host in self.hosts]
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} at {self.url}{'' if self.is_running else ', not running'}>"
+
     @property
     def url(self) -> str:
         """The URL of the server at its first address."""

@@ -168,6 +168,7 @@ def test_a_response_is_streamed() -> None:
     with playing(in_two_parts) as url, httpsock.Client() as client, client.get(url) as response:
         assert (response.status, response.phrase, response.url) == (200, "Sch\xf6n", url)
         assert (response.field("X"), response.field("etag"), response.field("Server")) == ("a, b", "\xe9", None)
+        assert repr(response) == f"<ClientResponse 200, {url}>"
         assert response.field("€") is None
         with pytest.raises(TypeError, match=r"^the name of a field must be a str, not a value of type bytes$"):
             response.field(b"X")  # type: ignore[arg-type]

@@ -279,6 +279,15 @@ def test_a_server_that_was_never_started_leaves_no_descriptor(folder: pathlib.Pa
     assert served.is_stopping
 
 
+def test_a_server_is_shown_with_its_url(folder: pathlib.Path) -> None:
+    served = Server(folder, hosts="127.0.0.1", port=0)
+    shown = f"<Server at http://127.0.0.1:{served.port}/, not running>"
+    assert repr(served) == shown
+    with served:
+        assert repr(served) == f"<Server at http://127.0.0.1:{served.port}/>"
+    assert repr(served) == shown
+
+
 def test_a_server_stops_when_its_block_fails(folder: pathlib.Path) -> None:
     with pytest.raises(ZeroDivisionError), Server(folder, port=0) as served:
         raise ZeroDivisionError
