@@ -23,7 +23,7 @@ from httpsock.http.text import visible
 from httpsock.processes.activation import InheritedSockets, inherit_sockets
 from httpsock.processes.children import Children, Parent
 from httpsock.processes.process_loop import ExitCode, ProcessLoop, Served
-from httpsock.processes.restart import GracefulRestart, loaded_files, missing_permission
+from httpsock.processes.restart import GracefulRestart, missing_permission
 from httpsock.processes.supervisor import Supervisor
 from httpsock.processes.threaded import ThreadedServer
 from httpsock.server.access_log import FORMATS, Exchange, TextFormat
@@ -309,8 +309,6 @@ def _drop_root(options: argparse.Namespace, directory: str) -> str | None:
     if options.user is None:
         return None
     _preload(options)
-    # Afterwards, files that the user may not read seem to be missing.
-    files = loaded_files()
     try:
         become_user(options.user)
         os.scandir(directory).close()
@@ -324,7 +322,7 @@ def _drop_root(options: argparse.Namespace, directory: str) -> str | None:
             return "--user needs root, and this process is not root."
         kind = "folder" if error.filename == directory else "file"
         return f"{options.user} may not read the {kind} {error.filename!r}."
-    if missing := missing_permission(files):
+    if missing := missing_permission():
         reason = f"{options.user} may not {missing}, so SIGHUP can't restart this server; it serves all the same."
         _print_unless_blocked(sys.stderr, f"httpsock: {reason}", _FIRST_LINES_SECONDS)
     return None

@@ -12,6 +12,7 @@ This module does not know HTTP. Next: activation.py, which finds the inherited s
       wait for the successor's exit    and exit with its code
 """
 
+import errno
 import os
 import signal
 import sys
@@ -54,6 +55,9 @@ class GracefulRestart:
         Do nothing if a new process is already starting, or if this process is ending.
         """
         if self._starting or self._is_ending:
+            return
+        if missing := missing_permission():
+            self._report(f"httpsock: cannot start a new process: this user may not {missing}; still serving.")
             return
         groups = " ".join(",".join(map(str, group)) for group in self._groups)
         try:
@@ -114,24 +118,24 @@ class GracefulRestart:
             os.close(descriptor)
 
 
-def loaded_files() -> list[str]:
-    """Return the files of this program and of the standard library that are loaded. A new process loads them again."""
+def missing_permission() -> str | None:
+    """Return what a new process would have to do and this user may not, such as "read '/x.py'", or None."""
+    if _is_forbidden(sys.executable, os.X_OK):
+        return f"execute {sys.executable!r}"
     # A start-up file may have loaded other modules, which the program does not need.
     needed = {"__main__", "httpsock", *sys.stdlib_module_names}
-    modules = [module for name, module in sys.modules.items() if name.partition(".")[0] in needed]
-    files = (getattr(module, "__file__", None) for module in modules)
-    # A module in a ZIP archive has no file of its own.
-    return [file for file in files if file and os.path.exists(file)]
+    modules = [module for name, module in list(sys.modules.items()) if name.partition(".")[0] in needed]
+    files = filter(None, (getattr(module, "__file__", None) for module in modules))
+    return next((f"read {file!r}" for file in files if _is_forbidden(file, os.R_OK)), None)
 
 
-def missing_permission(files: Sequence[str]) -> str | None:
-    """Return a permission that the user of this process needs to start a new process, but lacks.
-
-    The new process loads *files*. If the user lacks no permission, return None.
-    """
-    if not os.access(sys.executable, os.X_OK):
-        return f"execute {sys.executable!r}"
-    return next((f"read {file!r}" for file in files if not os.access(file, os.R_OK)), None)
+def _is_forbidden(path: str, mode: int) -> bool:
+    """Return whether this user lacks the permission *mode* for *path*. A file that does not exist is not forbidden."""
+    try:
+        os.stat(path)
+    except OSError as error:
+        return error.errno == errno.EACCES
+    return not os.access(path, mode)
 
 
 def _duplicate_inheritable(descriptor: int) -> int:

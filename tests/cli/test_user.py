@@ -15,7 +15,9 @@ from httpsock.__main__ import main
 from httpsock.cli.options import _parser
 from httpsock.cli.serve import _drop_root
 from httpsock.processes import restart
-from httpsock.processes.restart import loaded_files, missing_permission
+from httpsock.processes.children import Children
+from httpsock.processes.restart import GracefulRestart, missing_permission
+from httpsock.server.poller import open_poller
 from tests.cli.programs import cannot_serve, readable_copy
 from tests.support.marks import as_root, needs_signals
 from tests.support.program import ENVIRONMENT, PACKAGE, Start
@@ -102,22 +104,33 @@ def python_for_nobody() -> str:
 def test_a_restart_needs_the_interpreter_and_the_files_of_the_modules(
     monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ) -> None:
-    assert {restart.__file__, os.__file__} <= set(loaded_files())
-    assert pytest.__file__ not in loaded_files(), "the program does not need what a start-up file has loaded"
-    assert missing_permission(loaded_files()) is None
-    assert missing_permission(["/nowhere/module.py"]) == "read '/nowhere/module.py'"
+    assert missing_permission() is None
+    access = os.access
+    for needed in (restart.__file__, os.__file__):
+        monkeypatch.setattr(os, "access", lambda path, mode, needed=needed: path != needed and access(path, mode))
+        assert missing_permission() == f"read {needed!r}"
+    monkeypatch.setattr(os, "access", lambda path, mode: path != pytest.__file__ and access(path, mode))
+    assert missing_permission() is None, "the program does not need what a start-up file has loaded"
     python = tmp_path / "python3"
     python.touch(mode=0o600)
     monkeypatch.setattr(sys, "executable", str(python))
-    assert missing_permission([]) == f"execute '{python}'"
+    assert missing_permission() == f"execute '{python}'"
+
+
+def test_without_a_permission_that_it_needs_a_restart_starts_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", __file__)
+    reports: list[str] = []
+    children = Children()
+    with contextlib.closing(open_poller()) as poller:
+        GracefulRestart(children, [], reports.append).start(poller, 0.0)
+    sentence = f"httpsock: cannot start a new process: this user may not execute {__file__!r}; still serving."
+    assert (children.pids(), reports) == ([], [sentence])
 
 
 def test_a_user_who_may_not_read_the_program_is_told_that_a_restart_would_fail(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: pathlib.Path
 ) -> None:
-    monkeypatch.setattr(
-        "httpsock.cli.serve.become_user", lambda name: monkeypatch.setattr(sys, "executable", "/nobody")
-    )
+    monkeypatch.setattr("httpsock.cli.serve.become_user", lambda name: monkeypatch.setattr(sys, "executable", __file__))
     assert _drop_root(_parser().parse_args(["--user", "nobody"]), str(folder)) is None
     assert re.fullmatch(CANNOT_RESTART, capsys.readouterr().err)
 
@@ -129,7 +142,8 @@ def test_the_current_folder_must_be_within_reach_of_the_user(start: Start, tmp_p
     site.mkdir()
     site.chmod(0o755)
     tmp_path.chmod(0o700)
-    sentence = cannot_serve(start("--user", "nobody", "--port", "0", cwd=site))
+    environment = {**PLAIN, "PYTHONPATH": str(PACKAGE.parent)}
+    sentence = cannot_serve(start("--user", "nobody", "--port", "0", cwd=site, env=environment))
     assert sentence == f"nobody may not read the folder '{site}'."
 
 
