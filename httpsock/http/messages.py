@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple, Protocol, Self
 
 from .checks import Fields, check_kind, check_number, field_list
 from .grammar import each_member, split_field_line
+from .text import visible
 
 _MAX_EXPECTATIONS = 16
 
@@ -112,7 +113,7 @@ class RequestError(Exception):
     def __init__(self, status: Status | int, reason: str, section: str) -> None:
         status = status if isinstance(status, Status) else Status(status)  # type: ignore[call-arg]
         super().__init__(f"{status} {status.phrase}: {reason} ({section})")
-        self.refusal = Refusal(status, reason, section)
+        self.refusal = Refusal(status, visible(reason), visible(section))  # a handler may quote the client
 
 
 class TargetForm(Enum):
@@ -169,8 +170,7 @@ class Request(NamedTuple):
         value = self.fields.get(name)
         if value is None:
             check_kind("the name of a field", name, bytes, 'bytes, such as b"host"')
-            lower = name.lower()
-            values = [value for found, value in self.field_lines if found == lower]
+            values = [value for found, value in self.field_lines if found == name.lower()]
             return b", ".join(values) if values else None
         return value
 

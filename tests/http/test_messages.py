@@ -183,6 +183,12 @@ def test_a_request_error_has_its_refusal_and_its_text_is_a_sentence() -> None:
     assert RequestError(400, "there is no Host field line", "RFC 9112 §3.2").refusal == error.refusal
 
 
+def test_controls_in_a_reason_are_escaped() -> None:
+    """A handler may quote the client. The reason ends up in the log, and on the client's terminal."""
+    error = RequestError(400, 'no "a\n\x1b[31mb\x9b" é', "§")
+    assert error.refusal == Refusal(Status.BAD_REQUEST, 'no "a\\x0a\\x1b[31mb\\x9b" é', "§")
+
+
 # --- members of list fields -----------------------------------------------------------------------------------------
 
 
