@@ -119,7 +119,7 @@ class GracefulRestart:
 
 
 def missing_permission() -> str | None:
-    """Return what a new process would have to do and this user may not, such as "read '/x.py'", or None."""
+    """Return an action that a restart needs but this user may not do, such as "read '/x.py'", or None."""
     if _is_forbidden(sys.executable, os.X_OK):
         return f"execute {sys.executable!r}"
     # A start-up file may have loaded other modules, which the program does not need.
