@@ -31,7 +31,7 @@ _END_OF_REQUEST_LINE = rb" HTTP/[0-9]\.[0-9]\Z"
 _MIN_REQUEST_LINE = 16
 _MIN_CLIENT = 12
 _MIN_REASON = 16
-_VERSION = re.compile(r" HTTP/[0-9]\.[0-9]\Z")
+_VERSION = r" HTTP/[0-9]\.[0-9]\Z"
 # A narrower terminal has no room for the time of day.
 _MIN_WIDTH_WITH_CLOCK = 60
 # By the first digit of the status: red is for server errors.
@@ -110,7 +110,7 @@ def _fit(client: str, request_line: str, reason: str, rest: str, columns: int) -
     """Return *client*, *request_line* and *rest*, shortened to *columns* characters in all. *rest* has the *reason*."""
     if len(client) + len(request_line) + len(rest) <= columns:
         return client, request_line, rest
-    request_line = _VERSION.sub("", request_line)
+    request_line = re.sub(_VERSION, "", request_line)
     start, end = (" ", rest.removeprefix(f" {reason}")) if reason else ("", rest)
     columns -= len(start)
     least = min(len(request_line), _MIN_REQUEST_LINE) + min(len(client), _MIN_CLIENT) + min(len(reason), _MIN_REASON)
