@@ -34,7 +34,7 @@ from httpsock.handlers.in_thread import _MAX_THREADS
 from httpsock.http.known_heads import _MAX_PARTS, MAX_KNOWN_OCTETS
 from httpsock.http.ranges import MAX_RANGES
 from httpsock.observe.recorder import _MAX_EVENTS, _MAX_OCTETS
-from httpsock.server.connection_limit import _REQUEST_SECONDS, _RESERVED_DESCRIPTORS
+from httpsock.server.connection_limit import _HEAD_SECONDS, _RESERVED_DESCRIPTORS
 from httpsock.server.fairness import _LONG_SECONDS, _SHARE_SECONDS
 from httpsock.server.listeners import BACKLOG
 from httpsock.server.process import MAX_DESCRIPTORS
@@ -376,7 +376,7 @@ def test_the_table_of_limits_has_the_real_limits() -> None:
             f"| half of the free descriptors but {_RESERVED_DESCRIPTORS}, of at most {MAX_DESCRIPTORS:,} "
             f"(a quarter of fewer than {2 * _RESERVED_DESCRIPTORS}) |"
         ),
-        f"the oldest heads that are incomplete after {_REQUEST_SECONDS:g} s get 408, then content",
+        f"after {_HEAD_SECONDS:g} s, heads that are incomplete get 408, the oldest first; then streams",
         f"| accept queue | {BACKLOG:,} |",
         f"listings of up to {UNCOUNTED} names do not count | {_MAX_LISTED:,}, and one listing of any length",
         (

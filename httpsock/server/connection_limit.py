@@ -21,18 +21,20 @@ _MAX_CONNECTIONS = 480 if os.name == "nt" else 1 << 30
 # Evict this fraction (1/8) of the candidates at a time, and at most this many, as nginx does.
 _EVICTED_FRACTION = 8
 _MAX_EVICTED = 32
-# The states in which a connection may be evicted, the first kind first: closing an idle connection loses nothing; an
-# incomplete head or handshake is no request yet; the content is not needed; a stream breaks off.
+# The states in which a connection may be evicted, the first kind first: closing an idle connection loses nothing; the
+# content is not needed; an incomplete head or handshake is no request yet; a stream breaks off.
 _EVICTION_ORDER = (
     (State.NEW, State.IDLE, State.LINGERING),
-    (State.RECEIVING, State.HANDSHAKE_IN),
     (State.DISCARDING,),
+    (State.RECEIVING, State.HANDSHAKE_IN),
     (State.SLEEPING, State.SLEEPING_UNREAD),
 )
 _KINDS = {state: kind for kind, states in enumerate(_EVICTION_ORDER) for state in states}
-# A client has this long to begin its first request, and to complete a head or a handshake. TCP sends a usual head in
-# one flight (RFC 6928), so only a loss delays a part of it.
-_REQUEST_SECONDS = 1.0
+# A client has this long to begin its first request, as browsers open connections before they need them.
+_FIRST_REQUEST_SECONDS = 1.0
+# A client has this long to complete a head or a handshake. TCP sends a usual head in one flight (RFC 6928), and a lost
+# segment again after about a second (RFC 6298 §2).
+_HEAD_SECONDS = 2.0
 _NEVER = float("inf")
 
 
@@ -86,13 +88,13 @@ class ConnectionLimit:
 def evictable(connections: Iterable[Connection], now: float, timeouts: Timeouts) -> list[Connection]:
     """Return the connections to evict at the limit: some of the first kind, those that have waited longest.
 
-    To hold a connection, an attacker must leave its head incomplete for seconds. So an honest client on a slow link
-    began its head later than the attackers, and comes after them.
+    To hold a connection, an attacker must leave its head incomplete for long. So an honest client on a slow link began
+    its head later than the attackers, and comes after them.
     """
     latest = {
-        State.NEW: now + timeouts.idle - _REQUEST_SECONDS,
-        State.RECEIVING: now + timeouts.head - _REQUEST_SECONDS,
-        State.HANDSHAKE_IN: now + timeouts.head - _REQUEST_SECONDS,
+        State.NEW: now + timeouts.idle - _FIRST_REQUEST_SECONDS,
+        State.RECEIVING: now + timeouts.head - _HEAD_SECONDS,
+        State.HANDSHAKE_IN: now + timeouts.head - _HEAD_SECONDS,
     }
     kinds: list[list[Connection]] = [[] for _ in _EVICTION_ORDER]
     for connection in connections:

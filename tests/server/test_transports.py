@@ -178,12 +178,13 @@ def test_a_handshake_has_the_deadline_of_a_head(begin: Begin, settings: Settings
     assert not dialogue.is_open
 
 
-def test_a_handshake_may_be_evicted_after_a_second(begin: Begin, settings: Settings, transport: object) -> None:
+def test_a_handshake_may_be_evicted_after_two_seconds(begin: Begin, settings: Settings, transport: object) -> None:
     settings.transport = transport  # type: ignore[assignment]
     dialogue = begin()
     dialogue.send(b"\x16\x03\x01")
+    dialogue.pass_time(1.9)
     assert evictable([dialogue.connection], dialogue.now, TIMEOUTS) == []
-    dialogue.pass_time(1)
+    dialogue.pass_time(0.1)
     assert evictable([dialogue.connection], dialogue.now, TIMEOUTS) == [dialogue.connection]
 
     dialogue.evict()

@@ -154,7 +154,7 @@ def test_a_reset_by_the_peer_is_traced(folder: pathlib.Path, settled: None) -> N
 def test_evictions_are_traced(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server has one connection: first it waits for the rest of a head, then for a request."""
     monkeypatch.setattr("httpsock.server.connection_limit._MAX_CONNECTIONS", 1)
-    monkeypatch.setattr("httpsock.server.connection_limit._REQUEST_SECONDS", 0.0)
+    monkeypatch.setattr("httpsock.server.connection_limit._HEAD_SECONDS", 0.0)
     with Traced(folder) as server, connect(server.port) as slow:
         slow.sendall(get("/nothing") + get("/hello.txt")[:-1])
         assert receive_answer(slow).status == 404
