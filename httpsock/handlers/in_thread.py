@@ -9,12 +9,14 @@ Takes a function, gives steps that end with its result. Loaded only by programs 
 RFC 9110 §3.3 (a connection handles its requests one after the other).
 """
 
+import os
 from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache, partial
 from threading import Lock
 from typing import Any, ParamSpec, TypeVar
+from weakref import WeakSet
 
 from httpsock.http.handler import Context, Steps
 
@@ -43,8 +45,15 @@ class Threads:
     """
 
     def __init__(self, maximum: int) -> None:
-        self._pool = ThreadPoolExecutor(maximum, "httpsock-handler")
+        self._maximum = maximum
         self._max_of_network = max(1, maximum // 2)
+        self.renew()
+        # In a forked child, they are renewed.
+        _all.add(self)
+
+    def renew(self) -> None:
+        """Begin with new threads, and no calls. In a forked child, the threads of its parent are missing."""
+        self._pool = ThreadPoolExecutor(self._maximum, "httpsock-handler")
         self._lock = Lock()
         # The waiting calls of each network; the turn is the first network's.
         self._waiting: dict[str, deque[tuple[Future[Any], Callable[[], Any]]]] = {}
@@ -113,6 +122,19 @@ def _finish(future: Future[Any], call: Callable[[], Any]) -> None:
             future.set_exception(error)
         else:
             future.set_result(result)
+
+
+_all: WeakSet[Threads] = WeakSet()
+
+
+def _renew_all() -> None:
+    """Renew the threads of this process, which was forked."""
+    for threads in list(_all):
+        threads.renew()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch (Windows can't fork)
+    os.register_at_fork(after_in_child=_renew_all)
 
 
 @cache

@@ -1,11 +1,12 @@
 """Threads for blocking calls: all client networks get a fair share of the threads."""
 
+import os
 import threading
 
 import pytest
 
 from httpsock import Steps, in_thread
-from httpsock.handlers.in_thread import Threads
+from httpsock.handlers.in_thread import Threads, _renew_all
 from httpsock.http.handler import Tick
 from tests.handlers.gate import Gate
 from tests.support import finish
@@ -23,6 +24,31 @@ def begin(steps: Steps[object]) -> Steps[object]:
 def test_a_call_returns_its_result() -> None:
     assert finish(in_thread(ONE, "{} {other}".format, 1, other=2)) == "1 2"
     assert finish(in_thread(ONE, threading.current_thread)) is not threading.current_thread()
+
+
+def test_renewed_threads_call_functions() -> None:
+    threads = Threads(1)
+    before = finish(threads.call(ONE, threading.current_thread))
+    _renew_all()
+
+    assert finish(threads.call(ONE, threading.current_thread)) is not before
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows can't fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_has_threads_of_its_own() -> None:
+    """The parent's idle thread is missing in the child: a call would wait for it for ever."""
+    finish(in_thread(ONE, threading.current_thread))
+    reader, writer = os.pipe()
+    if not (pid := os.fork()):
+        try:
+            os.write(writer, b"%d" % finish(in_thread(ONE, os.getpid)))
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with open(reader, "rb") as pipe:
+        assert pipe.read() == b"%d" % pid
+    os.waitpid(pid, 0)
 
 
 @pytest.mark.parametrize("error", [ValueError, SystemExit])
