@@ -1,6 +1,6 @@
 """Observation: watch a server, by a trace or by a live page.
 
-Without --trace or --inspect, a server loads only this docstring. In reading order:
+Without --trace or --inspect, a server loads none of these files. In reading order:
 
     traced            the parts of a traced server, which emit an event for each step
     traced_transport  the calls of a connection's socket
