@@ -19,14 +19,17 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 
 from httpsock.handlers.checked import checked
 from httpsock.http.checks import Fields, check_callable, check_kind, check_number, check_seconds
 from httpsock.http.framing import ContentLimits
+from httpsock.http.handler import Handler, Middleware
 from httpsock.http.messages import Response, Sleep, Stream, Then
 from httpsock.http.request_parser import Limits, parse_head
+from httpsock.server.event_loop import Log, Report
 from httpsock.server.server import Server, print_stderr
+from httpsock.server.settings import Timeouts
 from httpsock.server.transport import PlainTransport, Transport
 from httpsock.tracing.sockets import address_of
 
@@ -37,12 +40,38 @@ from .faults import parse_rule
 from .recording import Arrivals, ReceivedRequest, Recording, describe
 from .transport import RecordedTransport
 
+if TYPE_CHECKING:
+    # Loaded only for a traced server.
+    from httpsock.observe.traced import Instrumentation
+
 # Higher than the server's own limits: the client of a test is trusted.
 _LIMITS = Limits(content=ContentLimits(content=2**30, chunk_framing=2**30))
 
 # A path, perhaps with a query: no octet that must be encoded, no fragment.
 _path = re.compile(r"/[!-\"$-~]*")
 _GET = parse_head(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", _LIMITS.field_lines)
+
+
+class Settings(TypedDict, total=False):
+    """The arguments of Server that TestServer passes on, for type checkers."""
+
+    handler: Handler | None
+    middleware: Sequence[Middleware]
+    transport: Callable[[socket.socket], Transport]
+    hosts: Sequence[str] | str
+    port: int
+    threads: int
+    show_hidden: bool
+    follow_links: bool
+    siblings: bool
+    cache_control: str
+    fields: Fields
+    log: Log | None
+    report: Report
+    limits: Limits | None
+    timeouts: Timeouts | None
+    listeners: Sequence[socket.socket] | None
+    tracing: "Instrumentation | None"
 
 
 class TestServer(Server):
@@ -57,9 +86,14 @@ class TestServer(Server):
     __test__ = False
 
     def __init__(
-        self, directory: str | os.PathLike[str] | None = None, *, seed: int | None = None, **settings: Any
+        self,
+        directory: str | os.PathLike[str] | None = None,
+        *,
+        seed: int | None = None,
+        **settings: Unpack[Settings],
     ) -> None:
-        given: dict[str, Any] = {"hosts": "127.0.0.1", "port": 0, "threads": 2, "limits": _LIMITS} | settings
+        given: dict[str, Any] = {"hosts": "127.0.0.1", "port": 0, "threads": 2, **settings}
+        given["limits"] = given.get("limits") or _LIMITS
         self._recording = Recording(given["limits"])
         self._open_transport: Callable[[socket.socket], Transport] = given.pop("transport", PlainTransport)
         self._answers = Answers()
@@ -211,9 +245,15 @@ class ServerFactory:
         self.servers: list[TestServer] = []
         self._stack = contextlib.ExitStack()
 
-    def __call__(self, directory: str | os.PathLike[str] | None = None, **settings: Any) -> TestServer:
+    def __call__(
+        self,
+        directory: str | os.PathLike[str] | None = None,
+        *,
+        seed: int | None = None,
+        **settings: Unpack[Settings],
+    ) -> TestServer:
         """Start and return a new server."""
-        server = self._stack.enter_context(TestServer(directory, **settings))
+        server = self._stack.enter_context(TestServer(directory, seed=seed, **settings))
         self.servers.append(server)
         return server
 

@@ -1,14 +1,16 @@
 """Answers of a test server: files, responses, handlers, a different answer for each request, and raw octets."""
 
+import inspect
 import socket
 from typing import Any
 
 import pytest
 
-from httpsock import TestServer
+from httpsock import Server, TestServer
 from httpsock.http.handler import Context, Steps
 from httpsock.http.messages import Request, Response, Sleep, Stream
 from httpsock.testing.exact import Exact
+from httpsock.testing.server import Settings
 from tests.support import connect, exchange, get, read_answers, receive_all, receive_answer, receive_head
 
 OCTETS = b"HTTP/1.1 299 Odd\r\nContent-Length: 5\r\n\r\nhel"
@@ -260,3 +262,16 @@ def test_a_call_without_answers_is_refused(server: TestServer) -> None:
 def test_a_server_names_its_wrong_argument(arguments: dict[str, Any], reason: str) -> None:
     with pytest.raises(TypeError, match=f"^{reason}$"):
         TestServer(**arguments)
+
+
+def test_the_typed_settings_are_the_arguments_of_a_server() -> None:
+    parameters = inspect.signature(Server, eval_str=False).parameters
+    assert set(Settings.__annotations__) == set(parameters) - {"directory", "accept_queue"}
+
+
+def test_a_server_without_limits_of_its_own_has_those_of_tests() -> None:
+    with TestServer(limits=None) as server:
+        content = bytes(2 * 2**20)
+        octets = get("/x", f"Content-Length: {len(content)}", method="POST") + content
+        assert read_answers(exchange(server.port, octets))[0].status == 405
+        assert server.requests[0].content == content
