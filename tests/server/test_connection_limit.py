@@ -526,6 +526,22 @@ def test_a_connection_without_an_address_is_served(folder: pathlib.Path) -> None
         assert read_answers(exchange(port, get("/hello.txt")))[0].content == HELLO
 
 
+def test_a_lack_of_descriptors_evicts_a_connection_only_for_a_client_that_waits(folder: pathlib.Path) -> None:
+    """Without descriptors, accept() fails even if the accept queue is empty."""
+    addresses: list[str | OSError | None] = ["127.0.0.1", OSError(errno.EMFILE, "Too many open files")]
+    with working(folder, addresses) as (port, reports), connect(port) as idle:
+        for _ in range(2):
+            idle.sendall(get("/hello.txt"))
+            assert receive_answer(idle).content == HELLO
+        assert addresses == []
+        addresses += [OSError(errno.EMFILE, "Too many open files"), "127.0.0.1"]
+
+        assert read_answers(exchange(port, get("/hello.txt")))[0].content == HELLO
+
+        assert idle.recv(1) == b""
+    assert reports == []
+
+
 def test_a_network_that_is_down_evicts_no_connection(folder: pathlib.Path) -> None:
     addresses: list[str | OSError | None] = ["127.0.0.1"]
     with working(folder, addresses) as (port, reports), connect(port) as idle:
