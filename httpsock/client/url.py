@@ -98,7 +98,7 @@ def _parse_authority(authority: bytes) -> tuple[str, int]:
     shown = grammar.printable(authority)
     if b"@" in authority:
         # RFC 9110 §4.2.4: a password would end up in logs and histories, and text before "@" can pose as the host.
-        raise UrlError("URLs with a user name or password are refused; send them with --header")
+        raise UrlError("URLs with a user name or password are refused; send an Authorization field instead")
     zone = b""
     if match := _zone.fullmatch(authority):
         authority, zone = match["before"] + match["after"], b"%" + match["zone"]
