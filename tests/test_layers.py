@@ -242,6 +242,19 @@ def test_no_wing_is_long(wing: str) -> None:
     assert sum(len(SOURCES[name].splitlines()) for name in files_of(wing)) <= LONGEST_WING
 
 
+def test_no_pattern_has_a_possessive_group() -> None:
+    """Before Python 3.11.5, such a group could match a part of its last repetition, too (python/cpython#106052)."""
+    in_class, possessive_group = r"\\.|\[(?:\\.|[^\]\\])*(?:\]|\Z)", r"\)(?:[*+?]|\{[^}]*\})\+"
+    patterns = [
+        (name, text)
+        for name, source in SOURCES.items()
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes)
+        for text in [node.value if isinstance(node.value, str) else node.value.decode("latin-1")]
+    ]
+    assert [each for each in patterns if re.search(possessive_group, re.sub(in_class, "x", each[1]))] == []
+
+
 # --- the tests themselves -------------------------------------------------------------------------------------------
 
 

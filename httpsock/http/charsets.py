@@ -35,7 +35,7 @@ _EMACS_DECLARATION = rb".*?-\*-.*?coding[:=][ \t]*([-_.A-Za-z0-9]+)"
 
 # The prescan of HTML §13.2.3.2 skips comments, declarations, and other tags with their attributes.
 _ATTRIBUTE = rb"""[\t\n\f\r /]*+(?P<name>[^\t\n\f\r />][^\t\n\f\r />=]*+)
-    (?:[\t\n\f\r ]*+=[\t\n\f\r ]*+(?:"(?P<double>[^"]*+)"?|'(?P<single>[^']*+)'?|(?P<bare>[^\t\n\f\r >]*+)))?+"""
+    (?>(?:[\t\n\f\r ]*+=[\t\n\f\r ]*+(?:"(?P<double>[^"]*+)"?|'(?P<single>[^']*+)'?|(?P<bare>[^\t\n\f\r >]*+)))?)"""
 _IN_CONTENT = rb"charset[\t\n\f\r ]*+=[\t\n\f\r ]*+[\"']?([^\"';\t\n\f\r ]*)"
 
 
@@ -144,12 +144,12 @@ def _meta_attribute() -> re.Pattern[bytes]:
 @cache
 def _up_to_meta() -> re.Pattern[bytes]:
     return re.compile(
-        rb"""(?: [^<]++
+        rb"""(?> (?: [^<]++
             | <!-- (?: -?> | .*? (?: --> | \Z ))
-            | (?! <meta[\t\n\f\r /] ) </?[a-z][^\t\n\f\r />]*+ (?:%s)*+
+            | (?! <meta[\t\n\f\r /] ) </?[a-z][^\t\n\f\r />]*+ (?>(?:%s)*)
             | <[!/?][^>]*+
             | <(?! meta[\t\n\f\r /] )
-        )*+ <meta"""
+        )*) <meta"""
         % re.sub(rb"\?P<\w+>", b"?:", _ATTRIBUTE),
         re.VERBOSE | re.IGNORECASE | re.DOTALL,
     )

@@ -1,8 +1,8 @@
 """The grammar: the ABNF of RFC 9110 and RFC 9112 as patterns over octets, and the format of an HTTP-date.
 
 Takes octets, gives matches and plain values. Knows no messages, files or sockets. Next: messages.
-Above each pattern is its rule, as the RFC prints it. Repetitions are possessive (``*+``) where possible, so that
-hostile octets can't make a pattern backtrack.
+Above each pattern is its rule, as the RFC prints it. So that hostile octets can't make a pattern backtrack, repetitions
+are possessive (``*+``) or, of groups, atomic (``(?>...)``): before Python 3.11.5, possessive groups match too much.
 
 A name in lower case is a compiled pattern. A name in capitals is the source of a pattern. Such a pattern is a part of
 other patterns, or is seldom needed. re compiles it on first use and caches it. To compile all patterns would take 5 ms.
@@ -27,7 +27,7 @@ TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 # OWS = *( SP / HTAB )      BWS = OWS
 OWS = rb"[ \t]*+"
 # quoted-string = DQUOTE *( qdtext / quoted-pair ) DQUOTE
-QUOTED_STRING = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
+QUOTED_STRING = rb'"(?>(?:[\t !#-\[\]-~\x80-\xff]++|\\[\t -~\x80-\xff])*)"'
 
 # --- RFC 9112 §3, §5: the head --------------------------------------------------------------------
 
@@ -44,7 +44,7 @@ FIELD_LINE = TOKEN + rb":" + FIELD_VALUE
 token = re.compile(TOKEN)
 field_value = re.compile(FIELD_VALUE)
 # HTTP-message = start-line CRLF *( field-line CRLF ) CRLF      here from the first CRLF on, with a maximum of lines
-FIELD_SECTION = rb"\r\n(?:" + FIELD_LINE.replace(b"%", b"%%") + rb"\r\n){0,%d}+\r\n"
+FIELD_SECTION = rb"\r\n(?>(?:" + FIELD_LINE.replace(b"%", b"%%") + rb"\r\n){0,%d})\r\n"
 # status-line = HTTP-version SP status-code SP [ reason-phrase ]      status-code = 3DIGIT
 # reason-phrase = 1*( HTAB / SP / VCHAR / obs-text )
 # Some servers omit the second space together with the phrase; that is unambiguous, so it is accepted.
@@ -69,7 +69,7 @@ _IPV6 = b"|".join(
 # IP-literal = "[" ( IPv6address / IPvFuture ) "]"
 _IP_LITERAL = rb"\[(?:" + _IPV6 + rb"|[vV][0-9A-Fa-f]++\.[!$&'()*+,;=:\-._~0-9A-Za-z]++)\]"
 # reg-name = *( unreserved / pct-encoded / sub-delims ), not empty in an http URI
-_REG_NAME = rb"(?:[!$&'()*+,;=\-._~0-9A-Za-z]++|%[0-9A-Fa-f]{2})++"
+_REG_NAME = rb"(?>(?:[!$&'()*+,;=\-._~0-9A-Za-z]++|%[0-9A-Fa-f]{2})+)"
 # Host = uri-host [ ":" port ]      port = *DIGIT
 _HOST = rb"(?:(?P<literal>\[[^\]]*+\])|" + _REG_NAME + rb")(?::(?P<port>[0-9]*+))?"
 
@@ -92,23 +92,23 @@ BROKEN_PERCENT = rb"%(?![0-9A-Fa-f]{2})"
 # --- RFC 9112 §7.1: chunks ------------------------------------------------------------------------
 
 # chunk-ext = *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )
-_CHUNK_EXT = rb"(?:%b;%b%b(?:%b=%b(?:%b|%b))?+)*+" % (OWS, OWS, TOKEN, OWS, OWS, TOKEN, QUOTED_STRING)
+_CHUNK_EXT = rb"(?>(?:%b;%b%b(?>(?:%b=%b(?:%b|%b))?))*)" % (OWS, OWS, TOKEN, OWS, OWS, TOKEN, QUOTED_STRING)
 # chunk = chunk-size [ chunk-ext ] CRLF chunk-data CRLF      chunk-size = 1*HEXDIG
 _CHUNK_LINE = rb"(?P<size>[0-9A-Fa-f]++)(?P<extensions>" + _CHUNK_EXT + rb")\r\n"
 
 # --- RFC 9110 §5.6.1, §8.8.3, §12.4.2: lists, entity-tags, weights --------------------------------
 
 # A member of a comma-separated list; a comma within quotes does not end it.
-_LIST_MEMBER = rb'(?s)(?:"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[^",]++)++'
+_LIST_MEMBER = rb'(?s)(?>(?:"(?>(?:[^"\\]++|\\.)*)(?:"|\\?\Z)|[^",]++)+)'
 # A value or parameter between semicolons; a semicolon within quotes does not end it.
-PARAMETER = rb'(?s)(?:"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[^";]++)++'
+PARAMETER = rb'(?s)(?>(?:"(?>(?:[^"\\]++|\\.)*)(?:"|\\?\Z)|[^";]++)+)'
 # Connection = #connection-option      connection-option = token      (RFC 9110 §7.6.1)
 _OPTION = rb"(?i:(?:\A|,)" + OWS + rb"%b" + OWS + rb"(?:,|\Z))"
 CLOSE_OPTION = _OPTION % b"close"
 KEEP_ALIVE_OPTION = _OPTION % b"keep-alive"
 # entity-tag = [ weak ] opaque-tag      opaque-tag = DQUOTE *etagc DQUOTE
 ENTITY_TAG = rb'(?:W/)?"[!#-~\x80-\xff]*+"'
-ENTITY_TAGS = rb"(?:[ \t,]*+" + ENTITY_TAG + rb"[ \t]*+(?=,|$))++[ \t,]*+"
+ENTITY_TAGS = rb"(?>(?:[ \t,]*+" + ENTITY_TAG + rb"[ \t]*+(?=,|$))+)[ \t,]*+"
 # Content-Range = "bytes" SP ( first-pos "-" last-pos "/" ( complete-length / "*" ) / "*/" complete-length )
 CONTENT_RANGE = rb"(?i:bytes) (?:(?P<first>[0-9]++)-(?P<last>[0-9]++)|\*)/(?:(?P<length>[0-9]++)|\*)"
 # weight = OWS ";" OWS "q=" qvalue
@@ -163,7 +163,7 @@ def printable(octets: bytes, maximum: int = 60) -> str:
 _SHOWN = [chr(o) if 0x20 <= o < 0x7F and o not in b'"\\' else f"\\x{o:02x}" for o in range(256)]
 
 # Whole runs: thousands of escapes in a row cost one call.
-_PERCENT_ENCODED = rb"(?:%[0-9A-Fa-f]{2})++"
+_PERCENT_ENCODED = rb"(?>(?:%[0-9A-Fa-f]{2})+)"
 _RESERVED = rb"[^0-9A-Za-z\-._~]++"
 
 

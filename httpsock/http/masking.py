@@ -38,7 +38,7 @@ _FIELD = rb"%b(?:(?:proxy-)?authorization%b%b|(?:(?:set-)?cookie2?|[%b]{0,40}%b)
     ),
 )
 # A value continues in folded lines.
-_VALUE = rb"(?:[^\r\n]|(?:\r\n?|\n)[ \t])++"
+_VALUE = rb"(?>(?:[^\r\n]|(?:\r\n?|\n)[ \t])+)"
 _NAME_OF_PARAMETER = (
     rb"[\w.-]{0,40}(?:token|jwt|secret|passw(?:or)?d|passphrase|pwd|sig(?:nature)?|credential"
     rb"|(?:api|access|secret|private)[_-]?key|auth(?:orization)?|sess(?:ion)?(?:[_-]?id)?)"

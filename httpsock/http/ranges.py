@@ -19,7 +19,7 @@ MAX_RANGES = 256
 # range-set = 1#range-spec      range-spec = int-range / suffix-range
 # int-range = first-pos "-" [ last-pos ]      suffix-range = "-" suffix-length
 _RANGE_SPEC = rb"(?:[0-9]++-[0-9]*+|-[0-9]++)"
-_RANGE_SET = rb"(?:[ \t,]*+" + _RANGE_SPEC + rb"[ \t]*+(?=,|\Z))++[ \t,]*+"
+_RANGE_SET = rb"(?>(?:[ \t,]*+" + _RANGE_SPEC + rb"[ \t]*+(?=,|\Z))+)[ \t,]*+"
 _POSITIONS = rb"([0-9]*+)-([0-9]*+)"
 # No real position has more digits; int() is slow for thousands of them.
 _MAX_DIGITS = 19
