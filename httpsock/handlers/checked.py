@@ -7,6 +7,8 @@ checked, which saves time.
 RFC 9110 §5.1, §5.5 (names and values of fields); RFC 9112 §6 (framing).
 """
 
+import io
+import os
 from collections.abc import Coroutine, Generator, Iterable, Iterator
 from contextlib import closing
 from functools import lru_cache
@@ -106,14 +108,21 @@ def _checked_response(response: Response, request: Request) -> Response:
     _check_fields(response.fields)
     if isinstance(response.content, Stream):
         return _with_checked_chunks(response, response.content)
+    # For each file, the end of its last slice.
+    stops: dict[io.FileIO, int] = {}
     for part in response.content:
         if isinstance(part, FileSlice):
             check_number("the offset of a slice", part.offset, 0, _MAX_LENGTH)
             check_number("the length of a slice", part.length, 0, _MAX_LENGTH)
+            stops[part.file] = max(stops.get(part.file, 0), part.offset + part.length)
         elif not isinstance(part, bytes):
             raise TypeError(f"content must be bytes, slices of files or a Stream, not {part!r:.80}")
-    if request.method != "HEAD" and not response.has_length:
-        raise ValueError("only the response to HEAD may omit its length (RFC 9110 §9.3.2)")
+    if request.method != "HEAD":
+        if not response.has_length:
+            raise ValueError("only the response to HEAD may omit its length (RFC 9110 §9.3.2)")
+        for file, stop in stops.items():
+            if stop > (length := os.fstat(file.fileno()).st_size):
+                raise ValueError(f"a slice ends at byte {stop} of a file that has {length} bytes")
     return response
 
 

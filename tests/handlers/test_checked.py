@@ -289,6 +289,22 @@ def test_a_slice_has_an_offset(ask: Ask, tmp_path: pathlib.Path) -> None:
         assert_failed(*ask(make), "ValueError: the offset of a slice must be from 0")
 
 
+@pytest.mark.parametrize(("offset", "length"), [(0, 4), (3, 1), (2**40, 0)])
+def test_a_slice_lies_within_its_file(ask: Ask, tmp_path: pathlib.Path, offset: int, length: int) -> None:
+    """Otherwise the connection would break off without a report."""
+    (tmp_path / "file").write_bytes(b"abc")
+    with io.FileIO(tmp_path / "file") as file:
+        make = _result(lambda: Response(200, (), (FileSlice(file, 0, 1), FileSlice(file, offset, length))))
+        assert_failed(*ask(make), f"ValueError: a slice ends at byte {offset + length} of a file that has 3 bytes")
+
+
+@pytest.mark.parametrize(
+    ("file", "reason"), [(io.BytesIO(b"abc"), "UnsupportedOperation: fileno"), ("file", "AttributeError")]
+)
+def test_a_slice_is_of_a_file(ask: Ask, file: Any, reason: str) -> None:
+    assert_failed(*ask(_result(lambda: Response(200, (), (FileSlice(file, 0, 3),)))), reason)
+
+
 def test_a_slice_may_be_as_long_as_the_longest_file(ask: Ask, tmp_path: pathlib.Path) -> None:
     longest = 2**63 - 1
     (tmp_path / "file").write_bytes(b"abc")
