@@ -64,8 +64,8 @@ def test_an_interrupt_does_not_wait_for_calls_in_progress_and_no_further_call_be
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="the system has no process groups")
 def test_an_interrupt_while_a_server_stops_kills_the_server() -> None:
-    """On SIGTERM, this server goes on, and interrupts the program that stops it."""
-    script = "trap 'kill -INT $PPID' TERM; echo; while :; do read line; done"
+    """On SIGTERM, this server goes on, and interrupts the program that stops it. It ends if the test does."""
+    script = "trap 'kill -INT $PPID' TERM; echo; while kill -0 $PPID; do read line; done"
     pipe = subprocess.PIPE
     with Program(["/bin/sh", "-c", script], stdin=pipe, stdout=pipe, start_new_session=True) as server:
         assert server.stdout is not None
