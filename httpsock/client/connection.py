@@ -44,7 +44,11 @@ _IN_PROGRESS_ERRNOS = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN)
 
 @dataclass(frozen=True)
 class ClientTimeouts:
-    """The client's time-outs, in seconds."""
+    """The client's time-outs, in seconds.
+
+    *connect* limits the time to connect, *response* that from the request to the end of the head, *stall* each wait for
+    content, and *whole* a request with its redirects and all content.
+    """
 
     # To connect to any of the addresses. The name look-up is not included: only the system can end it.
     connect: float = 10.0

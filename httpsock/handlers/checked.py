@@ -29,8 +29,8 @@ _OWN_FIELDS = frozenset(
 def respond(handler: Handler, request: Request, context: Context) -> Steps[Response]:
     """Call *handler*, run any steps of the handler, and return the response.
 
-    A middleware uses this function to change the response of the handler that it wraps. Raise TypeError if the handler
-    returns something else.
+    A middleware that changes the response of the handler that it wraps writes ``response = yield from respond(handler,
+    request, context)``. Raise TypeError if the handler returns something else.
     """
     return finish(handler(request, context))
 

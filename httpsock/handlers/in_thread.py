@@ -31,9 +31,9 @@ def in_thread(
 ) -> Steps[Result]:
     """Call *function* in a thread. Return its result, or raise its exception.
 
-    At most 64 calls run at a time in a process, and at most 32 for one network. Further calls wait, and networks take
-    turns. A running call can't be stopped. If the client disconnects, the call continues. Python waits for running
-    calls before the process exits.
+    A handler writes ``result = yield from in_thread(context, function)``. At most 64 calls run at a time in a process,
+    and at most 32 for one network. Further calls wait, and networks take turns. A running call can't be stopped. If the
+    client disconnects, the call continues. Python waits for running calls before the process exits.
     """
     return _threads().call(context, function, *arguments, **keywords)
 

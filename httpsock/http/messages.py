@@ -185,7 +185,7 @@ class Request(NamedTuple):
 
 
 class FileSlice(NamedTuple):
-    """A part of an open file: *length* octets that start at *offset*."""
+    """A part of a file opened with ``buffering=0``: *length* octets that start at *offset*."""
 
     file: io.FileIO
     offset: int
@@ -249,8 +249,8 @@ class Closable(Protocol):
 class Response:
     """One response. *fields* are pairs or a mapping. Date, Server, Connection and the framing fields are added later.
 
-    *content* is a Stream, or a tuple of octets and file slices. The response owns *file*, the source of its content,
-    and closes it after sending. A response for a cached file is sent many times, so never change a response.
+    *content* is octets, a Stream, or a tuple of octets and file slices. The response owns *file*, the source of its
+    content, and closes it after sending. A response for a cached file is sent many times, so never change a response.
 
     If the fields do not give the length of the content, *has_length* is false. Only a response to HEAD or a response
     with a stream may omit the length (RFC 9110 §9.3.2). *content_length* is the length in octets, also for HEAD. If the
