@@ -16,7 +16,7 @@ from itertools import islice
 
 from httpsock.http.checks import check_field, check_number, check_seconds, field_list
 from httpsock.http.handler import Context, Handler, Steps
-from httpsock.http.messages import FileSlice, Request, RequestError, Response, Sleep, Status, Stream
+from httpsock.http.messages import FileSlice, Part, Request, RequestError, Response, Sleep, Status, Stream
 
 # The length of the longest file (off_t).
 _MAX_LENGTH = 2**63 - 1
@@ -108,22 +108,30 @@ def _checked_response(response: Response, request: Request) -> Response:
     _check_fields(response.fields)
     if isinstance(response.content, Stream):
         return _with_checked_chunks(response, response.content)
+    is_head = request.method == "HEAD"
+    if not is_head and not response.has_length:
+        raise ValueError("only the response to HEAD may omit its length (RFC 9110 §9.3.2)")
+    for part in response.content:
+        if not isinstance(part, bytes):
+            _check_parts(response.content, is_head=is_head)
+            break
+    return response
+
+
+def _check_parts(parts: tuple[Part, ...], *, is_head: bool) -> None:
+    """Raise TypeError or ValueError if one of *parts* is neither bytes nor a slice within its file."""
     # For each file, the end of its last slice.
     stops: dict[io.FileIO, int] = {}
-    for part in response.content:
+    for part in parts:
         if isinstance(part, FileSlice):
             check_number("the offset of a slice", part.offset, 0, _MAX_LENGTH)
             check_number("the length of a slice", part.length, 0, _MAX_LENGTH)
             stops[part.file] = max(stops.get(part.file, 0), part.offset + part.length)
         elif not isinstance(part, bytes):
             raise TypeError(f"content must be bytes, slices of files or a Stream, not {part!r:.80}")
-    if request.method != "HEAD":
-        if not response.has_length:
-            raise ValueError("only the response to HEAD may omit its length (RFC 9110 §9.3.2)")
-        for file, stop in stops.items():
-            if stop > (length := os.fstat(file.fileno()).st_size):
-                raise ValueError(f"a slice ends at byte {stop} of a file that has {length} bytes")
-    return response
+    for file, stop in stops.items():
+        if not is_head and stop > (length := os.fstat(file.fileno()).st_size):
+            raise ValueError(f"a slice ends at byte {stop} of a file that has {length} bytes")
 
 
 # Most handlers send the same fields again and again.

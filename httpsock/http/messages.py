@@ -286,10 +286,9 @@ class Response:
         if not isinstance(fields, tuple) or (fields and not isinstance(fields[0], tuple)):
             fields = tuple(field_list(fields))
         self.fields: tuple[tuple[str, str], ...] = fields
-        if not isinstance(content, tuple):
+        if not isinstance(content, (bytes, tuple)):
             check_kind("content", content, bytes, _KINDS_OF_CONTENT)
-            content = (content,)
-        self.content = content
+        self.content: Content = (content,) if isinstance(content, bytes) else content
         self.file = file
         # The reason of an error response, for the log.
         self.refusal: Refusal | None = None
