@@ -4,7 +4,7 @@ Takes listening sockets and accepts connections. Resumes a connection when its s
 passed. Passes exchanges to the log. The event loop does not know HTTP. One thread leads: it runs the loop. If a
 connection blocks the leader, another thread takes over (leader.py). Next: connection.py.
 
-    poll → receive, receive, ... → accept → time out → answer, answer, ... → write the log → poll
+    poll → receive, receive, ... → answer, answer, ... → accept → time out → write the log → poll
 """
 
 import contextlib
@@ -79,9 +79,8 @@ class EventLoop:
         self._wakeup_reader.setblocking(False)
         self._wakeup_writer.setblocking(False)
         self._next_sweep = _NEVER
-        # Whether the listeners are polled; and when to poll them again, if not.
         self._is_accepting = False
-        self._accept_again_at = _NEVER
+        self._accept_again_at = _NEVER  # when to poll the listeners again, if they are not polled
         self._next_report = 0.0
         self._grace_deadline = _NEVER
         self._limit = ConnectionLimit(self._wakeup_writer.fileno())
@@ -125,14 +124,12 @@ class EventLoop:
 
         After *grace_seconds*, the loop aborts responses that still run. A signal handler may call this.
         """
-        # A second call never extends the grace.
-        self._grace_deadline = min(self._grace_deadline, time.monotonic() + grace_seconds)
+        self._grace_deadline = min(self._grace_deadline, time.monotonic() + grace_seconds)  # never extend it
         self._wake()
 
     def _wake(self) -> None:
         """Make the event loop's poll return early. Any thread may call this."""
-        # The socket's buffer may be full from earlier calls, or the loop may have ended.
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # the buffer may be full from earlier calls, or the loop may have ended
             self._wakeup_writer.send(b"\0")
 
     def blocked(self) -> list[str]:
@@ -148,14 +145,16 @@ class EventLoop:
         tick = Tick(time.time(), time.monotonic())
         self._leaders.begin_tick(tick.monotonic)
         try:
-            self._receive(ready, tick)
-            if tick.monotonic >= due:
-                self._run_timers(tick)
+            others = self._receive(ready, tick)
             # A look-up made while connections still received may be older than their requests.
             tick.memo.clear()
             if self._ready:
                 self._answering, self._ready = iter(self._ready), []
                 self._resume_each(self._answering, self._fair_answering, tick)
+            if others:  # after the answers: at the limit, a connection that has answered may be evicted
+                self._handle(others, tick)
+            if tick.monotonic >= due:
+                self._run_timers(tick)
         finally:  # connections refer to their tick long after it is over
             tick.memo.clear()
         if self._fair_answering.postponed:
@@ -163,15 +162,14 @@ class EventLoop:
         if self._log and self._exchanges:
             self._write_log(self._log)
 
-    def _receive(self, ready: Sequence[tuple[int, int]], tick: Tick) -> None:
-        """Handle the *ready* descriptors: resume connections, accept new ones, and handle a wake-up."""
+    def _receive(self, ready: Sequence[tuple[int, int]], tick: Tick) -> list[int]:
+        """Resume the connections among the *ready* descriptors. Return the other descriptors."""
         connections = self._connections
         arrived, others = [], []
         for descriptor, _ in ready:
             if descriptor not in connections:
                 others.append(descriptor)
-            # Connections that are ready to answer run later in the tick.
-            elif (connection := connections[descriptor]).state is not _QUEUED:
+            elif (connection := connections[descriptor]).state is not _QUEUED:  # those that are queued run later
                 arrived.append(connection)
         if self._fair_receiving.postponed:
             # The poller has reported the postponed connections again; those that have waited longest come first.
@@ -181,7 +179,11 @@ class EventLoop:
             self._resume(arrived[0], tick, is_alone=True)  # to queue it would take a tenth of the time of a request
         else:
             self._resume_each(iter(arrived), self._fair_receiving, tick)
-        for descriptor in others:
+        return others
+
+    def _handle(self, descriptors: Sequence[int], tick: Tick) -> None:
+        """Accept connections from the listeners among *descriptors*. Handle a wake-up."""
+        for descriptor in descriptors:
             if descriptor not in self._listeners:
                 self._on_wakeup(tick)
             elif self._can_accept(tick):
@@ -387,8 +389,7 @@ class EventLoop:
         for connection in fairness.select(iter(overdue)):
             self._resume(connection, tick, TimeoutError())
         earliest = min((connection.deadline for connection in connections), default=_NEVER)
-        # The postponed ones are still overdue.
-        self._next_sweep = now if fairness.postponed else max(earliest, now + _SWEEP_SECONDS)
+        self._next_sweep = now if fairness.postponed else max(earliest, now + _SWEEP_SECONDS)  # those are overdue still
 
     def _end_grace(self) -> None:
         """Abort all connections. Report how many responses were cut off."""
@@ -439,8 +440,7 @@ class EventLoop:
         for connection in list(self._connections.values()):  # first close idle ones, to make room for others
             if connection.state in IDLE_STATES:
                 self._resume(connection, tick)
-        if self._settings.phase is Phase.STOPPING:
-            # Closing the listener would reset connections still in the accept queue, sent request or not.
+        if self._settings.phase is Phase.STOPPING:  # closing a listener resets the connections in its accept queue
             for listener in self._listeners.values():
                 self._accept(listener, tick, _ACCEPTS_FROM_BACKLOG)
         self._stop_accepting()

@@ -23,7 +23,7 @@ from httpsock.files.handler import serve_folder
 from httpsock.http.handler import Tick
 from httpsock.server.connection_limit import ConnectionLimit
 from httpsock.server.event_loop import EventLoop
-from httpsock.server.poller import READABLE, open_poller
+from httpsock.server.poller import open_poller
 from httpsock.server.process import descriptor_limit
 from httpsock.server.settings import Settings
 from httpsock.server.state import Phase, State
@@ -399,7 +399,7 @@ def test_accepting_pauses_until_there_is_room(folder: pathlib.Path, limit_of_one
         for descriptor in loop._listeners:
             # The kernel may queue it a little later.
             assert select.select([descriptor], [], [], TIMEOUT_SECONDS)[0]
-            loop._receive([(descriptor, READABLE)], tick)
+            loop._handle([descriptor], tick)
         assert (len(loop._connections), loop._is_accepting) == (1, False)
 
         loop._resume_accepting(tick)
@@ -413,8 +413,28 @@ def test_accepting_pauses_until_there_is_room(folder: pathlib.Path, limit_of_one
         loop._resume_accepting(tick)
         # The event loop has not looked yet whether more clients wait.
         assert (len(loop._connections), loop._is_accepting) == (1, True)
-        loop._receive([(descriptor, READABLE)], tick)
+        loop._handle([descriptor], tick)
         assert (len(loop._connections), loop._is_accepting) == (1, False)
+
+
+def test_a_connection_that_has_answered_makes_room_in_the_same_tick(folder: pathlib.Path, limit_of_one: None) -> None:
+    """The next client need not wait until the server accepts again after a pause."""
+    settings = Settings(serve_folder(DocumentRoot(folder)))
+    reports: list[str] = []
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        listener.setblocking(False)
+        loop = EventLoop([listener], settings, None, reports.append)
+        stack.callback(loop.close)
+        clients = [stack.enter_context(connect(listener.getsockname()[1])) for _ in range(3)]
+        for client in clients:
+            client.sendall(get("/hello.txt"))
+
+        while not reports and len(select.select(clients, [], [], 0)[0]) < len(clients):
+            loop._run_once()
+
+        assert reports == []
+        assert [receive_answer(client).content for client in clients] == [HELLO] * 3
 
 
 def test_listeners_take_turns_at_the_connection_limit(folder: pathlib.Path, limit_of_one: None) -> None:
