@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator, Iterator
 from functools import lru_cache
 from itertools import chain, repeat
 
-from httpsock.http.grammar import format_http_date
+from httpsock.http.grammar import format_http_date, printable
 from httpsock.http.handler import Context, Tick
 from httpsock.http.messages import FileSlice, Part, Request, Response, Sleep, Status, Stream
 
@@ -192,7 +192,7 @@ class Sender:
         framing_octets, is_complete = 0, False
         try:
             unsent = head
-            for chunk in _chunks(stream):
+            for chunk in _chunks(stream, request_line, self._context.client):
                 if isinstance(chunk, Sleep):
                     yield from self._send_octets(unsent)
                     yield from self._sleep(chunk.seconds)
@@ -228,7 +228,9 @@ class Sender:
         # The last octets of a head that has not ended yet, or None.
         begun: bytes | None = b""
         try:
-            for chunk in chain(_chunks(stream), repeat(_FOREVER) if is_endless else ()):
+            for chunk in chain(
+                _chunks(stream, request_line, self._context.client), repeat(_FOREVER) if is_endless else ()
+            ):
                 if isinstance(chunk, Sleep):
                     if is_endless and self._context.is_stopping:
                         raise ConnectionAbortedError("the server stops")
@@ -370,21 +372,31 @@ def unsent_parts(
     return memoryview(second)[len(second) - length :], rest
 
 
-def _chunks(stream: Stream) -> Iterator[bytes | Sleep]:
-    """Yield the chunks of *stream*. Raise ValueError if their total length is not the announced length.
+def _chunks(stream: Stream, request_line: bytes, client: str) -> Iterator[bytes | Sleep]:
+    """Yield the chunks of *stream*. An exception of the stream gets a note that names the request.
 
     If the stream raises OSError, raise RuntimeError: an OSError would look like an error of the connection.
     """
-    length, sent = stream.length, 0
     try:
-        for chunk in stream.chunks:
-            if not isinstance(chunk, Sleep):
-                sent += len(chunk)
-                if length is not None and sent > length:
-                    raise ValueError(f"the stream is longer than its length of {length} bytes")
-            yield chunk
+        yield from _measured_chunks(stream)
     except OSError as error:
-        raise RuntimeError("the stream failed") from error
+        failure = RuntimeError("the stream failed")
+        failure.add_note(f"{printable(request_line)} from {client}")
+        raise failure from error
+    except BaseException as error:
+        error.add_note(f"{printable(request_line)} from {client}")
+        raise
+
+
+def _measured_chunks(stream: Stream) -> Iterator[bytes | Sleep]:
+    """Yield the chunks of *stream*. Raise ValueError if their total length is not the announced length."""
+    length, sent = stream.length, 0
+    for chunk in stream.chunks:
+        if not isinstance(chunk, Sleep):
+            sent += len(chunk)
+            if length is not None and sent > length:
+                raise ValueError(f"the stream is longer than its length of {length} bytes")
+        yield chunk
     if length is not None and sent < length:
         raise ValueError(f"the stream ended {length - sent} bytes before its length of {length}")
 

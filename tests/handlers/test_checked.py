@@ -460,6 +460,7 @@ def test_a_stream_that_fails_later_is_broken_off(
     (report,) = reports
     assert report.startswith("Traceback (most recent call last):")
     assert reason in report
+    assert report.endswith(f"\nGET / {version} from 127.0.0.1\n")
     (exchange,) = exchanges
     assert (exchange.status, exchange.sent) == (200, 3)
     assert source.count
