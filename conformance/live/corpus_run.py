@@ -28,6 +28,7 @@ _NEXT_SECONDS = 1.5
 # How long the server may be silent in a case, and how long the case may take.
 _MIN_SILENCE_SECONDS = 2.0
 _MAX_SILENCE_SECONDS = 4.0
+_SLOWEST_SILENCE_SECONDS = 15.0
 _CASE_SECONDS = 20.0
 _MIN_SECONDS = 0.05
 _MIN_QUIET_SECONDS = 0.1
@@ -51,7 +52,9 @@ class _Prober:
         if not plain.closes:
             target.quiet_seconds = self._quiet_seconds
         usual = min(max(50 * seconds, _MIN_SILENCE_SECONDS), _MAX_SILENCE_SECONDS)
-        target.silence_seconds = max(usual, 3 * seconds)
+        # A slow server that handles one connection at a time first answers the other cases in progress.
+        target.silence_seconds = max(usual, min(round(10 * seconds, 1), _SLOWEST_SILENCE_SECONDS))
+        target.plain_seconds = seconds
         target.hurried_seconds = min(max(10 * seconds, target.hurried_seconds), target.silence_seconds)
 
     def trial(self, case: Case, number: int) -> Trial:

@@ -13,8 +13,10 @@ from .start import StartedServer, StartError
 # Wait this long for a supervisor that restarts the server.
 _RETURN_SECONDS = 1.0
 _PAUSE_SECONDS = 0.1
-# A server that handles one connection at a time answers only after the earlier ones have closed.
+# A server that handles one connection at a time answers only after the earlier ones have closed. There may be thirty.
 _ANSWER_SECONDS = 4.0
+_MAX_ANSWER_SECONDS = 30.0
+_MAX_EARLIER = 30
 # Wait this long for a server that has stalled, this many times.
 _STALL_SECONDS = 6.0
 _MAX_STALLS = 8
@@ -48,7 +50,7 @@ class Target:
     No case is tried after *deadline*. Each restart extends the deadline by the time that it took. If *is_gone* is true,
     the server has stopped for good. If the server does not close when asked, the client closes its side after
     *quiet_seconds* without input. An exchange times out after *silence_seconds* in which no octet moves. After many
-    time-outs, it times out after *hurried_seconds*.
+    time-outs, it times out after *hurried_seconds*. The server needs *plain_seconds* for a plain request alone.
     """
 
     def __init__(self, address: tuple[str, int], server: StartedServer | None = None) -> None:
@@ -59,6 +61,7 @@ class Target:
         self.quiet_seconds: float | None = None
         self.silence_seconds = _SILENCE_SECONDS
         self.hurried_seconds = _HURRIED_SECONDS
+        self.plain_seconds = 0.0
         self._lock = threading.Lock()
         self._timeouts = 0
         self._server = server
@@ -77,6 +80,11 @@ class Target:
     def is_overdue(self) -> bool:
         """Whether the deadline has passed."""
         return time.monotonic() > self.deadline
+
+    @property
+    def _answer_seconds(self) -> float:
+        """How long a server that is busy with other connections may take for a plain request."""
+        return max(_ANSWER_SECONDS, min(_MAX_EARLIER * self.plain_seconds, _MAX_ANSWER_SECONDS))
 
     def count_timeout(self) -> None:
         """Count an exchange that timed out."""
@@ -107,12 +115,12 @@ class Target:
         if self.is_overdue:
             return True
         began = time.monotonic()
-        found = self._ask(_ANSWER_SECONDS)
+        found = self._ask(self._answer_seconds)
         deadline = time.monotonic() + _RETURN_SECONDS
         while found.ended == "refused" and time.monotonic() < deadline and self._exit_code(_PAUSE_SECONDS) is None:
             if self._server is None:
                 time.sleep(_PAUSE_SECONDS)
-            found = self._ask(_ANSWER_SECONDS)
+            found = self._ask(self._answer_seconds)
         if found.received and self._exit_code(exit_seconds) in (None, 0):
             return True
         self._silent_since = began
@@ -142,7 +150,7 @@ class Target:
         Return whether the server answers one. If it refuses the connection, stop early.
         """
         while (left := deadline - time.monotonic()) > 0:
-            found = self._ask(min(left, _ANSWER_SECONDS))
+            found = self._ask(min(left, self._answer_seconds))
             if found.received or found.ended == "refused":
                 return bool(found.received)
             time.sleep(_PAUSE_SECONDS)

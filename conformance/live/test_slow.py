@@ -175,3 +175,25 @@ def test_a_plain_request_may_be_answered_slowly(tmp_path: Path, monkeypatch: pyt
     with serving(script) as address:
         code, results = run_check(tmp_path, url_of(address), "--only", _CASE)
     assert (code, results[_CASE]["outcome"], results[_CASE]["why"]) == (0, "passed", "")
+
+
+def test_a_server_that_is_slow_alone_may_be_slower_while_it_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that handles one connection at a time answers last the one that asks whether it is still there."""
+    monkeypatch.setattr(target, "_ANSWER_SECONDS", 0.1)
+    busy = threading.Lock()
+
+    def answer_in_turn(connected: socket.socket) -> None:
+        with busy:
+            connected.recv(65536)
+            connected.sendall(_NOT_FOUND)
+
+    with serving(answer_in_turn) as address:
+        slow, quick = Target(address), Target(address)
+        slow.plain_seconds = 1.0
+        with busy:
+            assert not quick.is_there()
+        busy.acquire()
+        end = threading.Timer(0.5, busy.release)
+        end.start()
+        assert slow.is_there()
+        end.join()

@@ -208,8 +208,13 @@ class _Run:
                 self._target.is_gone = True
                 self.results |= {trial.name: trial.untried(GONE) for trial in waiting}
                 return
+        if count < _MAX_LATE:
+            # No time is left to find out whether these trials time out alone, too.
+            self.results |= {trial.name: trial.untried(NO_TIME) for trial in waiting}
+            return
         for trial in waiting:
-            self._progress.report(trial.name, self.results[trial.name].why)
+            if self.results[trial.name].outcome is Outcome.FAILED:
+                self._progress.report(trial.name, self.results[trial.name].why)
 
     def _try_one(self, trial: Trial) -> _Ended:
         """Try *trial* alone and store the result. Return whether the server is down and whether the trial timed out."""
