@@ -298,7 +298,7 @@ class EventLoop:
         return len(self._connections) < count
 
     def _resume(
-        self, connection: Connection, tick: Tick, thrown: Exception | None = None, *, is_alone: bool = False
+        self, connection: Connection, tick: Tick, thrown: Exception | None = None, is_alone: bool = False  # noqa: FBT001, FBT002 (as a keyword it would cost 2 %)
     ) -> None:
         """Run the coroutine of *connection* until its next wait. If *thrown* is given, raise it in the coroutine.
 
