@@ -176,7 +176,10 @@ class EventLoop:
             self._fair_receiving.take_postponed()
             arrived.sort(key=least_recently_resumed)
         if len(ready) == 1 and arrived and not self._ready:
-            self._resume(arrived[0], tick, is_alone=True)  # to queue it would take a tenth of the time of a request
+            # It answers at once, without the lists for many, which take 8 % of the time of a request.
+            self._resume(arrived[0], tick)
+            if self._ready:
+                self._resume(self._ready.pop(), tick)
         else:
             self._resume_each(iter(arrived), self._fair_receiving, tick)
         return others
@@ -297,20 +300,13 @@ class EventLoop:
                 self._none_closed_at = tick.monotonic
         return len(self._connections) < count
 
-    def _resume(
-        self, connection: Connection, tick: Tick, thrown: Exception | None = None, is_alone: bool = False  # noqa: FBT001, FBT002 (as a keyword it would cost 2 %)
-    ) -> None:
-        """Run the coroutine of *connection* until its next wait. If *thrown* is given, raise it in the coroutine.
-
-        If *is_alone* is true, no other connection is ready. Then the connection answers without a wait for others.
-        """
+    def _resume(self, connection: Connection, tick: Tick, thrown: Exception | None = None) -> None:
+        """Run the coroutine of *connection* until its next wait. If *thrown* is given, raise it in the coroutine."""
         connection.tick = tick
         coroutine = connection.coroutine
         self._current.append(connection)
         try:
             wait = coroutine.send(None) if thrown is None else coroutine.throw(thrown)
-            if is_alone and wait is None:
-                wait = coroutine.send(None)
         except StopIteration:
             wait = _ENDED
         except BaseException:

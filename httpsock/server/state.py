@@ -17,8 +17,7 @@ A connection's coroutine yields a state and a deadline, and waits for the state'
     SUSPENDED        QUEUED
     LINGERING        CLOSED
 
-If only one connection is ready, the event loop does not queue it: its next state is one that follows QUEUED. A state
-may also follow itself. CLOSED follows any state if the peer is gone or the server stops. A state of the
+A state may also follow itself. CLOSED follows any state if the peer is gone or the server stops. A state of the
 handshake may come between any two states. A connection is DETACHED while a slow disk blocks the thread that runs it.
 
 RFC 9112 §9 (connection management).

@@ -1,38 +1,35 @@
-"""The ticks of the event loop: which requests wait until all connections have received."""
+"""The ticks of the event loop: how many requests of a connection a tick answers."""
 
 import socket
 
 from httpsock.http.handler import Context
 from httpsock.http.messages import Request, Response
-from httpsock.server.connection import Connection
 from httpsock.server.event_loop import EventLoop
 from httpsock.server.settings import Settings
-from httpsock.server.state import State
 from tests.support import connect, get
 
 
-def test_a_request_is_queued_unless_its_connection_alone_is_ready(settings: Settings) -> None:
-    """The test runs the event loop tick by tick."""
-    states: dict[bytes, State] = {}
+def test_a_tick_answers_one_request_of_each_connection_but_two_if_only_one_is_ready(settings: Settings) -> None:
+    answered: list[bytes] = []
 
     def handler(request: Request, context: Context) -> Response:
-        assert isinstance(context, Connection)
-        states[request.target.path] = context.state
+        answered.append(request.target.path)
         return Response(200, ())
 
     settings.handler = handler
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
+        port = listener.getsockname()[1]
         loop = EventLoop([listener], settings, None, print)
-        with connect(listener.getsockname()[1]) as one, connect(listener.getsockname()[1]) as other:
+        with connect(port) as one, connect(port) as other:
             loop._run_once()
-            one.sendall(get("/alone") + get("/behind"))
+            one.sendall(get("/1") + get("/2") + get("/3"))
             loop._run_once()
-            one.sendall(get("/together"))
-            other.sendall(get("/with-another"))
+            assert answered == [b"/1", b"/2"]
             loop._run_once()
+            assert answered == [b"/1", b"/2", b"/3"]
+            one.sendall(get("/4") + get("/5"))
+            other.sendall(get("/6") + get("/7"))
+            loop._run_once()
+            assert sorted(answered[3:]) == [b"/4", b"/6"]
         loop.close()
-
-    queued = {path for path, state in states.items() if state is State.QUEUED}
-    assert queued == {b"/behind", b"/together", b"/with-another"}
-    assert states[b"/alone"] is State.NEW
