@@ -157,7 +157,7 @@ def _send_small_chunks_endlessly(connected: socket.socket) -> None:
 
 def _send_slowly(connected: socket.socket) -> None:
     connected.settimeout(0.02)
-    for octet in b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n" + b"x" * 9000:
+    for octet in b"HTTP/1.1 200 OK\r\nContent-Length: 60\r\n\r\n" + b"x" * 60:
         connected.sendall(bytes([octet]))
         with suppress(TimeoutError):
             connected.recv(65536)
