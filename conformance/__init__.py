@@ -14,5 +14,5 @@ report      coverage, and a comparison of the two parsers
 compare     results of other servers and of other parsers, with a page on each
 
 The command check uses live and semantics. output_path checks the names of the files that a command will write, and
-html_page is the frame of the pages. Each test_* file stands beside the modules that it tests.
+html_page has the frame of the HTML pages. Each test_* file stands beside the modules that it tests.
 """

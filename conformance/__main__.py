@@ -102,9 +102,9 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTE
 
 
 def _end(signum: int, _: object) -> None:
-    """End the command with an exception, which lets it stop the server that it has started.
+    """End the command with an exception, so that the command can stop the server that it has started.
 
-    A second signal must not interrupt that: impatient users press Ctrl-C twice.
+    Ignore further signals, which would interrupt the stop: impatient users press Ctrl-C twice.
     """
     for ending in _ENDING:
         signal.signal(ending, signal.SIG_IGN)
@@ -119,6 +119,6 @@ if __name__ == "__main__":
         if signal.getsignal(signum) is not signal.SIG_IGN:
             signal.signal(signum, _end)
     code = main(sys.argv[1:])
-    # Nothing is left to end.
+    # The command has ended. A late Ctrl-C must not change the exit code.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.exit(code)

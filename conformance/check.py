@@ -109,7 +109,8 @@ def _target(options: argparse.Namespace, stack: ExitStack) -> Target:
 def _is_incomplete(results: list[Result], *, is_ours: bool) -> bool:
     """Print how many cases and checks have no verdict.
 
-    Return True if any has none, or if any stopped the server. *is_ours* is true if check has started the server.
+    Return whether there is such a case or check, or one that stopped the server. If check has started the server,
+    *is_ours* is true.
     """
     slow, gone = (sum(result.why == why for result in results) for why in (NO_TIME, GONE))
     if slow:

@@ -1,4 +1,4 @@
-"""Fixtures for the tests of several folders."""
+"""Fixtures for tests in several folders."""
 
 import signal
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture
 def signals_heeded() -> Iterator[None]:
-    """Let SIGHUP and SIGINT end the programs that the test starts, even if nohup or a shell makes them ignored."""
+    """Let SIGHUP and SIGINT end the programs that the test starts, even if nohup or a shell ignores them."""
     # Windows has no SIGHUP.
     hangup = getattr(signal, "SIGHUP", signal.SIGTERM)
     before = (signal.signal(hangup, signal.SIG_DFL), signal.signal(signal.SIGINT, signal.default_int_handler))

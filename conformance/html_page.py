@@ -23,7 +23,7 @@ pre { margin: .4rem 0; padding: .6rem .8rem; background: var(--panel); overflow-
 
 
 def head(title: str, style: str) -> str:
-    """Return the start of a page, up to its body. *style* is added to the common style."""
+    """Return the start of a page, up to its body. Add *style* to the style that all pages share."""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1"/>\n'
@@ -32,7 +32,7 @@ def head(title: str, style: str) -> str:
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str | int]], numbers: int) -> str:
-    """Return a table. A string in *rows* is the HTML of a cell. The last *numbers* columns are figures."""
+    """Return a table. A string in *rows* is the HTML of a cell. The last *numbers* columns contain numbers."""
     first = len(heads) - numbers
     top = "".join(f'<th scope="col"{_class(index >= first)}>{name}</th>' for index, name in enumerate(heads))
     body = "\n".join(

@@ -4,7 +4,7 @@
     python3 -m tests.site --record    first play the exchanges again and store their traces
                                       (Linux; port 8000 has to be free)
 
-In a page, these elements get new content. Their attributes select it:
+In a page, these elements get new content. Their attributes select the content:
 
     <ol class="trace" data-from="server" data-connection="1" data-exchange="2" data-calls="recv parse">
         events of a recording. Connection 0 is the server itself. An exchange begins with a wait for a request.
@@ -17,7 +17,7 @@ In a page, these elements get new content. Their attributes select it:
     <code data-datagram="search">
         a datagram of SSDP
     <a class="source" href="code.html#server.listeners/_open_listener/bind">
-        a link to one call. The link has the module, the function and the call
+        a link to a call in the code. The link consists of the module, the function and the call
     <b data-figure="UDP lost">
         a figure of the transfer over the lossy path
     <!-- datagrams -->
@@ -188,7 +188,7 @@ def events_of(text: str) -> list[RecordedEvent]:
 
 
 def exchanges_of(events: list[RecordedEvent]) -> list[list[RecordedEvent]]:
-    """Split the events of one connection into exchanges. Each but the first begins with a wait for a request."""
+    """Split the events of one connection into exchanges. Each one after the first begins with a wait for a request."""
     exchanges: list[list[RecordedEvent]] = [[]]
     for event in events:
         if event.what.startswith("wait for a request"):

@@ -243,7 +243,7 @@ def test_no_wing_is_long(wing: str) -> None:
 
 
 def test_no_pattern_has_a_possessive_group() -> None:
-    """Before Python 3.11.5, such a group could match a part of its last repetition, too (python/cpython#106052)."""
+    """Before Python 3.11.5, such a group could match too much (python/cpython#106052)."""
     in_class, possessive_group = r"\\.|\[(?:\\.|[^\]\\])*(?:\]|\Z)", r"\)(?:[*+?]|\{[^}]*\})\+"
     patterns = [
         (name, text)
@@ -264,7 +264,7 @@ def test_no_file_of_tests_is_long() -> None:
 
 
 def test_no_helper_of_tests_is_defined_twice() -> None:
-    """If several files need a helper, it belongs in tests/support; in conformance, beside the modules."""
+    """A helper for several files belongs in tests/support. In conformance, it belongs beside the modules."""
     places: dict[str, list[str]] = {}
     for name, helper in helpers(TEST_SOURCES | CONFORMANCE_SOURCES):
         body = helper.body[1:] if ast.get_docstring(helper) else helper.body
@@ -282,7 +282,7 @@ def helpers(sources: dict[str, str]) -> Iterator[tuple[str, ast.FunctionDef]]:
 
 
 def test_the_tests_can_be_imported_on_windows() -> None:
-    """A module or a signal of Unix is used only inside functions, so that other systems can skip these tests."""
+    """Unix modules and signals are used only inside functions. So Windows can import each test and skip it."""
     programs = {str(file): file.read_text("utf-8") for file in sorted(pathlib.Path(__file__).parent.rglob("*.py"))}
     found = [
         f"{name}: {ast.unparse(node)}"
@@ -294,7 +294,7 @@ def test_the_tests_can_be_imported_on_windows() -> None:
 
 
 def evaluated_at_import(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield the nodes below *node* that an import evaluates: all but the bodies of functions."""
+    """Yield the nodes below *node* that Python evaluates at import. Skip the bodies of functions."""
     for child in ast.iter_child_nodes(node):
         yield child
         if isinstance(child, Function):
@@ -306,7 +306,7 @@ def evaluated_at_import(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def needs_unix(node: ast.AST) -> bool:
-    """Return whether *node* imports a module of Unix or names one of its signals."""
+    """Return whether *node* imports a Unix module or uses a Unix signal."""
     if isinstance(node, ast.Import):
         return any(alias.name in UNIX_MODULES for alias in node.names)
     if isinstance(node, ast.ImportFrom):

@@ -1,4 +1,4 @@
-"""README: the numbers in its sentences and commands are those of the code, and of the tables that they count."""
+"""READMEs: each tested sentence has the number that is in the code, or that a table has as rows."""
 
 import pathlib
 import re
@@ -34,7 +34,7 @@ _TIMEOUTS = ClientTimeouts()
 
 
 def words_of(path: str) -> str:
-    """Return the text of the file at *path* with single spaces between words."""
+    """Return the text of the file at *path*, with each line end and each run of spaces replaced by one space."""
     return " ".join((ROOT / path).read_text(encoding="utf-8").split())
 
 

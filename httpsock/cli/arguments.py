@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from httpsock.tracing.trace import TraceWriter
 
 WRONG_ARGUMENT = 2
-# 23 is curl's; 130 is 128 + SIGINT.
+# The exit code after a write error is 23, as in curl. The exit code after Ctrl-C is 128 + SIGINT.
 NOT_WRITTEN = 23
 INTERRUPTED = 130
 # "octets" is an older name of "hex".
@@ -89,7 +89,7 @@ class ArgumentParser(argparse.ArgumentParser):
         self.exit(WRONG_ARGUMENT, f"{self._name}: {printable}; see {self._command} --help.\n")
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
-        """Exit with the code *status*. Print *message* on standard error before, if possible."""
+        """If there is a *message*, try to print it on standard error. Then exit with the code *status*."""
         if message:
             # The argparse of Python 3.11.2 fails if standard error is closed.
             print_error(message.removesuffix("\n"))
@@ -124,7 +124,7 @@ class ArgumentParser(argparse.ArgumentParser):
 
 
 def write_output(text: str) -> None:
-    """Write *text* to standard output, and escape characters that it can't encode. Raise OSError if that fails."""
+    """Write *text* to standard output. Escape characters that can't be encoded. Raise OSError if writing fails."""
     # A standard stream that was closed at the start is None.
     if sys.stdout is None:
         raise OSError(errno.EBADF, "it is closed")
@@ -133,7 +133,7 @@ def write_output(text: str) -> None:
     if hasattr(sys.stdout, "buffer"):
         write_all(sys.stdout.buffer, octets)
     else:
-        # A program may have replaced sys.stdout by a stream of text alone.
+        # A program may have replaced sys.stdout by a text stream that has no buffer, such as StringIO.
         sys.stdout.write(octets.decode(encoding))
         sys.stdout.flush()
 

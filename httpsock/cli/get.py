@@ -286,7 +286,7 @@ def _write_file(response: ClientResponse, download: Download) -> None:
             progress.finish()
         download.finish()
     except (IncompleteError, OutputError, TimeoutError, KeyboardInterrupt):
-        # On a full disk, close() fails, too.
+        # If the disk is full, close() fails again.
         with contextlib.suppress(OutputError):
             download.close()
         if download.can_be_resumed:
@@ -318,7 +318,7 @@ def _write_content(response: ClientResponse) -> None:
 
 
 def _write_out(octets: bytes, text: TerminalText | None, *, is_last: bool = False) -> None:
-    """Write *octets* to standard output, as *text* if that is given. Raise OutputError if that fails."""
+    """Write *octets* to standard output, escaped by *text* if it is not None. Raise OutputError if writing fails."""
     if sys.stdout is None:
         raise OutputError("can't write to standard output: it is closed")
     try:
@@ -332,7 +332,7 @@ def _write_out(octets: bytes, text: TerminalText | None, *, is_last: bool = Fals
 
 
 def _terminal_text() -> TerminalText | None:
-    """Return a writer of safe text if standard output is a terminal. Otherwise, return None."""
+    """If standard output is a terminal, return an object that writes safe text to it. Otherwise, return None."""
     return TerminalText(write_output) if _is_terminal() else None
 
 
@@ -341,5 +341,5 @@ def _is_terminal() -> bool:
 
 
 def _report(sentence: str) -> None:
-    """Write *sentence* to standard error. Escape unsafe characters, which names of files may have, too."""
+    """Write *sentence* to standard error. Escape unsafe characters, since a file name may contain them."""
     print_error(f"httpsock get: {visible(sentence)}")

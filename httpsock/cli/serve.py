@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 _DEFAULT_PORTS = range(DEFAULT_PORT, DEFAULT_PORT + 10)
 # Time to write the first lines, each to its stream, before the server serves without them.
 _FIRST_LINES_SECONDS = 1.0
-# A pipe that is not full takes 4,096 bytes. A character has at most 10 of them, as \U0001f600 in ASCII.
+# If a pipe is writable, it has room for 4,096 bytes. A character has at most 10 bytes: \U0001f600, escaped in ASCII.
 _PIECE_CHARACTERS = 400
 # Time to write the last lines of the log at exit.
 _LAST_LINES_SECONDS = 1.0
@@ -194,7 +194,7 @@ def _print_if_writable(text: str) -> None:
 
 
 def _print_unless_blocked(stream: TextIO | None, text: str, seconds: float) -> None:
-    """Print *text* on *stream*. If *stream* is closed, or a pipe that stays full for *seconds*, drop the rest."""
+    """Print *text* on *stream*. If *stream* is closed, or stays full for *seconds*, drop the rest."""
     with contextlib.suppress(OSError, ValueError):
         for start in range(0, len(text) + 1, _PIECE_CHARACTERS):
             # A standard stream that was closed at the start is None.

@@ -22,7 +22,7 @@ _MAX_BAR_CHARACTERS = 24
 
 
 class TerminalText:
-    """Turns content into safe text for a terminal, and calls *write* with it.
+    """Turns content into text that is safe for a terminal, and passes the text to the function *write*.
 
     Octets that are not UTF-8 or not printable are escaped.
     """

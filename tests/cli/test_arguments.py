@@ -52,7 +52,7 @@ def test_a_wrong_argument_is_one_sentence_and_exit_code_2(capsys: pytest.Capture
     [("--port=--", "--port"), ("-p=--", "-p"), ("-p--", "-p"), ("-vp--", "-vp"), ("--trace=--", "--trace")],
 )
 def test_two_hyphens_are_not_a_value(given: str, option: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Before Python 3.13, argparse stored an empty list in place of this value."""
+    """Before Python 3.13, argparse stored an empty list instead of the value --."""
     with pytest.raises(SystemExit) as left:
         parser_of_options().parse_args([given])
     assert left.value.code == 2
@@ -65,7 +65,7 @@ def test_two_hyphens_may_end_a_value_and_begin_the_other_arguments() -> None:
 
 
 def parser_of_options() -> ArgumentParser:
-    """Return a parser of options with and without a value, and of other arguments."""
+    """Return a parser for options, some with a value, and for positional arguments."""
     parser = ArgumentParser("httpsock", "", {})
     parser.add_argument("-p", "--port")
     parser.add_argument("-v", action="store_true")

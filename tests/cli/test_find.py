@@ -97,7 +97,7 @@ def test_an_interrupt_gives_exit_code_130(interruptible: None) -> None:
 
 
 class InterruptingOutput(io.StringIO):
-    """A standard output whose reader presses Ctrl-C at the first line."""
+    """A standard output that raises SIGINT at each write, as if the user pressed Ctrl-C."""
 
     def write(self, text: str) -> int:
         signal.raise_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""The imports of each command: only what it needs, since each module delays the start."""
+"""Each command imports only the modules that it needs, since each import delays the start."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from tests.support.rows import each_row
 
 
 def loaded(*arguments: str) -> set[str]:
-    """Run the program with *arguments*. Return which modules of httpsock were loaded at its end."""
+    """Run the program with *arguments*. Return the names of the httpsock modules that it has loaded."""
     code = f"""if True:
         import atexit, sys
         from httpsock.__main__ import main
@@ -77,7 +77,7 @@ def test_serve_loads_only_what_it_needs_until_it_prints_the_url() -> None:
 
 
 def test_the_package_itself_loads_nothing_that_takes_long() -> None:
-    """Until the command handles it, Ctrl-C shows a traceback."""
+    """The import must be quick, since Ctrl-C shows a traceback until the command has begun."""
     modules = printed_by("import sys, httpsock; print(*sys.modules)")
     assert "httpsock" in modules
     assert modules & (SLOW | {"typing", "re", "collections", "contextlib"}) == set()

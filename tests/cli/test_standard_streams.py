@@ -35,7 +35,7 @@ def dead_pipe() -> Iterator[int]:
 
 @pytest.fixture
 def full_pipe() -> Iterator[tuple[int, int]]:
-    """Yield the reading and the writing end of a pipe that is full."""
+    """Yield both ends of a full pipe, the reading end first."""
     reading, writing = os.pipe()
     fill_pipe(writing)
     yield reading, writing
@@ -84,7 +84,7 @@ def test_output_to_a_closed_standard_output_is_reported_in_a_sentence(start: Sta
 
 
 def program_of(arguments: list[str]) -> str:
-    """Return the name with which the program of *arguments* begins its errors."""
+    """Return the program name that begins the error message of a command with *arguments*."""
     return "httpsock" if arguments[0].startswith("-") else f"httpsock {arguments[0]}"
 
 

@@ -88,7 +88,7 @@ def test_a_server_whose_user_may_read_the_program_can_restart(serving: Start, fo
 
 
 def python_for_nobody() -> str:
-    """Return a Python interpreter that the user nobody may run with the same library as root. Else, skip the test."""
+    """Return a Python interpreter that root and the user nobody can run. If there is none, skip the test."""
     code = "import os, sys; print(sys.version_info >= (3, 11), os.__file__)"
     for python in [sys.executable, "/usr/bin/python3"]:
         with contextlib.suppress(OSError):
@@ -137,7 +137,7 @@ def test_a_user_who_may_not_read_the_program_is_told_that_a_restart_would_fail(
 
 @as_root
 def test_the_current_folder_must_be_within_reach_of_the_user(start: Start, tmp_path: pathlib.Path) -> None:
-    """The server opens files by the absolute path of its folder, so the user must be able to enter each one above."""
+    """The server opens files by the absolute path of its folder, so the user needs access to each parent folder."""
     site = tmp_path / "site"
     site.mkdir()
     site.chmod(0o755)

@@ -469,7 +469,7 @@ def test_a_redirect_whose_content_stalls_is_followed(monkeypatch: pytest.MonkeyP
 
 
 def test_a_client_is_for_one_thread_at_a_time() -> None:
-    """Two threads could get the same idle connection, and each other's response."""
+    """If two threads used the same idle connection, one could read the response for the other thread."""
     go_on, has_begun = threading.Event(), threading.Event()
 
     def handler(request: httpsock.Request, context: httpsock.Context) -> httpsock.Response:

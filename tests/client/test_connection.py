@@ -46,7 +46,7 @@ def test_a_numeric_address_is_resolved_to_itself() -> None:
 
 
 def test_an_invalid_name_has_no_address() -> None:
-    """The error names the host."""
+    """The message of the error contains the host name."""
     with pytest.raises(socket.gaierror, match=r": 'a{64}'$"):
         resolve("a" * 64, 80)
 

@@ -142,7 +142,7 @@ def test_a_symlink_stays_a_symlink(tmp_path: pathlib.Path) -> None:
 def test_a_symlink_of_another_user_is_not_followed(
     tmp_path: pathlib.Path, target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a shared folder like /tmp, the link could lead to a file of this user that the other user wants to replace."""
+    """In a shared folder like /tmp, such a link could make the client overwrite a file of this user."""
     link, lstat = tmp_path / "link", os.lstat
     link.symlink_to(target)
 
@@ -529,14 +529,14 @@ def test_a_replaced_file_keeps_its_permissions(tmp_path: pathlib.Path, before: i
 
 @on_posix
 def test_only_this_user_may_read_the_note(tmp_path: pathlib.Path) -> None:
-    """The note has the URL, and a signed URL lets everybody download the file."""
+    """The note contains the URL. With a signed URL, anyone can download the file."""
     broken_off(tmp_path / "film")
     assert stat.S_IMODE((tmp_path / "film.resume").stat().st_mode) == 0o600
 
 
 @on_posix
 def test_a_download_does_not_get_the_permissions_of_another_users_file(tmp_path: pathlib.Path) -> None:
-    """In a shared folder like /tmp, another user may have created the file, writable for everybody."""
+    """In a shared folder like /tmp, another user may have created the file and made it writable for everybody."""
     if os.geteuid() != 0:
         pytest.skip("only root can give a file away")
     film = tmp_path / "film"

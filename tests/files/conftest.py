@@ -16,7 +16,7 @@ def root(folder: pathlib.Path) -> DocumentRoot:
 
 @pytest.fixture(params=[pytest.param(True, id="openat()"), pytest.param(False, id="real paths")])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run the test twice, with and without openat()."""
+    """Run the test once with openat() and once without."""
     if request.param and not confinement.HAS_OPENAT:
         pytest.skip("this system has no openat()")
     monkeypatch.setattr(confinement, "HAS_OPENAT", request.param)

@@ -1,6 +1,6 @@
-"""Random changes: after each one, every path leads to the current content of the disk, from the cache or not.
+"""Random changes on the disk: after each one, the server finds the current content, although it caches files.
 
-A naive look-up, which reads everything again, is the model.
+The test compares each result with a naive look-up, which reads everything again.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ Outcome = tuple[bytes, str | None] | str
 
 
 class Disk:
-    """A folder *root* that changes at random, beside a folder that must not be served."""
+    """A folder called *root*, which changes at random. The folder beside it must not be served."""
 
     def __init__(self, folder: pathlib.Path, choose: random.Random) -> None:
         self.root, self._outside, self._choose = folder / "root", folder / "outside", choose
@@ -41,12 +41,12 @@ class Disk:
         )
 
     def path(self) -> str:
-        """Return a random path, which may not exist."""
+        """Return a random path. It may lead to no file."""
         folder, name = self._choose.choice(FOLDERS), self._choose.choice((*NAMES, "f.gz", ""))
         return "/" + (f"{folder}/{name}" if folder else name) if self._choose.random() < 0.9 else f"/{folder}"
 
     def change(self) -> None:
-        """Make a random change, if the system allows it."""
+        """Try to make one random change. Ignore errors of the system."""
         with contextlib.suppress(OSError):
             self._choose.choice(self._changes)()
 
@@ -78,13 +78,13 @@ class Disk:
         file.symlink_to(target)
 
     def _link_folder(self) -> None:
-        """Replace a folder by a link to another one, or to itself, moved out of the root."""
+        """Move a folder out of the root. In its place, put a link to the moved folder or to another one."""
         folder, moved = self._folder(), self._outside / str(self._choose.getrandbits(64))
         folder.rename(moved)
         folder.symlink_to(self._choose.choice((self._folder(), moved)))
 
     def _compress(self) -> None:
-        """Write a compressed sibling, which may have other content than its file, or be older."""
+        """Write a compressed sibling. It may have the wrong content, and it may be older than its file."""
         file = self._file()
         content = file.read_bytes() if self._choose.random() < 0.8 else self._choose.choice(CONTENTS)
         sibling = file.with_name(file.name + ".gz")
@@ -99,7 +99,7 @@ class Disk:
     # --- The model --------------------------------------------------------------------------------
 
     def outcome(self, path: str, *, takes_gzip: bool) -> Outcome:
-        """Return the outcome of *path*, without a cache."""
+        """Look *path* up without a cache, and return the outcome."""
         found = os.path.join(self.root, path.strip("/"))
         if os.path.isfile(found) and not path.endswith("/"):
             return self._content(found, takes_gzip=takes_gzip) or "missing"
@@ -135,7 +135,7 @@ class Disk:
 
 
 def find(served: DocumentRoot, path: str, accept_encoding: bytes | None, tick: Tick) -> Outcome:
-    """Return the outcome of *path*, as the document root finds it."""
+    """Look *path* up in the document root *served*, and return the outcome."""
     found = served.find(path.encode(), accept_encoding, tick)
     match found:
         case Representation():

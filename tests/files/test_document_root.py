@@ -215,19 +215,19 @@ def test_a_device_below_the_root_is_not_found() -> None:
 
 @pytest.mark.skipif(not os.path.exists("/proc/sys/kernel/ostype"), reason="only Linux has this file")
 def test_a_file_of_proc_is_sent_whole() -> None:
-    """For stat(), each file of /proc has the length 0."""
+    """stat() reports the length 0 for this file, although it has content."""
     assert os.stat("/proc/sys/kernel/ostype").st_size == 0
     assert read(pathlib.Path("/proc/sys/kernel"), b"/ostype") == b"Linux\n"
 
 
 def without_length(status: os.stat_result) -> os.stat_result:
-    """Return *status* with the length 0 and old times, as a virtual file system gives for every regular file."""
+    """If *status* is of a regular file, return a copy with the length 0 and old times. Otherwise, return *status*."""
     is_file = stat.S_ISREG(status.st_mode)
     return os.stat_result([*status[:6], 0, LONG_AGO, LONG_AGO, LONG_AGO]) if is_file else status
 
 
 class VirtualFileSystem(FileSystem):
-    """A file system that knows the length of no file."""
+    """A file system that reports the length 0 for every file, as /proc does for most files."""
 
     def __init__(self, root: str, *, follow_links: bool = False) -> None:
         super().__init__(root, follow_links=follow_links)
@@ -236,7 +236,7 @@ class VirtualFileSystem(FileSystem):
 
 @pytest.fixture
 def virtual(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> DocumentRoot:
-    """Return *tmp_path* as a document root on a virtual file system."""
+    """Return a document root at *tmp_path*, on a virtual file system."""
     fstat = os.fstat
     monkeypatch.setattr(os, "fstat", lambda descriptor: without_length(fstat(descriptor)))
     return DocumentRoot(tmp_path, file_system=VirtualFileSystem)
@@ -249,7 +249,7 @@ def test_a_file_without_a_length_is_sent_whole(length: int, tmp_path: pathlib.Pa
 
 
 def test_a_long_file_without_a_length_is_refused(tmp_path: pathlib.Path, virtual: DocumentRoot) -> None:
-    """A part of the content must not be sent as the whole."""
+    """The server must not send the first part of the content as if it were the whole file."""
     make(tmp_path / "file", b"x" * (SMALL_FILE + 1))
     refusal = virtual.find(b"/file", None, Tick(LATER, 0.0))
     reason = f"the file system failed ({os.strerror(errno.EFBIG)})"
@@ -257,7 +257,7 @@ def test_a_long_file_without_a_length_is_refused(tmp_path: pathlib.Path, virtual
 
 
 class RewritingFileSystem(FileSystem):
-    """A file system in which a program rewrites each empty file just before it is read."""
+    """A file system in which a program fills an empty file just before the server reads the file."""
 
     def read(self, descriptor: int, length: int) -> bytes:
         if not os.fstat(descriptor).st_size:
@@ -271,7 +271,7 @@ def test_a_file_that_is_rewritten_while_it_is_opened_is_sent_whole(tmp_path: pat
 
 
 def test_a_file_without_a_length_is_never_cached(tmp_path: pathlib.Path, virtual: DocumentRoot) -> None:
-    """The status of such a file stays the same when its content changes."""
+    """When the content of such a file changes, stat() returns the same values as before."""
     for content in (b"1", b"12", b"3"):
         make(tmp_path / "file", content)
         assert read(virtual, b"/file") == content

@@ -59,7 +59,7 @@ def test_an_entity_tag_is_weak_while_the_file_may_change_with_unchanged_times(
 
 
 def test_an_entity_tag_reveals_no_inode(folder: pathlib.Path) -> None:
-    """The number of an inode is a part of NFS file handles, so strangers must not learn it (CVE-2003-1418)."""
+    """An NFS file handle contains the inode number, so strangers must not learn this number (CVE-2003-1418)."""
     shutil.copy(folder / "large.bin", folder / "other.bin")
     statuses = [status_of(folder / name, CHANGED_NS + ns) for name in ("large.bin", "other.bin") for ns in (0, 1)]
     tags = {etag_of_state(status, LONG_AGO + 1000) for status in statuses}

@@ -6,7 +6,7 @@ from tests.support import TIMEOUT_SECONDS
 
 
 class Gate:
-    """A function that blocks until open() is called. *calls* lists the name of the thread of each call."""
+    """A function that blocks until open() is called. For each call, *calls* has the name of its thread."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -20,7 +20,7 @@ class Gate:
         return b"through"
 
     def wait(self) -> None:
-        """Wait until another call has begun."""
+        """Wait until one more call has begun."""
         assert self._entered.acquire(timeout=TIMEOUT_SECONDS)
 
     def open(self) -> None:

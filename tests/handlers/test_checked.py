@@ -211,7 +211,7 @@ def test_an_invalid_result_is_answered_with_500(ask: Ask, make: Callable[[], obj
 
 
 def test_a_handler_is_not_an_async_function(ask: Ask) -> None:
-    """Its coroutine is closed: otherwise Python would warn that it was never awaited."""
+    """The server closes the coroutine. Otherwise, Python would warn that the coroutine was never awaited."""
     dialogue, reports = ask(lambda request, context: _coroutine())
 
     assert_failed(dialogue, reports, "TypeError: the handler returned <coroutine")

@@ -37,7 +37,7 @@ def test_renewed_threads_call_functions() -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows can't fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_child_has_threads_of_its_own() -> None:
-    """The parent's idle thread is missing in the child: a call would wait for it for ever."""
+    """fork() does not copy the parent's idle thread. A call that waited for this thread would never return."""
     finish(in_thread(ONE, threading.current_thread))
     reader, writer = os.pipe()
     if not (pid := os.fork()):

@@ -43,7 +43,7 @@ def test_a_status_line_has_the_code_and_its_phrase(status: Status, line: bytes) 
 
 @each_row("code", [299, 418, 599])
 def test_a_status_may_be_one_that_no_rfc_defines(code: int) -> None:
-    """A client treats it as the x00 code of its class (RFC 9110 §15)."""
+    """A client treats an unknown code like the x00 code of its class (RFC 9110 §15)."""
     status = Response(code).status
     assert (status, status.line, str(status)) == (code, f"HTTP/1.1 {code} Unassigned\r\n", str(code))
 
@@ -184,7 +184,7 @@ def test_a_request_error_has_its_refusal_and_its_text_is_a_sentence() -> None:
 
 
 def test_controls_in_a_reason_are_escaped() -> None:
-    """A handler may quote the client. The reason ends up in the log, and on the client's terminal."""
+    """The reason may quote the request. Terminals that show the reason would obey its control characters."""
     error = RequestError(400, 'no "a\n\x1b[31mb\x9b" é', "§")
     assert error.refusal == Refusal(Status.BAD_REQUEST, 'no "a\\x0a\\x1b[31mb\\x9b" é', "§")
 
@@ -274,7 +274,7 @@ def test_the_name_of_a_field_of_a_request_is_in_any_case() -> None:
 
 @each_row("name", ["host", "Host", None, 5])
 def test_the_name_of_a_field_of_a_request_is_bytes(name: Any) -> None:
-    """With another type, every field would seem to be missing."""
+    """A name of another type would match no field, as if each field were missing."""
     request = parse_head(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", 100)
     with pytest.raises(TypeError, match=r'^the name of a field must be bytes, such as b"host", not '):
         request.field(name)

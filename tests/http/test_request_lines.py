@@ -104,7 +104,7 @@ def test_the_preface_of_http_2_is_refused_as_another_version(cut: Cut) -> None:
     ],
 )
 def test_a_malformed_request_line_is_refused(cut: Cut, line: bytes, reason: str) -> None:
-    """The parser checks the method before the rest of the line arrives (RFC 9112 §2.2, §3, §3.1)."""
+    """The error names the section: RFC 9112 §3.1 (method), §2.2 (line ends) or §3 (the rest)."""
     section = "RFC 9112 §3.1" if "position" in reason else "RFC 9112 §2.2" if "a bare" in reason else "RFC 9112 §3"
     for limits in (LIMITS, SMALL):
         assert refusal_of(cut, line + b"Host: a\r\n\r\n", limits) == Refusal(Status.BAD_REQUEST, reason, section)

@@ -217,7 +217,7 @@ NARROW = [
 def test_a_narrow_terminal_shows_the_status_and_both_ends_of_the_target(
     width: int, exchange: Exchange, shown: str
 ) -> None:
-    """A line that is still too long loses its length and its duration. Below 60 columns, it has no time of day."""
+    """If the line is still too long, the size and the duration are omitted; below 60 columns, also the time of day."""
     line = TextFormat(width)(exchange).removesuffix("\n")
     assert len(line) <= width
     assert line == shown

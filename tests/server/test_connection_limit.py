@@ -229,7 +229,7 @@ def processor_seconds(process: int) -> float:
 
 
 class FromAfar(socket.socket):
-    """A listening socket with fake client addresses. Each connection gets the next address of a list, or an error."""
+    """A listening socket with fake client addresses. accept() returns or raises the next item of *addresses*."""
 
     addresses: list[str | OSError | None]
 
@@ -281,7 +281,7 @@ def limit_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def occupy(client: socket.socket, film: str) -> None:
-    """Request *film* as *client*, and read only its first octet: the connection must not be evicted."""
+    """Request *film* as *client*, and read only one octet. The server evicts no connection while it sends a file."""
     client.sendall(get(film))
     assert client.recv(1) == b"H"
 
@@ -418,7 +418,7 @@ def test_accepting_pauses_until_there_is_room(folder: pathlib.Path, limit_of_one
 
 
 def test_a_connection_that_has_answered_makes_room_in_the_same_tick(folder: pathlib.Path, limit_of_one: None) -> None:
-    """The next client need not wait until the server accepts again after a pause."""
+    """The next client is accepted without a pause."""
     settings = Settings(serve_folder(DocumentRoot(folder)))
     reports: list[str] = []
     with ExitStack() as stack:
@@ -438,7 +438,7 @@ def test_a_connection_that_has_answered_makes_room_in_the_same_tick(folder: path
 
 
 def test_listeners_take_turns_at_the_connection_limit(folder: pathlib.Path, limit_of_one: None) -> None:
-    """Otherwise, many clients of one address family would keep out those of the other."""
+    """Otherwise, many IPv4 clients could keep all IPv6 clients out."""
     settings = Settings(serve_folder(DocumentRoot(folder)))
     with ExitStack() as stack:
         listeners = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
@@ -466,7 +466,7 @@ def test_listeners_take_turns_at_the_connection_limit(folder: pathlib.Path, limi
 def test_each_new_client_evicts_one_of_few_idle_connections(
     folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server must not make room for clients that do not exist."""
+    """The server must not evict more connections than new clients arrive."""
     monkeypatch.setattr("httpsock.server.connection_limit._MAX_CONNECTIONS", 2)
     with working(folder, ["127.0.0.1"] * 3) as (port, reports), ExitStack() as stack:
         clients = []
@@ -494,7 +494,7 @@ def test_each_new_client_evicts_one_of_few_idle_connections(
 def test_clients_that_never_complete_their_requests_keep_no_other_client_out(
     limited: Limit, octets: bytes, reason: str
 ) -> None:
-    """The program has fewer connections than these clients open (requirement R093)."""
+    """These clients try to open more connections than the program allows (requirement R093)."""
     program = limited(64)
     slow = [program.connect(get("/hello.txt") + octets) for _ in range(25)]
 
@@ -511,7 +511,7 @@ def test_clients_that_never_complete_their_requests_keep_no_other_client_out(
 def test_a_server_that_stops_at_the_limit_answers_the_clients_that_wait(
     folder: pathlib.Path, film: str, limit_of_one: None
 ) -> None:
-    """If the server closed the accept queue, these clients would be reset."""
+    """If the server closed its listening socket immediately, the kernel would reset these clients."""
     settings = Settings(serve_folder(DocumentRoot(folder)))
     reports: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -547,7 +547,7 @@ def test_a_connection_without_an_address_is_served(folder: pathlib.Path) -> None
 
 
 def test_a_lack_of_descriptors_evicts_a_connection_only_for_a_client_that_waits(folder: pathlib.Path) -> None:
-    """Without descriptors, accept() fails even if the accept queue is empty."""
+    """If no descriptor is free, accept() fails, even if no client waits."""
     addresses: list[str | OSError | None] = ["127.0.0.1", OSError(errno.EMFILE, "Too many open files")]
     with working(folder, addresses) as (port, reports), connect(port) as idle:
         for _ in range(2):

@@ -55,7 +55,7 @@ def test_the_oldest_incomplete_head_is_evicted(begin: Begin) -> None:
 
 
 def test_the_connection_that_loses_least_is_evicted(begin: Begin, settings: Settings) -> None:
-    """In this order: it is idle; its content or its head is incomplete; its stream sleeps."""
+    """The order is: idle connections, incomplete content, incomplete heads, streams that wait for their next part."""
     files = settings.handler
 
     def handler(request: Request, context: Context) -> Response | Steps[Response]:
@@ -79,7 +79,7 @@ def test_the_connection_that_loses_least_is_evicted(begin: Begin, settings: Sett
 
 
 def test_evicted_content_is_answered_with_408(dialogue: Dialogue) -> None:
-    """The folder discards the content, so the eviction loses nothing else (requirement R093)."""
+    """The folder's handler discards the content, so the server need not receive the rest (requirement R093)."""
     dialogue.send(get("/hello.txt", "Content-Length: 9") + b"x")
     assert evictable([dialogue.connection], dialogue.now, TIMEOUTS) == [dialogue.connection]
 

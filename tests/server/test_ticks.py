@@ -1,4 +1,4 @@
-"""The ticks of the event loop: how many requests of a connection a tick answers."""
+"""The ticks of the event loop: how many requests of one connection are answered in each tick."""
 
 import socket
 

@@ -156,7 +156,7 @@ def receive_answer(client: socket.socket) -> Answer:
 
 
 def fill(sender: socket.socket) -> int:
-    """Send zeros until the send buffer is full. Return how many. The socket then never blocks."""
+    """Make *sender* non-blocking. Send zeros until its send buffer is full, and return the number of zeros."""
     sender.setblocking(False)
     count = 0
     # The last octets decide: the buffer may lack room for a block, but not for an octet.
@@ -168,7 +168,7 @@ def fill(sender: socket.socket) -> int:
 
 
 def fill_pipe(descriptor: int) -> int:
-    """Write zeros into a pipe until it is full. Return how many."""
+    """Write zeros into a pipe until it is full. Return the number of zeros."""
     os.set_blocking(descriptor, False)
     count = 0
     for block in (bytes(4096), b"\0"):

@@ -1,4 +1,4 @@
-"""Marks that several files of tests share: what a test needs of the system, and its variants."""
+"""Marks for tests in several files. A mark skips a test on some systems, or runs it in several variants."""
 
 import os
 

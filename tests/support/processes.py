@@ -23,7 +23,7 @@ def is_alive(process: int) -> bool:
 
 
 def children_of(process: int) -> list[int]:
-    """Return the PIDs of the child processes of *process*. Only Linux can tell."""
+    """Return the PIDs of the child processes of *process*. This works only on Linux."""
     return [int(word) for word in pathlib.Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 

@@ -12,7 +12,7 @@ Script = Callable[[socket.socket], object]
 
 @contextlib.contextmanager
 def playing(*scripts: Script, host: str = "127.0.0.1") -> Iterator[str]:
-    """Run a server on a free port and yield its URL. The first connection plays the first script, and so on.
+    """Run a server on a free port and yield its URL. The first script serves the first connection, and so on.
 
     Each script must be used exactly once.
     """

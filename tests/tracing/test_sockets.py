@@ -152,7 +152,7 @@ def test_a_reset_by_the_peer_is_traced(folder: pathlib.Path, settled: None) -> N
 
 
 def test_evictions_are_traced(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server has one connection: first it waits for the rest of a head, then for a request."""
+    """The server allows one connection. It evicts a client with an incomplete head, then an idle client."""
     monkeypatch.setattr("httpsock.server.connection_limit._MAX_CONNECTIONS", 1)
     monkeypatch.setattr("httpsock.server.connection_limit._HEAD_SECONDS", 0.0)
     with Traced(folder) as server, connect(server.port) as slow:
