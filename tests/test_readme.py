@@ -420,7 +420,7 @@ def test_each_stop_of_the_tour_names_functions_that_exist() -> None:
 
 
 def test_a_get_makes_the_stops_of_the_tour_in_their_order(folder: pathlib.Path) -> None:
-    """The test omits the last stop, the socket's own send(), since the profiler reports no calls of it as "call"."""
+    """The test leaves out the last stop, the socket's own send(), since this is a C function."""
     stops = re.findall(r"(?m)^\| \d+ \| `([\w/]+\.py)`: `(\w+)\(\)`", TOUR)
     calls: list[tuple[str, str]] = []
 

@@ -1,4 +1,4 @@
-"""READMEs: each tested sentence has the number that is in the code, or that a table has as rows."""
+"""READMEs: the numbers in their sentences are the numbers in the code, or count the rows of a table."""
 
 import pathlib
 import re

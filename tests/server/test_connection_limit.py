@@ -466,7 +466,7 @@ def test_listeners_take_turns_at_the_connection_limit(folder: pathlib.Path, limi
 def test_each_new_client_evicts_one_of_few_idle_connections(
     folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server must not evict more connections than new clients arrive."""
+    """The server must evict only one connection for each new client."""
     monkeypatch.setattr("httpsock.server.connection_limit._MAX_CONNECTIONS", 2)
     with working(folder, ["127.0.0.1"] * 3) as (port, reports), ExitStack() as stack:
         clients = []
