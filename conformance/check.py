@@ -29,9 +29,10 @@ _SEMANTICS_SECONDS = 150.0
 def check(
     target: Target, only: str | None = None, *, time_factor: float = 1.0, progress: Progress | None = None
 ) -> list[Result]:
-    """Run the cases and checks that *only* selects, and return the results. *time_factor* multiplies the time limits.
+    """Run the cases and checks that *only* selects, and return the results.
 
-    If *target* does not answer a plain request, raise NothingTriedError.
+    *time_factor* multiplies the time for all cases together, and for all checks together. If *target* does not answer a
+    plain request, raise NothingTriedError.
     """
     started = time.monotonic()
     target.deadline = started + time_factor * _CORPUS_SECONDS
@@ -109,8 +110,8 @@ def _target(options: argparse.Namespace, stack: ExitStack) -> Target:
 def _is_incomplete(results: list[Result], *, is_ours: bool) -> bool:
     """Print how many cases and checks have no verdict.
 
-    Return whether there is such a case or check, or one that stopped the server. If check has started the server,
-    *is_ours* is true.
+    Return True if a case or check has no verdict or stopped the server. If *is_ours* is true, check has started the
+    server.
     """
     slow, gone = (sum(result.why == why for result in results) for why in (NO_TIME, GONE))
     if slow:

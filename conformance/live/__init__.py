@@ -14,7 +14,7 @@ causes       groups of failures that probably have the same cause
 outputs      all results as text, JSON, JUnit XML and HTML
 site         the folder of known files
 start        starts a server for this folder
-testing      a server that a test scripts, and the command check with its results
+testing      helpers of the tests: servers that run a script, and a call of the command check
 
-Imports corpus; standard library only.
+Apart from the tests and their helpers, these files import only corpus and the standard library.
 """

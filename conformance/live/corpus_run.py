@@ -1,10 +1,11 @@
 """Send the corpus to a running server, and judge the responses.
 
 A few cases are sent at a time, each on its own connection. The time limits depend on how fast the server answers a
-plain request, and on how many exchanges have timed out. So a server that never answers costs only a few minutes. A
-server that is slow, but never silent for long, breaks no rule: cases that remain at the deadline are skipped, and so is
-a case whose answer is still under way when its time is over. Any behaviour of the server gives a Result, never an
-exception.
+plain request, and on how many exchanges have timed out. So a server that never answers costs only a few minutes.
+
+A slow server that is never silent for long breaks no rule. If content still arrives when the time of a case
+is over, the case is skipped. At the deadline, all remaining cases are skipped. Any behaviour of the server gives a
+Result, never an exception.
 """
 
 import time
@@ -113,7 +114,10 @@ class _Prober:
         return Judgement(why, is_should=True, requirement=PIPELINING)
 
     def _exchange(self, probe: Probe) -> wire.Transcript:
-        """Send the octets for a case. Return the transcript. After many time-outs, use shorter time limits."""
+        """Send the octets for a case. Return the transcript. After many time-outs, use shorter time limits.
+
+        If the time of the case is over, but no content is arriving, the transcript says "timed out".
+        """
         left = max(self._target.deadline - time.monotonic(), _MIN_SECONDS)
         silence_seconds = self._target.limited(self._target.silence_seconds)
         transcript = wire.exchange(
@@ -128,7 +132,7 @@ class _Prober:
         if transcript.is_late:
             self._target.count_timeout()
         if transcript.ended == "too slow" and not _is_under_way(transcript, probe):
-            # Octets that come without end, but make no response, are no better than silence.
+            # Endless octets that are no content count as a silence.
             return transcript._replace(ended="timed out")
         return transcript
 

@@ -58,9 +58,9 @@ class Program(subprocess.Popen[bytes]):
         return is_accepted and self.poll() is None
 
     def stop(self) -> None:
-        """Stop the process with SIGTERM.
+        """Stop the process with SIGTERM. At the end, kill the rest of its process group.
 
-        If this takes too long or is interrupted, use SIGKILL. Then kill the rest of its process group.
+        If the process takes too long to stop, or if Ctrl-C interrupts this method, use SIGKILL.
         """
         try:
             self.terminate()

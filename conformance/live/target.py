@@ -47,10 +47,10 @@ class End(NamedTuple):
 class Target:
     """The server under test, at *address*. If the check has started the server, *server* is given.
 
-    No case is tried after *deadline*. Each restart extends the deadline by the time that it took. If *is_gone* is true,
+    No case is tried after *deadline*. A restart extends the deadline by the time of the restart. If *is_gone* is true,
     the server has stopped for good. If the server does not close when asked, the client closes its side after
-    *quiet_seconds* without input. An exchange times out after *silence_seconds* in which no octet moves. After many
-    time-outs, it times out after *hurried_seconds*. The server needs *plain_seconds* for a plain request alone.
+    *quiet_seconds* without input. An exchange times out if no octet moves for *silence_seconds*. After many
+    time-outs, the limit is *hurried_seconds* instead. Without other requests, a plain request took *plain_seconds*.
     """
 
     def __init__(self, address: tuple[str, int], server: StartedServer | None = None) -> None:
@@ -92,15 +92,18 @@ class Target:
             self._timeouts += 1
 
     def limited(self, seconds: float) -> float:
-        """Return how long the server may be silent. The limit is *seconds*, or less after many time-outs."""
+        """Return *seconds*, the limit of a silence. After many time-outs, return at most *hurried_seconds*."""
         return min(self.hurried_seconds, seconds) if self._timeouts >= _MANY_TIMEOUTS else seconds
 
     def limited_whole(self, seconds: float) -> float:
-        """Return the time limit of a whole case: *seconds*, or after many time-outs less, as for a silence."""
+        """Return the time limit of a whole case: *seconds*.
+
+        After many time-outs, shorten this limit by the same factor as the limit of a silence.
+        """
         return seconds * self.limited(self.silence_seconds) / self.silence_seconds
 
     def excuse(self, seconds: float) -> None:
-        """Extend the deadline, since a case that passed took *seconds*, if that is longer than usual."""
+        """Handle a case that passed after *seconds*. If this time is longer than usual, extend the deadline."""
         with self._lock:
             granted = min(max(seconds - _USUAL_SECONDS, 0.0), self._slow_link_seconds)
             self._slow_link_seconds -= granted

@@ -345,7 +345,7 @@ def test_failures_of_one_requirement_are_grouped_by_their_verdicts() -> None:
 
 @pytest.mark.parametrize("octets", [b"'", b'"', b"\\", b'it\'s "quoted" \\', bytes(range(128, 256)), b"0'" * 40])
 def test_quotations_of_any_bytes_do_not_keep_a_group_apart(octets: bytes) -> None:
-    """A long quotation is shortened, and ends with a quotation mark, too."""
+    """A long quotation is shortened, but still ends with a quotation mark."""
     faults = read_responses(octets + b"\r\n\r\n", ["GET"], is_ended=True).faults
     assert [causes.shape(fault.says) for fault in faults] == ["# is not a status line"]
 

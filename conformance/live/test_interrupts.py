@@ -1,4 +1,4 @@
-"""Ctrl-C and other signals end a command at any moment: without a traceback, without a wait, and with its server."""
+"""At any moment, Ctrl-C and other signals end a command and its server, without a traceback."""
 
 import _thread
 import os
@@ -64,7 +64,7 @@ def test_an_interrupt_does_not_wait_for_calls_in_progress_and_no_further_call_be
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="the system has no process groups")
 def test_an_interrupt_while_a_server_stops_kills_the_server() -> None:
-    """On SIGTERM, this server goes on, and interrupts the program that stops it. It ends if the test does."""
+    """This server does not end on SIGTERM, but sends SIGINT to the test. If the test ends, the server ends."""
     script = "trap 'kill -INT $PPID' TERM; echo; while kill -0 $PPID; do read line; done"
     pipe = subprocess.PIPE
     with Program(["/bin/sh", "-c", script], stdin=pipe, stdout=pipe, start_new_session=True) as server:
@@ -108,7 +108,7 @@ with socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=64) as listen
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no FIFO")
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_second_signal_does_not_interrupt_the_stop_of_the_server(tmp_path: Path, signum: int, code: int) -> None:
-    """The first signal comes while a case is in progress, the second one while the server stops."""
+    """The first signal comes while a case is in progress. Two more signals come while the server stops."""
     script, fifo, go_on = tmp_path / "hanging.py", tmp_path / "fifo", tmp_path / "go-on"
     script.write_text(_HANGING, encoding="utf-8")
     os.mkfifo(fifo)

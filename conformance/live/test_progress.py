@@ -163,7 +163,7 @@ def test_the_run_goes_on_behind_a_case_that_is_never_answered(
 def test_a_check_of_many_requests_ends_within_its_own_time(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """If the time of a check runs out before a request is sent, the server has broken no rule: it is too slow."""
+    """If the time of a check is over before a request is sent, the check has no verdict."""
     monkeypatch.setattr(semantics_run, "_CHECK_SECONDS", 0.0)
     with serving(file_server(wait)) as address:
         assert main(["check", url_of(address), "--only", _ONE_OF_MANY]) == 2

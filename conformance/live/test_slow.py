@@ -23,12 +23,12 @@ _NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n" + _CLOSING
 
 
 def pause() -> None:
-    """Let the time pass that a slow link needs for some octets."""
+    """Wait as long as a slow link needs for some octets."""
     threading.Event().wait(_PAUSE_SECONDS)
 
 
 def send_slowly(connected: socket.socket, octets: bytes, *, parts: int) -> None:
-    """Send *octets* in this many parts, with a pause before each."""
+    """Divide *octets* into this number of *parts*. Send each part after a pause."""
     length = -(-len(octets) // parts)
     for start in range(0, len(octets), length):
         pause()
@@ -43,14 +43,14 @@ def drip(connected: socket.socket) -> None:
 
 
 def test_an_answer_that_comes_slowly_is_received_whole() -> None:
-    """The silence counts anew after each part, so that the whole answer may take longer than one silence."""
+    """Each part ends a silence, so the whole answer may take longer than the limit of one silence."""
     with serving(lambda connected: send_slowly(connected, bytes(40), parts=40)) as address:
         transcript = exchange(address, [b""], silence_seconds=1.0, ends=False)
     assert transcript == (b"", bytes(40), "closed", False)
 
 
 def test_a_request_that_the_server_receives_slowly_is_sent_whole() -> None:
-    """The octets in the client's own send buffer are few: while it drains, the exchange is not silent."""
+    """The client's send buffer is small, so the client sends again soon after the server has received a little."""
     asked = bytes(1_000_000)
 
     def receive_slowly(connected: socket.socket) -> None:
@@ -80,7 +80,7 @@ def test_a_silence_that_the_time_of_an_exchange_cuts_short_is_no_time_out() -> N
 
 
 def answer(connected: socket.socket, *, parts: int = 1) -> None:
-    """Answer one request. Send the large file in this many *parts*."""
+    """Answer one request. If it asks for the large file, send the file slowly in this number of *parts*."""
     asked = connected.recv(65536)
     if asked.startswith(b"GET /big.bin "):
         connected.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n" % len(BIG) + _CLOSING)
@@ -104,7 +104,7 @@ def test_a_server_that_sends_a_large_file_slowly_passes(tmp_path: Path, monkeypa
 def test_a_large_file_that_is_under_way_when_the_time_is_over_breaks_no_rule(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The check has no verdict then. The exit code says that the server is too slow to be checked wholly."""
+    """The check has no verdict. A message and the exit code 1 say that the server is too slow."""
     monkeypatch.setattr(semantics_run, "_CHECK_SECONDS", 0.5)
     with serving(lambda connected: answer(connected, parts=1000)) as address:
         code, results = run_check(tmp_path, url_of(address), "--only", "RFC 9112 §9.6")
@@ -115,7 +115,7 @@ def test_a_large_file_that_is_under_way_when_the_time_is_over_breaks_no_rule(
 
 
 def _answer_cases_with(octets: bytes) -> Script:
-    """Return a server that answers plain requests, and drips endlessly behind *octets* in answer to each case."""
+    """Return a script that answers plain requests. The answer to a case is *octets*, then the octet x without end."""
 
     def script(connected: socket.socket) -> None:
         asked = connected.recv(65536)
@@ -139,7 +139,7 @@ def _answer_cases_with(octets: bytes) -> Script:
 def test_only_content_may_be_under_way_when_the_time_of_a_case_is_over(
     octets: bytes, outcome: str, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Octets that come without end, but make no response, are no better than silence."""
+    """If endless octets are no content, the case fails."""
     monkeypatch.setattr(corpus_run, "_CASE_SECONDS", 0.3)
     with serving(_answer_cases_with(octets)) as address:
         (result,) = [found for found in corpus_run.check_corpus(Target(address), _CASE) if found.name == _CASE]
@@ -148,7 +148,7 @@ def test_only_content_may_be_under_way_when_the_time_of_a_case_is_over(
 
 
 def test_a_case_that_passes_slowly_extends_the_deadline_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A usual case extends it by nothing. So a server that fails every case can't prolong the check."""
+    """A case that takes no longer than usual does not extend the deadline."""
     monkeypatch.setattr(target, "_SLOW_LINK_SECONDS", 10.0)
     slow = Target(("127.0.0.1", 1))
     slow.deadline = 100.0
@@ -160,7 +160,7 @@ def test_a_case_that_passes_slowly_extends_the_deadline_up_to_a_limit(monkeypatc
 
 
 def test_a_plain_request_may_be_answered_slowly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before the first case, check asks a plain request, and whether the server answers two in a row."""
+    """Before the first case, the check sends one plain request, then two pipelined requests."""
     monkeypatch.setattr(corpus_run, "_FIRST_SECONDS", 0.5)
     monkeypatch.setattr(corpus_run, "_NEXT_SECONDS", 0.5)
     content = bytes(400)
@@ -178,7 +178,7 @@ def test_a_plain_request_may_be_answered_slowly(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_server_that_is_slow_alone_may_be_slower_while_it_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that handles one connection at a time answers last the one that asks whether it is still there."""
+    """This server handles one connection at a time, so the plain request of ``is_there`` has to wait."""
     monkeypatch.setattr(target, "_ANSWER_SECONDS", 0.1)
     busy = threading.Lock()
 

@@ -211,7 +211,7 @@ def test_if_many_cases_time_out_alone_too_the_others_are_not_repeated(monkeypatc
 
 
 def test_after_the_deadline_a_case_that_timed_out_beside_others_has_no_verdict() -> None:
-    """No time is left to find out whether it passes alone: a slow server breaks no rule by that."""
+    """No time is left to try the case alone, so the case may have failed only because the server is slow."""
     late = _Late()
     with serving(lambda connected: connected.sendall(b"HTTP/1.1 404 No\r\n\r\n")) as address:
         overdue = Target(address)
@@ -291,7 +291,7 @@ def test_a_server_has_started_when_it_answers(tmp_path: Path) -> None:
 
 
 def test_a_server_has_started_at_its_first_byte() -> None:
-    """A hostile server may send bytes without end, or one each second. Starting it takes no longer for that."""
+    """A hostile server may send bytes without end, so the start must not wait for the end of an answer."""
     sent = []
 
     def flood(connected: socket.socket) -> None:

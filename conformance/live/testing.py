@@ -1,4 +1,4 @@
-"""Helpers of the tests: a server that a test scripts, and the command ``check`` with its results."""
+"""Helpers of the tests: servers that run a script, and a call of the command ``check``."""
 
 import json
 import socket
@@ -16,7 +16,7 @@ Script = Callable[[socket.socket], object]
 
 @contextmanager
 def serving(script: Script) -> Iterator[tuple[str, int]]:
-    """Run a server that calls *script* with each connection, in a thread. Yield its address."""
+    """Run a server that calls *script* with each connection, each time in a new thread. Yield the server's address."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
     is_over = threading.Event()
     threads = []

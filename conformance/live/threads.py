@@ -1,7 +1,7 @@
 """Call a function with many items, a few at a time, in threads that an interrupt leaves behind.
 
-A pool of concurrent.futures would wait for its threads, even at the end of the program. A hostile server can make them
-take long. So Ctrl-C would seem to do nothing.
+A thread pool of concurrent.futures is not used, since the program would wait for its threads even after Ctrl-C. A
+hostile server can block a thread for long, so Ctrl-C would seem to do nothing.
 """
 
 import threading

@@ -111,7 +111,7 @@ class _Round:
 
 
 def _attempt(trial: Trial, target: Target, progress: Progress) -> Attempt:
-    """Try *trial*, and show it in *progress*. If it passes slowly, extend the deadline of *target*."""
+    """Try *trial*, and show the trial in *progress*. If the trial passes slowly, extend the deadline of *target*."""
     began = time.monotonic()
     with progress.running(trial.name):
         attempt = trial.attempt()

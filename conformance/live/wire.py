@@ -30,9 +30,13 @@ _MIN_RUN = 100
 class Transcript(NamedTuple):
     """One connection: the octets in both directions, and how it ended.
 
-    *ended* is "closed", "reset", "timed out", "too slow", "refused" or "flooded". A connection timed out after a
-    silence. It was too slow if its time was over before such a silence. A refused connection was never established. A
-    flooded connection received too many octets. If *ended_first* is true, the client closed its side before the server.
+    If *ended_first* is true, the client closed its side before the server. *ended* is one of these:
+
+        closed, reset   the server closed or reset the connection
+        timed out       no octet moved for too long
+        too slow        the time of the exchange was over, but the server was not silent for that long
+        refused         the connection was never established
+        flooded         too many octets arrived
     """
 
     sent: bytes
@@ -118,7 +122,7 @@ def exchange(
 
     If *ends* is true, close the client's side after the last part. If *quiet_seconds* is given, close the client's side
     after this many seconds without input. The exchange stops if no octet moves in either direction for
-    *silence_seconds*: a slow link is no fault. It also stops after *max_seconds*, or if more than *max_octets* arrive.
+    *silence_seconds*. The exchange also stops after *max_seconds*, or if more than *max_octets* arrive.
     """
     began = time.monotonic()
     try:
@@ -157,7 +161,7 @@ def exchange(
 
 
 class _Clock:
-    """The time limits of one exchange: its *deadline*, and *silence_seconds* after the last octet."""
+    """The time limits of one exchange: *deadline*, and a silence of *silence_seconds*."""
 
     def __init__(self, deadline: float, silence_seconds: float) -> None:
         self._deadline = deadline
@@ -165,7 +169,7 @@ class _Clock:
         self._silent_at = time.monotonic() + silence_seconds
 
     def move(self) -> None:
-        """Begin to count the silence again, since octets have moved."""
+        """Restart the time limit of a silence, since octets have moved."""
         self._silent_at = time.monotonic() + self._silence_seconds
 
     def left(self) -> float:

@@ -6,5 +6,5 @@ checks            the list of all checks
 run               runs all checks against one server
 broken_servers    servers that fail the checks, for the tests
 
-Imports live; standard library only.
+Apart from the tests, these files import only corpus, live and the standard library.
 """

@@ -52,10 +52,9 @@ class OtherFault(str):
 class Session:
     """The exchanges of one check with the server at *address*. The check judges the last exchange.
 
-    An exchange ends after *silence_seconds* in which no octet moves. If the *deadline* passes before a response is
-    whole, but the server was not silent, there is no verdict: InapplicableError is raised. If *quiet_seconds* is given,
-    the client closes its side after this many seconds without input. ``exchanges`` has the octets and the transcript
-    of each exchange.
+    An exchange ends if no octet moves for *silence_seconds*. If content still arrives at the *deadline*, there is no
+    verdict: InapplicableError is raised. If *quiet_seconds* is given, the client closes its side after this many
+    seconds without input. ``exchanges`` has the octets and the transcript of each exchange.
     """
 
     def __init__(

@@ -285,7 +285,7 @@ def _tracing(options: argparse.Namespace) -> "Instrumentation":
 
 
 def _log(name: str, lines: StderrWriter) -> Log:
-    """Return a log that formats a batch of exchanges in the format called *name*, and queues the lines."""
+    """Return a function that formats exchanges in the log format called *name*, and queues the lines."""
     descriptor = standard_error()
     is_fitted, is_coloured = name == "text" and is_terminal(descriptor), shows_colours(descriptor)
 

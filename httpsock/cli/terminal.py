@@ -24,7 +24,7 @@ _MAX_BAR_CHARACTERS = 24
 class TerminalText:
     """Turns content into text that is safe for a terminal, and passes the text to the function *write*.
 
-    Octets that are not UTF-8 or not printable are escaped.
+    Octets that are not UTF-8 are escaped, and so are unsafe characters.
     """
 
     def __init__(self, write: Callable[[str], object]) -> None:

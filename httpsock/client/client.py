@@ -199,7 +199,7 @@ class Client:
             TimeoutError                  the server is too slow
             OSError                       the connection fails for another reason
             ResponseError                 the response is malformed
-            IncompleteError               the connection ends before the response
+            IncompleteError               the connection ends before the head is complete
             RedirectError                 a redirect can't be followed
             RuntimeError                  another thread is using this client
         """
@@ -231,7 +231,7 @@ class Client:
         raise RedirectError(f"more than {self._redirects} redirects; the last one leads to {current}")
 
     def _exchange_alone(self, request: _Outgoing) -> ClientResponse:
-        """Send one request, and return the final response. Raise RuntimeError if another thread is doing so."""
+        """Send one request, and return the final response. Raise RuntimeError if another thread uses this client."""
         # Two threads could get the same idle connection, and each other's response. Taking the item is atomic.
         try:
             turn = self._turn.pop()

@@ -46,8 +46,8 @@ _IN_PROGRESS_ERRNOS = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN)
 class ClientTimeouts:
     """The client's time-outs, in seconds.
 
-    *connect* limits the time to connect, *response* that from the request to the end of the head, *stall* each wait for
-    content, and *whole* a request with its redirects and all content.
+    *connect* limits the time to connect. *response* limits the time from the request to the end of the response's head.
+    *stall* limits each wait while content is sent or received. *whole* limits a request with its redirects and content.
     """
 
     # To connect to any of the addresses. The name look-up is not included: only the system can end it.

@@ -7,7 +7,7 @@ RFC 9110 §8.8 (validators), §13.1.5 (If-Range), §14 (ranges), §15.3.7 (206),
 
     FILE          the complete content; FILE.part is renamed to it after the last octet
     FILE.part     the content received so far
-    FILE.resume   a note about that part: URLs, a strong validator, the complete length and the Content-Encoding
+    FILE.resume   a note about FILE.part: URLs, a strong validator, the complete length and the Content-Encoding
 
 Other users may be able to write to the folder. So FILE.part and FILE.resume must be regular files of this user, and
 FILE must not be a symlink of a stranger.
@@ -107,8 +107,8 @@ def _fault_of(found: os.stat_result) -> str | None:
 def _follow(path: str) -> str:
     """Return the real path of *path*, since a download replaces the target of a symlink, and not the link.
 
-    Raise OSError if a stranger has put the link into a shared folder. The system would not follow such a link, either
-    (Linux: fs.protected_symlinks).
+    Raise OSError if a stranger has put the link into a shared folder. Linux protects users from such links, too
+    (fs.protected_symlinks).
     """
     folder, name = os.path.split(path)
     real_path = os.path.realpath(path)
@@ -204,7 +204,7 @@ class Download:
             self._write_note(_Part(self._url, response.url, validator, _coding_of(response), response.content_length))
 
     def write(self, octets: bytes) -> None:
-        """Append *octets* to the file. If they lie beyond the range of a 206, raise ResponseError."""
+        """Append *octets* to the file. If a 206 has more octets than its range, raise ResponseError."""
         if self._file is None:
             raise ValueError("start() comes first")
         if self._stop is not None and self.octets + len(octets) > self._stop:
@@ -243,9 +243,10 @@ class Download:
             return open(self.part_path, mode, opener=None if self._is_direct else _open_own)
 
     def _keep_permissions(self, part: int) -> None:
-        """Give FILE.part, with the descriptor *part*, the permissions of the FILE that it will replace.
+        """Give FILE.part the permissions of an existing FILE, so that a private file stays private.
 
-        So a private file stays private. Its owner must be this user: others may create FILE in a shared folder.
+        *part* is the descriptor of FILE.part. If FILE belongs to another user, change nothing, since that user chose
+        the permissions.
         """
         with _writing(self.part_path), contextlib.suppress(FileNotFoundError):
             replaced = os.stat(self._path)
@@ -335,9 +336,10 @@ def _is_strong(validator: str) -> bool:
 
 
 def _check_rest(response: ClientResponse, part: _Part, start: int) -> tuple[int, int]:
-    """Check *response*, which is a 206. Return the end of its range, and the complete length of the file.
+    """Check the 206 *response*. Return the end of its range, and the complete length of the file.
 
-    Raise ResponseError if the range does not start at *start*, or if the 206 is of another version than *part*.
+    Raise ResponseError if the range is invalid or does not start at *start*. Raise ResponseError also if *response* is
+    of another version than *part*.
     """
     content_range = (response.field("Content-Range") or "").encode("latin-1")
     shown = grammar.printable(content_range)

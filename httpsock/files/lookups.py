@@ -56,8 +56,8 @@ Reference = Callable[[], Representation | None]
 class FolderState(NamedTuple):
     """The state of the folder *relative* in one tick. *path* is its absolute path.
 
-    *above* are the paths of the folders between the document root and the folder. If one of these, or the folder
-    itself, is a symlink, *has_link* is true. After the time *settled_at*, every change of the folder is sure to change
+    *above* are the paths of the folders between the document root and the folder. If the path has a symlink that the
+    server may not follow, *has_link* is true. After the time *settled_at*, every change of the folder is sure to change
     its *stamp*.
     """
 
@@ -227,9 +227,9 @@ class Lookups:
             os.close(descriptor)
 
     def _folder_state(self, relative: str) -> FolderState:
-        """Return the state of the folder *relative* now. If the state is known, return the known object.
+        """Return the state of the folder *relative* now.
 
-        Usually this takes one call of the file system and one comparison.
+        If the folder has not changed since the last call, return the same object as then.
         """
         known = self._folders.get(relative)
         path, above = (known.path, known.above) if known else self._paths_of(relative)
@@ -245,13 +245,13 @@ class Lookups:
         return state
 
     def _paths_of(self, relative: str) -> tuple[str, tuple[str, ...]]:
-        """Return the absolute path of a folder, and the paths of the folders between the document root and it."""
+        """Return the absolute path of a folder, and the paths of all folders between the document root and it."""
         names = relative.split(os.sep) if relative else []
         paths = list(itertools.accumulate(names, os.path.join, initial=self._file_system.root))
         return paths[-1], tuple(paths[1:-1])
 
     def _folder_status(self, relative: str, path: str, above: tuple[str, ...]) -> os.stat_result | None:
-        """Return the status of a folder. If symlinks may not be followed, and there is one on the path, return None."""
+        """Return the status of a folder. If the path has a symlink that may not be followed, return None."""
         # The document root itself may be a symlink.
         if self._file_system.follow_links or not relative:
             return self._file_system.stat(path)

@@ -29,8 +29,8 @@ _OWN_FIELDS = frozenset(
 def respond(handler: Handler, request: Request, context: Context) -> Steps[Response]:
     """Call *handler*, run any steps of the handler, and return the response.
 
-    A middleware that changes the response of the handler that it wraps writes ``response = yield from respond(handler,
-    request, context)``. Raise TypeError if the handler returns something else.
+    A middleware calls ``response = yield from respond(handler, request, context)``, then changes the response. Raise
+    TypeError if *handler* does not return a response.
     """
     return finish(handler(request, context))
 
@@ -43,7 +43,7 @@ def finish(result: object) -> Steps[Response]:
 
 
 def _check_response(result: object) -> Response:
-    """Return *result*, which a handler returned. Raise TypeError if *result* is not a Response."""
+    """Return *result*, the result of a handler. Raise TypeError if *result* is not a Response."""
     if isinstance(result, Response):
         return result
     hint = ""
@@ -93,7 +93,7 @@ def _is_wait(wait: object) -> bool:
 
 
 def _checked(result: object, request: Request) -> Response:
-    """Return *result*. If *result* can't be sent, close it and raise TypeError, ValueError or RequestError."""
+    """Return the response to send. If *result* is invalid, close it and raise TypeError, ValueError or RequestError."""
     response = _check_response(result)
     try:
         return _checked_response(response, request)
@@ -119,7 +119,10 @@ def _checked_response(response: Response, request: Request) -> Response:
 
 
 def _check_parts(parts: tuple[Part, ...], *, is_head: bool) -> None:
-    """Raise TypeError or ValueError if one of *parts* is neither bytes nor a slice within its file."""
+    """Raise TypeError or ValueError if one of *parts* is neither bytes nor a slice within its file.
+
+    If *is_head* is true, a slice may exceed its file, since no content is sent.
+    """
     # For each file, the end of its last slice.
     stops: dict[io.FileIO, int] = {}
     for part in parts:

@@ -52,7 +52,7 @@ class Threads:
         _all.add(self)
 
     def renew(self) -> None:
-        """Begin with new threads, and no calls. In a forked child, the threads of its parent are missing."""
+        """Discard all calls, and make a new thread pool. A forked child lacks the threads of its parent."""
         self._pool = ThreadPoolExecutor(self._maximum, "httpsock-handler")
         self._lock = Lock()
         # The waiting calls of each network; the turn is the first network's.
@@ -128,7 +128,7 @@ _all: WeakSet[Threads] = WeakSet()
 
 
 def _renew_all() -> None:
-    """Renew the threads of this process, which was forked."""
+    """Make new thread pools. This function runs in a forked child."""
     for threads in list(_all):
         threads.renew()
 

@@ -1,8 +1,8 @@
 """The grammar: the ABNF of RFC 9110 and RFC 9112 as patterns over octets, and the format of an HTTP-date.
 
 Takes octets, gives matches and plain values. Knows no messages, files or sockets. Next: messages.
-Above each pattern is its rule, as the RFC prints it. So that hostile octets can't make a pattern backtrack, repetitions
-are possessive (``*+``) or, of groups, atomic (``(?>...)``): before Python 3.11.5, possessive groups match too much.
+Above each pattern is its rule, as the RFC prints it. Repetitions are possessive (``*+``), so that hostile octets can't
+make a pattern backtrack. Groups are atomic instead (``(?>...)``), since possessive groups fail before Python 3.11.5.
 
 A name in lower case is a compiled pattern. A name in capitals is the source of a pattern. Such a pattern is a part of
 other patterns, or is seldom needed. re compiles it on first use and caches it. To compile all patterns would take 5 ms.

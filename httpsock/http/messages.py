@@ -23,7 +23,7 @@ _MAX_EXPECTATIONS = 16
 class Status(IntEnum):
     """The final status codes and their reason phrases: RFC 9110 §15, RFC 6585, 7725 (451) and 4918 (507).
 
-    Any other code from 200 to 599 is "Unassigned", but not 205: it has a framing of its own (RFC 9110 §15.3.6).
+    Any other code from 200 to 599 is "Unassigned". Only 205 is an error: its framing differs (RFC 9110 §15.3.6).
     """
 
     def __new__(cls, code: int, phrase: str) -> Self:
@@ -37,7 +37,7 @@ class Status(IntEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> "Status":
-        """Return the status of a code without a name. Raise TypeError or ValueError if no response can have it."""
+        """Return the status of a code without a name. Raise TypeError or ValueError if *value* can't be a status."""
         check_number("status", value, 200, 599)
         if value == 205:
             raise ValueError("205 has a framing of its own (RFC 9110 §15.3.6)")
@@ -163,7 +163,7 @@ class Request(NamedTuple):
         return tuple(map(split_field_line, lines[1:-2]))
 
     def field(self, name: bytes) -> bytes | None:
-        """Return the value of the field *name*, for example b"host". If the field is missing, return None.
+        """Return the value of the field called *name*, such as b"host". If the field is missing, return None.
 
         If the field has several lines, join their values with commas.
         """
@@ -252,11 +252,11 @@ class Response:
     *content* is octets, a Stream, or a tuple of octets and file slices. The response owns *file*, the source of its
     content, and closes it after sending. A response for a cached file is sent many times, so never change a response.
 
-    If the fields do not give the length of the content, *has_length* is false. Only a response to HEAD or a response
+    If *has_length* is false, the fields do not give the length of the content. Only a response to HEAD or a response
     with a stream may omit the length (RFC 9110 §9.3.2). *content_length* is the length in octets, also for HEAD. If the
     length of a stream is unknown, *content_length* is 0. *field_lines* has the field lines and the empty line that
     ends the head. *first_write* has these lines. If the first part of the content is short, *first_write* has this
-    part, too. *rest* has the other parts. For a Stream, *first_write* and *rest* are empty.
+    part, too. *rest* has the other parts. If a Stream is sent, *first_write* and *rest* are empty.
     """
 
     __slots__ = (
@@ -322,13 +322,13 @@ class Response:
         return self._with(_with_members(self.fields, tuple(members.items())))
 
     def with_fields(self, fields: Fields) -> "Response":
-        """Return a copy with *fields*, in place of fields of the same names. The copy shares the content, as above."""
+        """Return a copy with *fields* in place of fields of the same names. The copy shares the content."""
         added = field_list(fields)
         replaced = {name.lower() for name, _ in added}
         return self._with((*(field for field in self.fields if field[0].lower() not in replaced), *added))
 
     def _with(self, fields: tuple[tuple[str, str], ...]) -> "Response":
-        """Return a copy that has only *fields*."""
+        """Return a copy in which *fields* replace all fields."""
         has_length = b"\nContent-Length: " in b"\n" + self.field_lines
         response = Response(self.status, fields, self.content, self.file, has_length=has_length)
         response.refusal = self.refusal
@@ -381,7 +381,7 @@ def _field_lines(fields: tuple[tuple[str, str], ...], content_length: int | None
 
 
 def _length(parts: tuple[Part, ...]) -> int:
-    """Return the length of *parts* in octets. Raise TypeError if a part is of another kind."""
+    """Return the length of *parts* in octets. Raise TypeError if a part is neither bytes nor a FileSlice."""
     try:
         return sum(part.length if isinstance(part, FileSlice) else len(part) for part in parts)
     except TypeError:

@@ -1,7 +1,7 @@
 """Preconditions: evaluate the five conditional fields in the RFC's order.
 
 Takes a request and the validators of the selected representation, gives an Evaluation. Knows no files or sockets.
-``evaluate`` reads like the RFC's list. Next: ranges, if it is PROCEED.
+``evaluate`` reads like the RFC's list. Next, if the result is PROCEED: ranges.
 
 RFC 9110 §8.8 (validators), §13 (conditional requests).
 """
@@ -57,9 +57,9 @@ PROCEED, NOT_MODIFIED, FAILED = Evaluation
 
 
 def evaluate(request: Request, validators: Validators, now: float) -> Evaluation:
-    """Return the evaluation of the preconditions of a GET or HEAD: steps 1 to 4 of RFC 9110 §13.2.2.
+    """Evaluate the preconditions of a GET or HEAD: steps 1 to 4 of RFC 9110 §13.2.2.
 
-    Step 5 is If-Range. If-Range concerns only the range, so ``range_applies`` evaluates If-Range.
+    ``range_applies`` evaluates step 5, since its field If-Range concerns only the range.
     """
     fields = request.fields
     if (if_match := fields.get(b"if-match")) is not None:

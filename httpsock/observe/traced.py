@@ -1,6 +1,7 @@
 """A traced server: parts that emit an event for each step.
 
-Each part wraps an untraced part, which does not know about tracing. So tracing costs an untraced server nothing:
+The untraced parts do not know about tracing, so tracing costs an untraced server nothing. These are the traced parts,
+the parts that they wrap or replace, and their events:
 
     TracedListener        around the system's calls            socket, bind, listen
     TracedTransport       around a connection's transport      recv, send, sendfile, shutdown, reset, close

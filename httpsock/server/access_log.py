@@ -107,7 +107,7 @@ class TextFormat:
 
 
 def _fit(client: str, request_line: str, reason: str, rest: str, columns: int) -> tuple[str, str, str]:
-    """Return *client*, *request_line* and *rest*, shortened to *columns* characters in all. *rest* has the *reason*."""
+    """Return *client*, *request_line* and *rest*, shortened to *columns* characters in all. *reason* is in *rest*."""
     if len(client) + len(request_line) + len(rest) <= columns:
         return client, request_line, rest
     request_line = re.sub(_VERSION, "", request_line)

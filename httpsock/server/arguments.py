@@ -1,4 +1,4 @@
-"""Arguments: reject wrong arguments of Server, with one sentence that names the argument.
+"""Arguments: reject wrong arguments of Server, with a message that contains the name of the argument.
 
 Takes the arguments. Raises TypeError for a value of the wrong kind, and ValueError for a value out of range.
 """
@@ -45,7 +45,7 @@ def check_arguments(hosts: object, port: int, threads: int, switches: Mapping[st
 
 
 def _check_sequence(name: str, values: object, kind: type, wanted: str) -> None:
-    """Raise TypeError or ValueError if *values* is not a sequence of one *kind* at least."""
+    """Raise TypeError if *values* is not a sequence of *kind*, or ValueError if *values* is empty."""
     check_kind(name, values, Sequence, "a sequence")
     if not values:
         raise ValueError(f"{name} must not be empty")

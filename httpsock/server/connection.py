@@ -1,8 +1,8 @@
 """The connection: one client's requests and responses, from the first octet to the tear-down.
 
-Takes a transport, gives a coroutine, written as if each call blocked. Each ``yield`` gives the event loop a state and
-a deadline. The event loop resumes the coroutine when the state's event happens, or at the deadline. Only this module
-connects parsed messages with a socket.
+Takes a transport, gives a coroutine. The coroutine reads as if each call blocked. Each ``yield`` gives the event loop a
+state and a deadline. The event loop resumes the coroutine when the state's event happens, or at the deadline. Only this
+module connects parsed messages with a socket.
 
 Next: http/request_parser.py finds a request in the octets. files/handler.py answers the request. sending.py sends the
 response.

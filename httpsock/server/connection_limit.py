@@ -78,18 +78,20 @@ class ConnectionLimit:
         return not is_loopback(network) and self._networks.get(network, 0) * 2 > self._count
 
     def allows_another(self) -> bool:
-        """Return whether the limit allows another connection, or any client has more than its share.
+        """Return whether to accept another connection.
 
-        In the second case, connections of other clients exceed the limit. New ones of that client are closed.
+        At the limit, return True only if a client has more than its share. Connections of other clients may then exceed
+        the limit. New connections of that client are closed.
         """
         return not self.is_full or any(map(self.exceeds_share, self._networks))
 
 
 def evictable(connections: Iterable[Connection], now: float, timeouts: Timeouts) -> list[Connection]:
-    """Return the connections to evict at the limit: some of the first kind, those that have waited longest.
+    """Return the connections to evict at the limit.
 
-    To hold a connection, an attacker must leave its head incomplete for long. So an honest client on a slow link began
-    its head later than the attackers, and comes after them.
+    They are of one kind, the first kind in ``_EVICTION_ORDER`` that has candidates. Those that have waited longest come
+    first. To hold a connection, an attacker leaves a head incomplete for long. The head of an honest client on a slow
+    link is younger, so the attackers are evicted first.
     """
     latest = {
         State.NEW: now + timeouts.idle - _FIRST_REQUEST_SECONDS,

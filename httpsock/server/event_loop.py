@@ -233,7 +233,7 @@ class EventLoop:
             self._report(text)
 
     def _accept(self, listener: AcceptQueue, tick: Tick, maximum: int) -> None:
-        """Accept and start at most *maximum* connections from *listener*: at the connection limit, only for a stop."""
+        """Accept and start at most *maximum* connections from *listener*. At the limit, accept only in a stop."""
         for number in range(maximum):
             if not self._limit.allows_another() and self._settings.phase is not Phase.STOPPING:
                 return
@@ -285,11 +285,11 @@ class EventLoop:
             self._report_safely(f"not accepting: {reason}")
 
     def _can_accept(self, tick: Tick) -> bool:
-        """Return whether to accept a connection that waits. At the connection limit, first evict others."""
+        """At the connection limit, evict connections. Then return whether to accept another connection."""
         return not self._limit.is_full or self._evict(tick) or self._limit.allows_another()
 
     def _evict(self, tick: Tick) -> bool:
-        """Evict connections until at least one has closed. Return False if that is impossible."""
+        """Evict connections until at least one has closed. If no connection closes, return False."""
         count = len(self._connections)
         # After a 408, a connection lingers: it is idle, and closes in the next round.
         while self._none_closed_at != tick.monotonic and len(self._connections) == count:

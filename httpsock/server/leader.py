@@ -11,7 +11,7 @@ except the connection in progress. The old leader finishes that connection, then
 Only one thread is busy at a time. Under the interpreter lock, two busy threads would be slower than one, since the lock
 changes hands at each system call. Measured with wrk, 32 connections and 1 KiB: two busy threads send about half as many
 responses a second as one. So a leader that computes stays the leader. Only a blocked leader is replaced. The processor
-clock of the leader's thread shows the difference. Some systems have no such clock.
+clock of the leader's thread shows whether the thread computes. Without such a clock, the thread is replaced anyway.
 
 The list *current* holds the connection in progress, or is empty. Removing the connection is atomic, with an interpreter
 lock and without one. The thread that removes the connection leads. This module does not know HTTP. Next: event_loop.py.

@@ -11,8 +11,8 @@ _ALWAYS = float("inf")
 class SendRate:
     """The deadline for a peer that reads a response.
 
-    At first it is *slow* seconds ahead. Each *min_rate* octets acknowledged extend it by a second, up to *slow* seconds
-    from the check that notices them. Octets in the kernel's send buffer do not extend it yet.
+    At first the deadline is *slow* seconds ahead. Each *min_rate* octets that the peer acknowledges extend the deadline
+    by a second, but never to more than *slow* seconds ahead. Octets in the kernel's send buffer do not count yet.
     """
 
     __slots__ = ("_acknowledged", "_min_rate", "_slow", "deadline")

@@ -373,9 +373,9 @@ def unsent_parts(
 
 
 def _chunks(stream: Stream, request_line: bytes, client: str) -> Iterator[bytes | Sleep]:
-    """Yield the chunks of *stream*. An exception of the stream gets a note that names the request.
+    """Yield the chunks of *stream*. If the stream raises an exception, add the request to it as a note.
 
-    If the stream raises OSError, raise RuntimeError: an OSError would look like an error of the connection.
+    Replace an OSError by a RuntimeError, since an OSError would look like an error of the connection.
     """
     try:
         yield from _measured_chunks(stream)
@@ -389,7 +389,7 @@ def _chunks(stream: Stream, request_line: bytes, client: str) -> Iterator[bytes 
 
 
 def _measured_chunks(stream: Stream) -> Iterator[bytes | Sleep]:
-    """Yield the chunks of *stream*. Raise ValueError if their total length is not the announced length."""
+    """Yield the chunks of *stream*. If the stream announces a length, raise ValueError for any other length."""
     length, sent = stream.length, 0
     for chunk in stream.chunks:
         if not isinstance(chunk, Sleep):

@@ -274,7 +274,7 @@ class Server:
     def serve(self) -> None:
         """Start the server. Return when the server has stopped. ``ask_to_stop`` stops the server.
 
-        An exception, such as the KeyboardInterrupt of Ctrl-C, stops the server, too.
+        An exception in this method, such as the KeyboardInterrupt of Ctrl-C, also stops the server.
         """
         self.start()
         try:
@@ -316,7 +316,7 @@ class Server:
         self._join(math.inf)
 
     def _join(self, deadline: float) -> None:
-        """Wait until all threads have returned. Raise TimeoutError if a request blocks a thread after *deadline*."""
+        """Wait until all threads have returned. Raise TimeoutError if a request still blocks a thread at *deadline*."""
         for thread in self._threads:
             while thread.is_alive():
                 # A time-out, since on Windows a join without one blocks signals.

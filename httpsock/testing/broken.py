@@ -63,7 +63,7 @@ class Faults:
     def add(self, rule: Rule) -> None:
         """Apply *rule* from now on. If several rules select a response or a connection, the first rule applies.
 
-        Raise ValueError if *rule* is wrong, or if it would never apply.
+        Raise ValueError if *rule* is wrong, can't apply on this system, or would never apply.
         """
         if rule.times is not None:
             check_number("times", rule.times, 1, 10**9)

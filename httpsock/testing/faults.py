@@ -273,7 +273,7 @@ class Rule(NamedTuple):
         return self.path in (None, path) or (str(self.path).endswith("/") and path.startswith(str(self.path)))
 
     def hides(self, later: "Rule") -> bool:
-        """Return whether the rule *later* would never apply, since this rule comes first and always applies."""
+        """Return whether this rule always applies before the rule *later*, so that *later* would never apply."""
         matches = self.path is None or (later.path is not None and self.matches(later.path))
         return matches and self.probability == 1 and self.times is None
 

@@ -86,8 +86,9 @@ class Port:
     def notice_closed(self) -> None:
         """Handle a port that turned out to be closed.
 
-        If another process has closed the port, begin a closed period here too. If another program had the port, try to
-        open it again. Otherwise, begin the next period when the current period has ended.
+        If the current period is a closed one, begin the next period when the current period has ended. If another
+        program had taken the port, try to open the port again. Otherwise, another process of the server has closed the
+        port, so begin a closed period.
         """
         if self.is_closed:
             self.is_changing()

@@ -53,7 +53,7 @@ _GET = parse_head(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", _LIMITS.field_li
 
 
 class Settings(TypedDict, total=False):
-    """The arguments of Server that TestServer passes on, for type checkers."""
+    """For type checkers: the arguments that TestServer passes on to Server."""
 
     handler: Handler | None
     middleware: Sequence[Middleware]

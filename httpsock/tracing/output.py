@@ -1,7 +1,7 @@
 """Output: write all of a text, even if the output is full or non-blocking, and check the terminal's features.
 
-Octets come in. The number of written octets goes out. The output may be a pipe that another program made non-blocking,
-or a file on a full disk. In these cases the write is retried later, to complete the line.
+The output may be a pipe that another program made non-blocking. While the pipe is full, a write is retried, to complete
+the line. ``write_whole`` also retries if a disk is full.
 """
 
 import errno
