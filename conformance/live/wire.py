@@ -34,7 +34,7 @@ class Transcript(NamedTuple):
 
         closed, reset   the server closed or reset the connection
         timed out       no octet moved for too long
-        too slow        the time of the exchange was over, but the server was not silent for that long
+        too slow        the whole exchange took too long, without such a silence
         refused         the connection was never established
         flooded         too many octets arrived
     """

@@ -5,7 +5,7 @@ it is complete. A resumed download never mixes two versions, since the server mu
 
 RFC 9110 §8.8 (validators), §13.1.5 (If-Range), §14 (ranges), §15.3.7 (206), §15.5.17 (416).
 
-    FILE          the complete content; FILE.part is renamed to it after the last octet
+    FILE          the complete content; FILE.part is renamed to FILE after the last octet
     FILE.part     the content received so far
     FILE.resume   a note about FILE.part: URLs, a strong validator, the complete length and the Content-Encoding
 

@@ -233,7 +233,7 @@ class EventLoop:
             self._report(text)
 
     def _accept(self, listener: AcceptQueue, tick: Tick, maximum: int) -> None:
-        """Accept and start at most *maximum* connections from *listener*. At the limit, accept only in a stop."""
+        """Accept and start at most *maximum* connections from *listener*. At the limit, accept only during a stop."""
         for number in range(maximum):
             if not self._limit.allows_another() and self._settings.phase is not Phase.STOPPING:
                 return

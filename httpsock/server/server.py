@@ -295,8 +295,8 @@ class Server:
     def stop(self, grace_seconds: float = 5.0) -> None:
         """Stop accepting, let running responses finish within *grace_seconds*, and close all sockets.
 
-        Raise TimeoutError if a handler or a disk still blocks a thread 5 seconds later: Python can't end that thread.
-        A thread of the server, for example in a handler, must call ``ask_to_stop`` instead.
+        Raise TimeoutError if a handler or a disk still blocks a thread 5 seconds after this period. Python can't end
+        that thread. A thread of the server, for example in a handler, must call ``ask_to_stop`` instead.
         """
         self._check_thread("stop")
         self.ask_to_stop(grace_seconds)
