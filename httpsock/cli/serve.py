@@ -196,11 +196,12 @@ def _print_if_writable(text: str) -> None:
 def _print_unless_blocked(stream: TextIO | None, text: str, seconds: float) -> None:
     """Print *text* on *stream*. If *stream* is closed, or stays full for *seconds*, drop the rest."""
     with contextlib.suppress(OSError, ValueError):
-        for start in range(0, len(text) + 1, _PIECE_CHARACTERS):
+        line = f"{text}\n"
+        for start in range(0, len(line), _PIECE_CHARACTERS):
             # A standard stream that was closed at the start is None.
             if not stream or would_block(stream, seconds):
                 return
-            stream.write(f"{text}\n"[start : start + _PIECE_CHARACTERS])
+            stream.write(line[start : start + _PIECE_CHARACTERS])
             stream.flush()
 
 

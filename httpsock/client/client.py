@@ -232,7 +232,8 @@ class Client:
 
     def _exchange_alone(self, request: _Outgoing) -> ClientResponse:
         """Send one request, and return the final response. Raise RuntimeError if another thread uses this client."""
-        # Two threads could get the same idle connection, and each other's response. Taking the item is atomic.
+        # Two threads could get the same idle connection, and each other's response. Taking the item is atomic, like
+        # taking a lock, but a lock would need threading, which this wing must not load.
         try:
             turn = self._turn.pop()
         except IndexError:

@@ -29,13 +29,7 @@ from typing import TYPE_CHECKING, Self
 from httpsock.files.document_root import DocumentRoot
 from httpsock.files.file_system import FileSystem
 from httpsock.files.handler import serve_folder
-from httpsock.http.checks import (
-    Fields,
-    check_callable,
-    check_field,
-    check_seconds,
-    field_list,
-)
+from httpsock.http.checks import Fields, check_callable, check_field, check_seconds, field_list
 from httpsock.http.handler import Handler, Middleware
 from httpsock.http.request_parser import Limits
 
