@@ -291,13 +291,15 @@ class EventLoop:
     def _evict(self, tick: Tick) -> bool:
         """Evict connections until at least one has closed. If no connection closes, return False."""
         count = len(self._connections)
-        # After a 408, a connection lingers: it is idle, and closes in the next round.
-        while self._none_closed_at != tick.monotonic and len(self._connections) == count:
+        # After a 408, a connection lingers: it is idle, and closes in the second round. A stream may sleep again.
+        for _ in range(0 if self._none_closed_at == tick.monotonic else 2):
             evicted = evictable(self._connections.values(), tick.monotonic, self._settings.timeouts)
             for connection in evicted:
                 self._resume(connection, tick, TimeoutError())
-            if not evicted:
-                self._none_closed_at = tick.monotonic
+            if not evicted or len(self._connections) < count:
+                break
+        if len(self._connections) == count:
+            self._none_closed_at = tick.monotonic
         return len(self._connections) < count
 
     def _resume(self, connection: Connection, tick: Tick, thrown: Exception | None = None) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import itertools
 import os
 import pathlib
 import re
@@ -17,10 +18,12 @@ from typing import Any
 
 import pytest
 
+import httpsock
 from httpsock import Timeouts
 from httpsock.files.document_root import DocumentRoot
 from httpsock.files.handler import serve_folder
-from httpsock.http.handler import Tick
+from httpsock.http.handler import Context, Tick
+from httpsock.http.messages import Request, Response, Sleep, Stream
 from httpsock.server.connection_limit import ConnectionLimit
 from httpsock.server.event_loop import EventLoop
 from httpsock.server.poller import open_poller
@@ -633,3 +636,20 @@ def test_a_deadline_may_be_years_away(folder: pathlib.Path) -> None:
         assert receive_answer(client).content == HELLO
         client.shutdown(socket.SHUT_WR)
         assert receive_all(client) == b""
+
+
+def test_a_stream_that_sleeps_for_no_time_does_not_keep_the_server_evicting(limit_of_one: None) -> None:
+    reports: list[str] = []
+
+    def handler(request: Request, context: Context) -> Response:
+        return Response(200, (), Stream(itertools.repeat(Sleep(0))) if request.target.path == b"/stream" else b"small")
+
+    with httpsock.Server(handler=handler, port=0, report=reports.append) as server, connect(server.port) as first:
+        first.sendall(get("/stream"))
+        assert first.recv(1) == b"H"
+        with connect(server.port) as second:
+            second.sendall(get("/"))
+            # The first client is still there, so no input of its own ends the eviction.
+            assert eventually(lambda: "not accepting: connection limit of 1 reached" in reports)
+            first.close()
+            assert receive_answer(second).content == b"small"
